@@ -1,10 +1,11 @@
 """Frozen dataclasses to JSON values and back, checked field by field; used on the agent's socket and by `--json`."""
+
 from __future__ import annotations
 
 import dataclasses
 import types
 import typing
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 T = TypeVar("T")
@@ -25,7 +26,7 @@ def to_json(value: Any) -> Any:
     return value
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 

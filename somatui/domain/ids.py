@@ -1,4 +1,5 @@
 """How ids and addresses are written, and how people may shorten them; hashing is left to `wire`."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -44,5 +45,7 @@ def resolve(prefix: str, known: Iterable[str], what: str) -> str:
     if not found:
         raise IdError(f"No {what} begins with {digits}: list them to see the ids.")
     if len(found) > 1:
-        raise IdError(f"{len(found)} {what}s begin with {digits} ({', '.join(short(f) for f in found[:3])}…): type more digits.")
+        raise IdError(
+            f"{len(found)} {what}s begin with {digits} ({', '.join(short(f) for f in found[:3])}…): type more digits."
+        )
     return normalise_id(found[0])

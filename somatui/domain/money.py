@@ -1,4 +1,5 @@
 """Amounts: integer shannons inside, SOMA on the screen and at the keyboard."""
+
 from __future__ import annotations
 
 SHANNONS_PER_SOMA = 1_000_000_000

@@ -2,6 +2,7 @@
 
 The agent builds it from the chain, the journal and its jobs; it holds no secrets and no embeddings.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

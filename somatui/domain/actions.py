@@ -1,0 +1,236 @@
+"""The one registry of actions: footer, help, palette, `:` line, confirm panel, CLI verbs and refusals are made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from somatui.domain import consequence, preflight
+from somatui.domain.checks import Check, Consequence, refusal
+from somatui.domain.ids import IdError, resolve
+from somatui.domain.snapshot import ModelView, Snapshot, TargetView
+
+PANES = ("wallet", "targets", "models", "epochs", "jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where the operator stands: the snapshot, the clock, the pane and the row under the cursor, the words typed after the name."""
+
+    snapshot: Snapshot
+    now_ms: int
+    pane: str = "wallet"
+    row: str | None = None
+    words: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Action:
+    """An act of the operator. The docstring's first line is its help; subclasses say when it is available and what it does."""
+
+    name: ClassVar[str]
+    verb: ClassVar[str]
+    key: ClassVar[str] = ""
+    example: ClassVar[str] = ""
+    panes: ClassVar[tuple[str, ...]] = PANES
+    signs: ClassVar[bool] = False
+    confirms: ClassVar[bool] = False
+    practice_only: ClassVar[bool] = False
+
+    def help(self) -> str:
+        """The first line of the docstring."""
+        return (type(self).__doc__ or "").strip().split("\n")[0]
+
+    def unavailable(self, context: Context) -> str | None:
+        """Why it cannot be done now, in one sentence, or None."""
+        if self.practice_only and context.snapshot.network.kind != "practice":
+            return f"{self.name}: only on the practice network."
+        return refusal(self.preflight(context))
+
+    def preflight(self, context: Context) -> tuple[Check, ...]:
+        """The checks that the chain will make, made here first."""
+        return ()
+
+    def consequence(self, context: Context) -> Consequence | None:
+        """What it costs and risks; None for what costs nothing."""
+        return None
+
+    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
+        """The agent's method and its parameters."""
+        return "act", {"action": self.name, "args": dict(context.options)}
+
+
+def _chosen_targets(context: Context) -> tuple[TargetView, ...]:
+    snapshot = context.snapshot
+    if context.words and context.words[0] != "all":
+        wanted = {resolve(w, (t.id for t in snapshot.targets), "target") for w in context.words}
+        return tuple(t for t in snapshot.targets if t.id in wanted)
+    if not context.words and context.pane == "targets" and context.row is not None:
+        row = tuple(t for t in snapshot.claimable if t.id == context.row)
+        if row:
+            return row
+    return snapshot.claimable
+
+
+def _chosen_model(context: Context) -> ModelView | None:
+    models = context.snapshot.models
+    if context.words:
+        wanted = resolve(context.words[0], (m.id for m in models), "model")
+        return next((m for m in models if m.id == wanted), None)
+    mine = [m for m in models if m.mine and (m.state == "pending" or m.update_commit_epoch is not None)]
+    return next((m for m in models if m.id == context.row and m.mine), mine[0] if mine else None)
+
+
+class Claim(Action):
+    """Claim rewards and bonds: the target under the cursor when it is claimable, else all of mine."""
+
+    name, verb, key = "claim", "targets claim", "c"
+    example = "somatui targets claim --all --yes"
+    signs = confirms = True
+
+    def preflight(self, context: Context) -> tuple[Check, ...]:
+        try:
+            targets = _chosen_targets(context)
+        except IdError as unknown:
+            return (Check(False, str(unknown)),)
+        if not targets:
+            return (Check(False, "Nothing is claimable yet: a filled target opens two epochs after its fill."),)
+        return preflight.claim(context.snapshot, targets[0], context.now_ms)
+
+    def consequence(self, context: Context) -> Consequence | None:
+        return consequence.claim(context.snapshot, _chosen_targets(context))
+
+    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
+        return "act", {"action": self.name, "args": {"target_ids": [t.id for t in _chosen_targets(context)]}}
+
+
+class Reveal(Action):
+    """Reveal the key of a committed model, in the one epoch that accepts it."""
+
+    name, verb, key = "reveal", "models reveal", "r"
+    example = "somatui models reveal 7c1f --yes"
+    signs = confirms = True
+
+    def preflight(self, context: Context) -> tuple[Check, ...]:
+        try:
+            model = _chosen_model(context)
+        except IdError as unknown:
+            return (Check(False, str(unknown)),)
+        if model is None:
+            return (Check(False, "No model of this wallet waits for its reveal: publish one with p."),)
+        return preflight.reveal(context.snapshot, model, context.now_ms)
+
+    def consequence(self, context: Context) -> Consequence | None:
+        model = _chosen_model(context)
+        return None if model is None else consequence.reveal(context.snapshot, model)
+
+    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
+        model = _chosen_model(context)
+        return "act", {"action": self.name, "args": {"model_id": model.id if model else ""}}
+
+
+class Publish(Action):
+    """Publish trained weights: stake, create and commit in one guarded step."""
+
+    name, verb, key = "publish", "models publish", "p"
+    example = "somatui models publish --job JOB --stake 1 --yes"
+    signs = confirms = True
+
+    def _trained(self, context: Context) -> str | None:
+        chosen = context.options.get("job_id") or (context.row if context.pane == "jobs" else None)
+        done = [j for j in context.snapshot.jobs if j.kind == "train" and j.state == "done"]
+        return next((j.id for j in done if j.id == chosen), done[-1].id if done else None)
+
+    def _stake(self, context: Context) -> int:
+        return int(context.options.get("stake_shannons") or context.snapshot.epoch.parameters.model_min_stake_shannons)
+
+    def preflight(self, context: Context) -> tuple[Check, ...]:
+        if self._trained(context) is None and not context.options.get("weights"):
+            return (Check(False, "No finished training to publish: train a model first with t."),)
+        dim = context.snapshot.epoch.parameters.embedding_dim
+        return preflight.publish(
+            context.snapshot, self._stake(context), int(context.options.get("commission_bps", 1_000)), dim
+        )
+
+    def consequence(self, context: Context) -> Consequence | None:
+        return consequence.publish(
+            context.snapshot, str(context.options.get("label") or "the trained model"), self._stake(context)
+        )
+
+    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
+        args = {"job_id": self._trained(context), "commission_bps": 1_000, "stake_shannons": self._stake(context)}
+        return "act", {"action": self.name, "args": args | context.options}
+
+
+class Score(Action):
+    """Score files against the open targets and submit what hits."""
+
+    name, verb, key = "score", "score run", "s"
+    example = "somatui score run --limit 200"
+
+    def preflight(self, context: Context) -> tuple[Check, ...]:
+        snapshot = context.snapshot
+        running = any(j.kind == "score" and j.state in ("starting", "running") for j in snapshot.jobs)
+        is_open = any(t.status == "open" for t in snapshot.targets)
+        return (
+            Check(snapshot.network.reachable, "The network does not answer: wait, or check the address of its RPC."),
+            Check(not running, "A score job runs already: stop it with x in the jobs pane."),
+            Check(is_open, "No open targets yet: they appear when the epoch turns, once a model is active."),
+        )
+
+    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
+        return "job.start", {"kind": "score", "args": {"submit": True} | context.options}
+
+
+class Train(Action):
+    """Train a model of the network's architecture on local files."""
+
+    name, verb, key = "train", "train run", "t"
+    example = "somatui train run --steps 200"
+
+    def preflight(self, context: Context) -> tuple[Check, ...]:
+        running = any(j.kind == "train" and j.state in ("starting", "running") for j in context.snapshot.jobs)
+        return (Check(not running, "A train job runs already: stop it with x in the jobs pane."),)
+
+    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
+        return "job.start", {"kind": "train", "args": dict(context.options)}
+
+
+class Advance(Action):
+    """End the epoch now and begin the next."""
+
+    name, verb, key = "advance", "practice advance", "e"
+    example = "somatui practice advance"
+    practice_only = True
+
+
+class Faucet(Action):
+    """Ask the faucet for coins."""
+
+    name, verb, key = "faucet", "practice faucet", "f"
+    example = "somatui practice faucet"
+    panes = ("wallet",)
+
+
+class StopJob(Action):
+    """Stop the job under the cursor; it can be resumed."""
+
+    name, verb, key = "stop", "jobs stop", "x"
+    example = "somatui jobs stop JOB"
+    panes = ("jobs",)
+
+    def preflight(self, context: Context) -> tuple[Check, ...]:
+        wanted = context.words[0] if context.words else context.row
+        alive = any(j.id == wanted and j.state in ("starting", "running") for j in context.snapshot.jobs)
+        return (Check(alive, "No running job under the cursor."),)
+
+    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
+        return "job.stop", {"job_id": context.words[0] if context.words else context.row}
+
+
+ACTIONS: tuple[Action, ...] = (Claim(), Reveal(), Score(), Train(), Publish(), Advance(), Faucet(), StopJob())
+
+
+def by_name(name: str) -> Action | None:
+    """The action of that name, or of that key."""
+    return next((a for a in ACTIONS if name in (a.name, a.key)), None)

@@ -1,0 +1,169 @@
+"""All the checks that the chain will make, made here first, on a Snapshot (protocol.md 4.3, R1–R9)."""
+
+from __future__ import annotations
+
+from somatui.domain import fees
+from somatui.domain.checks import Check
+from somatui.domain.coins import NoCoin, choose
+from somatui.domain.deadline import claim_window, opens_in, reveal_window
+from somatui.domain.money import soma_exact
+from somatui.domain.snapshot import ModelView, Snapshot, TargetView
+
+
+def can_sign(snapshot: Snapshot) -> tuple[Check, ...]:
+    """Checks common to everything that is signed."""
+    wallet = snapshot.wallet
+    return (
+        Check(
+            snapshot.network.reachable,
+            "the network answers"
+            if snapshot.network.reachable
+            else "The network does not answer: wait, or check the address of its RPC.",
+        ),
+        Check(
+            not wallet.watch_only,
+            "the wallet can sign" if not wallet.watch_only else "This wallet is watch-only: import its key to act.",
+        ),
+        Check(
+            wallet.unlocked or wallet.watch_only,
+            "the key is unlocked" if wallet.unlocked else "The key is locked: unlock the vault first.",
+        ),
+        Check(
+            not snapshot.network.safe_mode,
+            "the network is not in safe mode"
+            if not snapshot.network.safe_mode
+            else "The network is in safe mode: acts are held until it recovers (R21).",
+        ),
+    )
+
+
+def _pays(snapshot: Snapshot, need_shannons: int, *, reserved_too: bool = False) -> Check:
+    try:
+        coin = choose(snapshot.wallet.coins, need_shannons, reserved_too=reserved_too)
+    except NoCoin as refused:
+        return Check(False, str(refused))
+    return Check(True, f"coin {coin.id[:6]}… pays {soma_exact(need_shannons)}")
+
+
+def publish(snapshot: Snapshot, stake_shannons: int, commission_bps: int, dim: int) -> tuple[Check, ...]:
+    """Create and commit: stake, commission, embedding's dimension, one coin that pays both (R3, R4b, R12)."""
+    p = snapshot.epoch.parameters
+    need = stake_shannons + fees.create_fee(p, stake_shannons).total_shannons + fees.state_fee(p).total_shannons
+    return (
+        *can_sign(snapshot),
+        Check(
+            stake_shannons >= p.model_min_stake_shannons,
+            "stake is at least the minimum"
+            if stake_shannons >= p.model_min_stake_shannons
+            else f"Stake at least {soma_exact(p.model_min_stake_shannons)} SOMA: the network asks for it.",
+        ),
+        Check(
+            0 <= commission_bps <= 10_000,
+            "commission is between 0 and 100 %"
+            if 0 <= commission_bps <= 10_000
+            else "Commission must be between 0 and 10,000 basis points: 10 % is 1,000.",
+        ),
+        Check(
+            dim == p.embedding_dim,
+            f"embedding has {p.embedding_dim} numbers"
+            if dim == p.embedding_dim
+            else f"The embedding has {dim} numbers, the network wants {p.embedding_dim}: train with its architecture.",
+        ),
+        _pays(snapshot, need),
+    )
+
+
+def reveal(snapshot: Snapshot, model: ModelView, now_ms: int) -> tuple[Check, ...]:
+    """Reveal: owner, the one epoch that accepts it, the key at hand, a coin for the fee (R1, R4)."""
+    window = reveal_window(model)
+    epoch = snapshot.epoch
+    if window is None:
+        opens = Check(False, f"Nothing waits to be revealed: the model is {model.state}.")
+    elif epoch.number < window.first:
+        opens = Check(False, f"Reveal opens {opens_in(epoch, window.first, now_ms)}; the keeper will do it by itself.")
+    elif not window.contains(epoch.number):
+        opens = Check(False, f"Epoch {window.first} was the only one that accepted this reveal: commit again.")
+    else:
+        opens = Check(True, f"epoch is {epoch.number}, the only one that accepts it")
+    return (
+        *can_sign(snapshot),
+        Check(model.mine, "the model is this wallet's" if model.mine else "The model belongs to another wallet."),
+        opens,
+        Check(
+            model.key_at_hand,
+            "the key is in the vault"
+            if model.key_at_hand
+            else "The decryption key is not in this vault: restore the vault that committed the model.",
+        ),
+        _pays(snapshot, fees.state_fee(epoch.parameters).total_shannons, reserved_too=True),
+    )
+
+
+def submit(
+    snapshot: Snapshot, target: TargetView | None, model_id: str, distance: float, size_bytes: int
+) -> tuple[Check, ...]:
+    """SubmitData's checks in the chain's own order (protocol.md 4.3), and a coin for bond and fee (R6–R9)."""
+    p = snapshot.epoch.parameters
+    if target is None:
+        return (*can_sign(snapshot), Check(False, "The target is gone: it was filled and claimed, or it expired."))
+    active = {m.id for m in snapshot.models if m.state == "active"}
+    current = snapshot.epoch.number <= target.generation_epoch
+    need = fees.bond(p, size_bytes) + fees.submit_fee(p, separate_bond_coin=False).total_shannons
+    return (
+        *can_sign(snapshot),
+        Check(
+            target.status == "open",
+            "the target is open"
+            if target.status == "open"
+            else f"The target is {target.status}: somebody was faster, or the epoch turned.",
+        ),
+        Check(
+            current,
+            "the target lives in this epoch"
+            if current
+            else f"The target expired with epoch {target.generation_epoch}.",
+        ),
+        Check(
+            model_id in target.model_ids,
+            "the winner is one of the target's models"
+            if model_id in target.model_ids
+            else "The winning model is not one of the target's models: score against its own three.",
+        ),
+        Check(
+            distance <= target.threshold,
+            f"distance {distance:.4f} is within {target.threshold:.4f}"
+            if distance <= target.threshold
+            else f"Distance {distance:.4f} exceeds the threshold {target.threshold:.4f}: score more varied data.",
+        ),
+        Check(
+            0 < size_bytes <= p.max_data_bytes,
+            f"{size_bytes:,} bytes are within the limit"
+            if 0 < size_bytes <= p.max_data_bytes
+            else f"{size_bytes:,} bytes are outside 1 to {p.max_data_bytes:,}: use a smaller file.",
+        ),
+        Check(
+            model_id in active,
+            "the winning model is active"
+            if model_id in active
+            else "The winning model is no longer active: its submission would lock the bond coin (protocol.md 8, 5a).",
+        ),
+        _pays(snapshot, need),
+    )
+
+
+def claim(snapshot: Snapshot, target: TargetView, now_ms: int) -> tuple[Check, ...]:
+    """ClaimRewards: the window, something to gain after fees, a coin for the fee (R13)."""
+    epoch = snapshot.epoch
+    window = claim_window(target)
+    opens = window.contains(epoch.number)
+    cost = fees.claim_fee(epoch.parameters, target.reward_shannons, filled=target.fill_epoch is not None).total_shannons
+    return (
+        *can_sign(snapshot),
+        Check(
+            opens,
+            "the claim is open"
+            if opens
+            else f"Claim opens {opens_in(epoch, window.first, now_ms)}: the audit epoch comes first.",
+        ),
+        _pays(snapshot, cost, reserved_too=True),
+    )
