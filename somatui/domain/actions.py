@@ -1,4 +1,7 @@
-"""The one registry of actions: footer, help, palette, `:` line, confirm panel, CLI verbs and refusals are made from it."""
+"""The one registry of actions.
+
+Footer, help, palette, `:` line, confirm panel, CLI verbs and refusals are made from it; doing them is the agent's.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ PANES = ("wallet", "targets", "models", "epochs", "jobs")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where the operator stands: the snapshot, the clock, the pane and the row under the cursor, the words typed after the name."""
+    """Where the operator stands: snapshot, clock, pane, the row under the cursor, the words typed after the name."""
 
     snapshot: Snapshot
     now_ms: int
@@ -26,7 +29,7 @@ class Context:
 
 
 class Action:
-    """An act of the operator. The docstring's first line is its help; subclasses say when it is available and what it does."""
+    """An act of the operator. The docstring's first line is its help; subclasses say when it may be done."""
 
     name: ClassVar[str]
     verb: ClassVar[str]

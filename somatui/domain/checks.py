@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing the chain will look at, looked at here first. `text` is a clause that is true when `ok`, else the cure."""
+    """One thing the chain will look at, looked at here first; `text` says what holds, or the cure."""
 
     ok: bool
     text: str

@@ -67,7 +67,7 @@ def reveal(snapshot: Snapshot, model: ModelView) -> Consequence:
 
 
 def submit(snapshot: Snapshot, target: TargetView, size_bytes: int) -> Consequence:
-    """Fill a target: the bond is locked for at least two epochs and lost if the data URL dies or the scores are wrong (R5)."""
+    """Fill a target: the bond is locked for two epochs and lost if the data URL dies or the scores are wrong (R5)."""
     p = snapshot.epoch.parameters
     locked = fees.bond(p, size_bytes)
     return Consequence(
@@ -79,7 +79,9 @@ def submit(snapshot: Snapshot, target: TargetView, size_bytes: int) -> Consequen
         gains_shannons=target.reward_shannons - bps(target.reward_shannons, p.model_share_bps + p.claimer_share_bps),
         at_stake_shannons=locked,
         irreversible=True,
-        at_stake_text=f"the bond of {soma(locked, 6)} SOMA if the data cannot be fetched in epoch {snapshot.epoch.number + 1}.",
+        at_stake_text=(
+            f"the bond of {soma(locked, 6)} SOMA if the data cannot be fetched in epoch {snapshot.epoch.number + 1}."
+        ),
     )
 
 

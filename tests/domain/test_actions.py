@@ -1,0 +1,77 @@
+"""The registry answers for every surface: what an act is called, why it cannot be done, what it would do."""
+
+from __future__ import annotations
+
+import pytest
+
+from somatui.domain.actions import ACTIONS, Context, by_name
+from somatui.domain.snapshot import JobView, NetworkView, Snapshot
+from tests.domain.worlds import NOW_MS, an_id, model, target, world
+
+
+def at(snapshot: Snapshot, **where: object) -> Context:
+    return Context(snapshot=snapshot, now_ms=NOW_MS, **where)  # type: ignore[arg-type]
+
+
+def test_names_keys_and_verbs_are_unique_and_explained() -> None:
+    for what in ("name", "key", "verb"):
+        values = [getattr(a, what) for a in ACTIONS]
+        assert len(values) == len(set(values))
+    assert all(a.help() and a.example.startswith(f"somatui {a.verb}") for a in ACTIONS)
+
+
+def test_actions_are_found_by_name_and_by_key() -> None:
+    assert by_name("claim") is by_name("c") is not None
+    assert by_name("nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("claim", "Nothing is claimable"),
+        ("reveal", "No model"),
+        ("publish", "No finished training"),
+        ("score", "No open"),
+        ("stop", "No running job"),
+    ],
+)
+def test_what_cannot_be_done_says_why(name: str, says: str) -> None:
+    action = by_name(name)
+    assert action is not None and says in (action.unavailable(at(world())) or "")
+
+
+def test_the_epoch_is_advanced_on_the_practice_network_only() -> None:
+    action = by_name("advance")
+    assert action is not None and action.unavailable(at(world())) is None
+    elsewhere = world(network=NetworkView("testnet", "testnet", reachable=True))
+    assert "practice" in (action.unavailable(at(elsewhere)) or "")
+
+
+def test_claim_takes_the_row_then_all_of_mine_and_words_before_both() -> None:
+    paid = tuple(target(d, status="claimable", fill_epoch=410, mine=True) for d in ("71aa", "72bb"))
+    picture = world(targets=(*paid, target("73cc", status="claimable")))
+    claim = by_name("claim")
+    assert claim is not None and claim.unavailable(at(picture)) is None
+    rows = claim.call(at(picture, pane="targets", row=paid[1].id))
+    assert rows == ("act", {"action": "claim", "args": {"target_ids": [paid[1].id]}})
+    assert claim.call(at(picture))[1]["args"]["target_ids"] == [t.id for t in paid]
+    assert claim.call(at(picture, words=("0" * 60 + "71aa",)))[1]["args"]["target_ids"] == [paid[0].id]
+    assert "No target begins" in (claim.unavailable(at(picture, words=("beef",))) or "")
+
+
+def test_publish_takes_the_newest_finished_training() -> None:
+    jobs = tuple(JobView(j, "train", "small", "done", 1, 2) for j in ("j1", "j2"))
+    publish = by_name("publish")
+    assert publish is not None and publish.unavailable(at(world(jobs=jobs))) is None
+    assert publish.call(at(world(jobs=jobs)))[1]["args"]["job_id"] == "j2"
+    assert publish.call(at(world(jobs=jobs), pane="jobs", row="j1"))[1]["args"]["job_id"] == "j1"
+    told = publish.consequence(at(world(jobs=jobs)))
+    assert told is not None and told.at_stake_shannons == 500_000_000
+
+
+def test_reveal_takes_the_model_that_waits() -> None:
+    waiting = model("a2", state="pending", commit_epoch=411, key_at_hand=True)
+    reveal = by_name("reveal")
+    picture = world(models=(model("a1"), waiting))
+    assert reveal is not None and reveal.unavailable(at(picture)) is None
+    assert reveal.call(at(picture))[1]["args"] == {"model_id": an_id("a2")}
