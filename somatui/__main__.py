@@ -1,0 +1,25 @@
+"""The front door of `somatui` and `python -m somatui`: looks at the Python it runs on, then leaves all else to cli/.
+
+Parses on every Python 3, so that an old one is told what to do instead of showing a syntax error.
+"""
+
+import sys
+
+OLDEST = (3, 11)
+
+
+def run() -> int:
+    """Run the command line and give its exit status; 1 with one sentence where this Python is too old."""
+    if sys.version_info < OLDEST:
+        sys.stderr.write(
+            "somatui needs Python %d.%d or newer and this is %d.%d: make its environment with a newer one, "
+            "for instance python3.12 -m venv .venv\n" % (OLDEST + tuple(sys.version_info[:2]))
+        )
+        return 1
+    from somatui.cli.main import entry
+
+    return entry()
+
+
+if __name__ == "__main__":
+    sys.exit(run())
