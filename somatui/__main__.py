@@ -11,9 +11,10 @@ OLDEST = (3, 11)
 def run() -> int:
     """Run the command line and give its exit status; 1 with one sentence where this Python is too old."""
     if sys.version_info < OLDEST:
+        wanted, found = (".".join(str(part) for part in version[:2]) for version in (OLDEST, sys.version_info))
         sys.stderr.write(
-            "somatui needs Python %d.%d or newer and this is %d.%d: make its environment with a newer one, "
-            "for instance python3.12 -m venv .venv\n" % (OLDEST + tuple(sys.version_info[:2]))
+            "somatui needs Python {} or newer and this is {}: make its environment with a newer one, "
+            "for instance python3.12 -m venv .venv\n".format(wanted, found)
         )
         return 1
     from somatui.cli.main import entry
