@@ -1,6 +1,6 @@
 """The front door of `somatui` and `python -m somatui`: looks at the Python it runs on, then leaves all else to cli/.
 
-Parses on every Python 3, so that an old one is told what to do instead of showing a syntax error.
+Parses on every Python since 3.6, so that an old one is told what to do instead of showing a syntax error.
 """
 
 import sys
@@ -13,8 +13,8 @@ def run() -> int:
     if sys.version_info < OLDEST:
         wanted, found = (".".join(str(part) for part in version[:2]) for version in (OLDEST, sys.version_info))
         sys.stderr.write(
-            "somatui needs Python {} or newer and this is {}: make its environment with a newer one, "
-            "for instance python3.12 -m venv .venv\n".format(wanted, found)
+            f"somatui needs Python {wanted} or newer and this is {found}: make its environment with a newer one, "
+            "for instance python3.12 -m venv .venv\n"
         )
         return 1
     from somatui.cli.main import entry

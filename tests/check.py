@@ -12,16 +12,17 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
 
-def python_files() -> list[str]:
-    """Every tracked or new Python file that is ours to keep in order."""
+def tracked(pattern: str) -> list[str]:
+    """Every tracked or new file that is ours to keep in order; recordings are kept as they came."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", pattern],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    return [f for f in listed.stdout.split() if not f.startswith("tests/golden/") and (ROOT / f).exists()]
+    names = listed.stdout.split("\0")
+    return [name for name in names if name and not name.startswith("tests/golden/") and (ROOT / name).is_file()]
 
 
 def stages() -> list[tuple[str, list[str]]]:
@@ -30,12 +31,12 @@ def stages() -> list[tuple[str, list[str]]]:
     pytest = [sys.executable, "-m", "pytest", "-q"]
     return [
         ("ruff", [tool + "ruff", "check", "."]),
-        ("ruff format", [tool + "ruff", "format", "--check", *python_files()]),
+        ("ruff format", [tool + "ruff", "format", "--check", *tracked("*.py")]),
         ("mypy", [tool + "mypy"]),
         ("import-linter", [tool + "lint-imports"]),
         ("deptry", [tool + "deptry", "somatui"]),
         ("vulture", [tool + "vulture"]),
-        ("detect-secrets", [tool + "detect-secrets-hook", "--baseline", ".secrets.baseline", *python_files()]),
+        ("detect-secrets", [tool + "detect-secrets-hook", "--baseline", ".secrets.baseline", *tracked("*")]),
         ("fast tests", [*pytest, "-n", "2", "-m", "not slow"]),
         ("slow tests", [*pytest, "-m", "slow"]),
     ]

@@ -13,7 +13,8 @@ from somatui.paths import Paths
 CARD = {
     "version": 1, "pid": 7, "chain": "practice-1", "rpc_url": "http://127.0.0.1:1", "faucet_url": "http://127.0.0.1:2",
     "scoring_url": "http://127.0.0.1:3", "admin_url": "http://127.0.0.1:4", "store_url": "http://127.0.0.1:5",
-    "bucket": "practice", "access_key": "practice", "secret_key": "not-to-be-shown", "started_at_ms": 9,
+    "bucket": "practice", "access_key": "practice", "secret_key": "not-to-be-shown",  # pragma: allowlist secret
+    "started_at_ms": 9,
 }  # fmt: skip
 
 

@@ -128,7 +128,7 @@ def test_modules_and_functions_stay_habitable() -> None:
 
 def test_an_old_python_can_read_the_front_door() -> None:
     for name in ("__init__.py", "__main__.py"):
-        ast.parse((PACKAGE / name).read_text("utf-8"), feature_version=(3, 4))
+        ast.parse((PACKAGE / name).read_text("utf-8"), feature_version=(3, 6))
 
 
 def test_an_old_python_is_told_in_one_sentence(
