@@ -82,7 +82,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """An S3-compatible bucket that the public can read (platform.md, Object storage); its keys are in the vault."""
+    """An S3-compatible bucket that the public can read; its keys are in the vault."""
 
     endpoint: str
     bucket: str
