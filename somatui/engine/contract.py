@@ -1,0 +1,180 @@
+"""The scoring contract in f32: what the network's reference scorer answers for a model and some bytes.
+
+Sources: scoring.md 0 and B, protocol.md 5; settled by the recorded answers in tests/golden/scoring. It holds for
+training as well: the loss here is the one that decides who wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from arrgen import normal_array
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from somatui.engine.weights import ModelConfig, Tensors
+
+CHUNK = 1024
+"""Bytes and positions of one sequence."""
+BATCH = 16
+"""Sequences of one batch; more than one batch has no single answer (scoring.md 0.6)."""
+PAD, EOS = 256, 257
+SLICES, POINTS, T_MAX, SIGREG_WEIGHT = 256, 17, 3.0, 0.02
+_BLOCK = 2048
+"""Positions whose projections are held at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Up to 16 sequences: int64 tensors [sequences, 1024] of tokens, shifted targets and global positions."""
+
+    tokens: torch.Tensor
+    targets: torch.Tensor
+    positions: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The answer of one model: its loss and its embedding of the data (f32 [dim])."""
+
+    loss: float
+    embedding: NDArray[np.float32]
+
+
+def batches(data: bytes) -> Iterator[Batch]:
+    """Cut bytes into chunks of 1,024, with one EOS after the last byte if there is room, and 16 chunks a batch.
+
+    Positions are global offsets; EOS and padding all take the offset after the last byte (protocol.md 5.1).
+    """
+    if not data:
+        raise ValueError("There is nothing to score: the data is empty.")
+    count = -(-len(data) // CHUNK)
+    tokens = np.full(count * CHUNK, PAD, dtype=np.int64)
+    tokens[: len(data)] = np.frombuffer(data, dtype=np.uint8)
+    if len(data) < tokens.size:
+        tokens[len(data)] = EOS
+    positions = np.minimum(np.arange(tokens.size, dtype=np.int64), len(data))
+    rows = tokens.reshape(count, CHUNK)
+    targets = np.full_like(rows, PAD)
+    targets[:, :-1] = rows[:, 1:]
+    places = positions.reshape(count, CHUNK)
+    for at in range(0, count, BATCH):
+        part = slice(at, at + BATCH)
+        yield Batch(*(torch.from_numpy(a[part].copy()) for a in (rows, targets, places)))
+
+
+def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+
+
+def _norm(x: torch.Tensor, tensors: Tensors, at: str) -> torch.Tensor:
+    return functional.layer_norm(x, x.shape[-1:], tensors[at + ".gamma"], tensors[at + ".beta"], 1e-5)
+
+
+def _linear(x: torch.Tensor, tensors: Tensors, at: str) -> torch.Tensor:
+    return x @ tensors[at + ".weight"] + tensors[at + ".bias"]
+
+
+def encode(config: ModelConfig, tensors: Tensors, batch: Batch) -> torch.Tensor:
+    """Hidden states after the final norm, f32 [sequences, 1024, dim] (protocol.md 5.2)."""
+    sequences, length = batch.tokens.shape
+    half = config.dim // config.heads // 2
+    scale = 10_000.0 ** (torch.arange(half, dtype=torch.float32) / half)
+    angles = (batch.positions.to(torch.float32).unsqueeze(-1) / scale).unsqueeze(1)
+    cos, sin = angles.cos(), angles.sin()
+    x = tensors["embedding.weight"][batch.tokens]
+    for layer in range(config.layers):
+        at = f"encoder.layers.{layer}."
+        normed = _norm(x, tensors, at + "norm_1")
+        query, key, value = (
+            _linear(normed, tensors, f"{at}attention.{part}").view(sequences, length, config.heads, -1).transpose(1, 2)
+            for part in ("query", "key", "value")
+        )
+        attended = functional.scaled_dot_product_attention(
+            _rotate(query, cos, sin), _rotate(key, cos, sin), value, is_causal=True
+        )
+        attended = attended.transpose(1, 2).reshape(sequences, length, config.dim)
+        x = x + _linear(attended, tensors, at + "attention.output")
+        inner = functional.gelu(_linear(_norm(x, tensors, at + "norm_2"), tensors, at + "pwff.linear_inner"))
+        x = x + _linear(inner, tensors, at + "pwff.linear_outer")
+    return _norm(x, tensors, "final_norm")
+
+
+def cross_entropy(tensors: Tensors, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Padded targets count as zero and the mean is over all positions, as the network computes it (scoring.md 0.1)."""
+    logits = _linear(hidden, tensors, "predictor")
+    total = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD, reduction="sum")
+    return total / targets.numel()
+
+
+@lru_cache(maxsize=8)
+def projections(dim: int, seed: int) -> torch.Tensor:
+    """The noise [dim, 256] of one batch with columns of length 1; the same seed gives the same numbers everywhere."""
+    noise = torch.from_numpy(np.array(normal_array(seed, [dim, SLICES], 0.0, 1.0), dtype=np.float32))
+    unit: torch.Tensor = noise / noise.norm(dim=0)
+    return unit
+
+
+def sigreg(hidden: torch.Tensor, seed: int) -> torch.Tensor:
+    """The regulariser of hidden states [sequences, 1024, dim], without its weight of 0.02 (protocol.md 5.4).
+
+    The 17 points lie evenly, so the powers of one complex number replace 17 sines and cosines; positions go through
+    in blocks, so memory does not grow with the batch.
+    """
+    noise = projections(hidden.shape[-1], seed)
+    points = torch.linspace(0, T_MAX, POINTS)
+    phi = torch.exp(-0.5 * points**2)
+    step = T_MAX / (POINTS - 1)
+    weight = phi * torch.full((POINTS,), 2 * step).index_fill_(0, torch.tensor([0, POINTS - 1]), step)
+    flat = hidden.reshape(-1, hidden.shape[-1])
+    total = torch.zeros(())
+    for block in torch.split(flat, _BLOCK):
+        turn = block @ noise * step
+        cos, sin = turn.cos(), turn.sin()
+        real, imaginary = torch.ones_like(cos), torch.zeros_like(sin)
+        for k in range(POINTS):
+            error = (real.mean(-1) - phi[k]) ** 2 + imaginary.mean(-1) ** 2
+            total = total + weight[k] * error.sum()
+            real, imaginary = real * cos - imaginary * sin, real * sin + imaginary * cos
+    return total * SLICES / flat.shape[0]
+
+
+def loss_of(config: ModelConfig, tensors: Tensors, batch: Batch, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss of one batch, and its hidden states."""
+    hidden = encode(config, tensors, batch)
+    return cross_entropy(tensors, hidden, batch.targets) + SIGREG_WEIGHT * sigreg(hidden, seed), hidden
+
+
+@torch.inference_mode()
+def score(config: ModelConfig, tensors: Tensors, data: bytes, seed: int = 0) -> Score:
+    """What the network answers for these bytes; submissions and audits use seed 0.
+
+    Loss and embedding are plain means over batches, whatever the size of each; batch number n draws its noise with
+    `seed + n`. Raises ValueError for empty data.
+    """
+    losses: list[float] = []
+    embeddings: list[torch.Tensor] = []
+    for number, batch in enumerate(batches(data)):
+        loss, hidden = loss_of(config, tensors, batch, seed + number)
+        losses.append(float(loss))
+        embeddings.append(hidden.mean(dim=(0, 1)))
+    mean: NDArray[np.float32] = torch.stack(embeddings).mean(0).numpy()
+    return Score(sum(losses) / len(losses), mean)
+
+
+def distance(embedding: NDArray[np.float32], target: NDArray[np.float32]) -> float:
+    """1 - cosine of two f32 vectors, in f32 as the network computes it."""
+    if embedding.shape != target.shape:
+        raise ValueError(f"The embedding has {embedding.size} numbers, the target {target.size}.")
+    a, b = torch.from_numpy(np.asarray(embedding)), torch.from_numpy(np.asarray(target))
+    return float(1 - (a @ b) / (a.norm() * b.norm()))
+
+
+def winner(scores: list[Score]) -> int:
+    """The index of the lowest loss, the first on ties."""
+    return min(range(len(scores)), key=lambda i: scores[i].loss)
