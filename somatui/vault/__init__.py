@@ -1,0 +1,1 @@
+"""Where secrets live. The agent and the setup use it; no view and no worker ever imports it."""
