@@ -1,0 +1,1 @@
+"""Child processes that do the heavy work, and the lines they speak with whoever started them."""

@@ -1,0 +1,84 @@
+"""Worker that scores one file on some models, exactly, and ends: `python -m somatui.workers.score_file`.
+
+Job: {"job": "score_file", "version": 1, "models": [path], "data": path, "target": path | null, "seed": n}. Its `done`
+message holds `result` in the shape of `somatui score file --json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from somatui.engine import contract, weights
+from somatui.workers.protocol import VERSION, Emitter, ProtocolError, parse_job
+
+
+class JobError(ValueError):
+    """The job cannot be done; the text is one sentence with the cure."""
+
+
+def read_target(path: Path, dim: int) -> NDArray[np.float32]:
+    """A target's embedding from a file that holds a JSON list of numbers. Raises JobError."""
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        target = np.array(values, dtype=np.float32)
+    except (OSError, ValueError, TypeError) as failure:
+        raise JobError(f"{path.name} is not a JSON list of numbers ({failure}).") from failure
+    if target.shape != (dim,) or not np.isfinite(target).all() or not target.any():
+        raise JobError(f"{path.name} must hold {dim} finite numbers, not all zero, as the models' embeddings do.")
+    return target
+
+
+def read_data(path: Path) -> bytes:
+    """The candidate's bytes. Raises JobError for a file that is empty or cannot be read."""
+    try:
+        data = path.read_bytes()
+    except OSError as failure:
+        raise JobError(f"{path} cannot be read ({failure.strerror}).") from failure
+    if not data:
+        raise JobError(f"{path.name} is empty: there is nothing to score.")
+    return data
+
+
+def score_file(models: list[Path], data: Path, target: Path | None, seed: int) -> dict[str, Any]:
+    """Winner, and for each model loss, embedding and, with a target, distance. Raises JobError or WeightsError."""
+    content = read_data(data)
+    scores: list[contract.Score] = []
+    told: list[dict[str, Any]] = []
+    for path in models:
+        if not path.is_file():
+            raise JobError(f"There is no model at {path}: name a safetensors file.")
+        config, tensors = weights.open_file(path)
+        answer = contract.score(config, tensors, content, seed)
+        entry: dict[str, Any] = {"model": str(path), "loss": answer.loss, "embedding": answer.embedding.tolist()}
+        if target is not None:
+            entry["distance"] = contract.distance(answer.embedding, read_target(target, config.dim))
+        scores.append(answer)
+        told.append(entry)
+    return {"winner": contract.winner(scores), "models": told}
+
+
+def main() -> int:
+    """Read the job line, answer, end: 0 when done, 1 with a `failed` message."""
+    os.umask(0o077)
+    emitter = Emitter()
+    emitter.send("hello", version=VERSION, pid=os.getpid())
+    try:
+        job = parse_job(sys.stdin.readline(), "score_file")
+        target = Path(job["target"]) if job.get("target") else None
+        result = score_file([Path(m) for m in job["models"]], Path(job["data"]), target, int(job.get("seed", 0)))
+    except (JobError, ProtocolError, weights.WeightsError) as refused:
+        emitter.send("failed", error=str(refused))
+        return 1
+    emitter.send("done", result=result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
