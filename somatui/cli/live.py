@@ -1,0 +1,101 @@
+"""Talking to the running agent from a command: connect, ask, and one sentence when there is none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from typing import Any, TypeVar
+
+from somatui.cli.options import Arguments, paths_of
+from somatui.cli.problem import FAILED, Problem, as_problem
+from somatui.domain.codec import from_json
+from somatui.domain.snapshot import Snapshot
+from somatui.paths import Paths
+
+T = TypeVar("T")
+
+CLIENT = "somatui.agent.client"
+"""Loaded only by verbs that speak to the agent."""
+
+
+def client_module() -> Any:
+    """The agent's client."""
+    return import_module(CLIENT)
+
+
+async def connect(paths: Paths) -> Any:
+    """A connection to the profile's agent. Raises Problem when none runs."""
+    try:
+        return await client_module().AgentClient.connect(paths)
+    except (OSError, EOFError) as failure:
+        raise no_agent(paths) from failure
+
+
+def no_agent(paths: Paths) -> Problem:
+    """The sentence for a profile without a running agent."""
+    return Problem(
+        f"No agent runs for profile {paths.profile}: start it with somatui agent run --background "
+        "(and a practice network with somatui practice serve --background).",
+        FAILED,
+    )
+
+
+def is_running(paths: Paths) -> bool:
+    """Whether an agent answers on the profile's socket."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(2)
+        try:
+            probe.connect(str(paths.socket))
+        except OSError:
+            return False
+    return True
+
+
+async def close(client: Any) -> None:
+    """Close a connection, whether its close is a coroutine or not."""
+    done = client.close()
+    if asyncio.iscoroutine(done):
+        await done
+
+
+def with_agent(args: Arguments, use: Callable[[Any], Awaitable[T]]) -> T:
+    """Connect to the agent of the chosen profile, run `use` with the connection, close it."""
+    paths = paths_of(args)
+
+    async def session() -> T:
+        client = await connect(paths)
+        try:
+            return await use(client)
+        except (ConnectionError, EOFError) as failure:
+            raise Problem(
+                "The agent went away in the middle: start it again with somatui agent run --background, "
+                "it carries on where it was."
+            ) from failure
+        except Exception as error:
+            raise as_problem(error) from error
+        finally:
+            await close(client)
+
+    return asyncio.run(session())
+
+
+async def read_snapshot(client: Any) -> Snapshot:
+    """The agent's picture of the world."""
+    return from_json(Snapshot, await client.call("snapshot"))
+
+
+def snapshot(args: Arguments) -> Snapshot:
+    """The picture of the chosen profile, from its agent."""
+    return with_agent(args, read_snapshot)
+
+
+def call(args: Arguments, method: str, **params: Any) -> Any:
+    """One question to the agent of the chosen profile."""
+
+    async def ask(client: Any) -> Any:
+        return await client.call(method, **params)
+
+    return with_agent(args, ask)

@@ -1,0 +1,165 @@
+"""`somatui practice`: a network of your own on this machine, and an operator's day on it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from somatui.cli import live
+from somatui.cli.acting import confirm, perform
+from somatui.cli.options import Arguments, Verb, at_least, paths_of
+from somatui.cli.output import Answer, amount, fields
+from somatui.cli.problem import FAILED, USAGE, Problem
+from somatui.domain.ids import normalise_address
+from somatui.paths import Paths, make_private
+
+
+def network_module() -> Any:
+    """The practice network's client."""
+    return import_module("somatui.practice.client")
+
+
+def _settled(outcome: Any) -> Any:
+    return asyncio.run(outcome) if asyncio.iscoroutine(outcome) else outcome
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", metavar="N", type=at_least(0), default=1,
+                        help="fixes network, weights and order of candidates (default 1)")  # fmt: skip
+    parser.add_argument(
+        "--state", metavar="FOLDER", type=Path, help="keep the day here (default: a new temporary folder)"
+    )
+    parser.add_argument("--steps", metavar="N", type=at_least(1), default=40, help="training steps (default 40)")
+
+
+def run(args: Arguments) -> Answer:
+    """The whole day."""
+    from somatui.cli.day.run import spend_the_day
+
+    return spend_the_day(args)
+
+
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ports", metavar="PORTS", default="default",
+                        help="default (9000 9123 9124 9125 9126), free, or five numbers with commas")  # fmt: skip
+    parser.add_argument("--seed", metavar="N", type=at_least(0), default=1, help="fixes the network (default 1)")
+    parser.add_argument("--epoch-seconds", metavar="S", type=at_least(1), help="end epochs by the clock too")
+    parser.add_argument("--background", action="store_true", help="start it detached and return when it answers")
+
+
+def serve(args: Arguments) -> Answer:
+    """Become the network, or start it in the background."""
+    paths = _practice_paths(args)
+    if args.ports not in ("default", "free") and not _five_ports(args.ports):
+        raise Problem(f"“{args.ports}” are not ports: type default, free, or five numbers with commas.", USAGE)
+    make_private(paths.network_dir)
+    if args.background:
+        found = _settled(network_module().start_network(
+            paths.network_dir, args.ports, args.seed, epoch_seconds=args.epoch_seconds
+        ))  # fmt: skip
+        return Answer({"ok": True} | _card(found), fields((k, str(v)) for k, v in _card(found).items()))
+    words = [sys.executable, "-m", "somatui.practice", "--folder", str(paths.network_dir), "--ports", args.ports]
+    words += ["--seed", str(args.seed)]
+    words += ["--epoch-seconds", str(args.epoch_seconds)] if args.epoch_seconds else []
+    sys.stdout.flush()
+    os.execv(sys.executable, words)
+
+
+def _five_ports(text: str) -> bool:
+    numbers = text.split(",")
+    return len(numbers) == 5 and all(n.isdigit() and 0 < int(n) < 65_536 for n in numbers)
+
+
+def _card(info: Any) -> dict[str, Any]:
+    names = ("chain", "rpc_url", "faucet_url", "scoring_url", "admin_url", "store_url", "pid")
+    return {name: getattr(info, name) for name in names}
+
+
+def _practice_paths(args: Arguments) -> Paths:
+    from somatui.config import load
+
+    paths = paths_of(args)
+    kind = load(paths).profile.network
+    if kind != "practice":
+        raise Problem(
+            f"Profile {paths.profile} is on {kind}, not on a practice network: add --profile practice.", USAGE
+        )
+    return paths
+
+
+def _running(paths: Paths) -> Any:
+    info = _settled(network_module().read_info(paths.network_dir))
+    if info is None:
+        raise Problem("No practice network runs here: start it with somatui practice serve --background.")
+    return info
+
+
+def advance(args: Arguments) -> Answer:
+    """End the epoch, through the agent where one runs, so that it has looked when this returns."""
+    paths = _practice_paths(args)
+    if live.is_running(paths):
+        return perform(args, "advance")
+    info = _running(paths)
+    if args.dry_run:
+        return Answer({"ok": True, "dry_run": True}, "Would end the epoch. Dry run: nothing was done.")
+    epoch = _settled(network_module().advance_epoch(info))
+    return Answer({"ok": True, "action": "advance", "result": {"epoch": epoch}}, f"Epoch {epoch} has begun.")
+
+
+def _faucet_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "address", metavar="ADDRESS", nargs="?", help="who gets the coins (default: the agent's wallet)"
+    )
+
+
+def faucet(args: Arguments) -> Answer:
+    """Coins for the agent's wallet, or for any address."""
+    paths = _practice_paths(args)
+    if args.address is None:
+        return perform(args, "faucet")
+    address = normalise_address(args.address)
+    info = _running(paths)
+    if args.dry_run:
+        return Answer({"ok": True, "dry_run": True}, "Would ask the faucet. Dry run: nothing was done.")
+    given = _settled(network_module().faucet(info, address))
+    coins = list(given) if isinstance(given, list | tuple) else []
+    total = sum(int(c[0]) for c in coins if isinstance(c, list | tuple))
+    text = f"The faucet sent {amount(total)} in {len(coins)} coins." if total else "The faucet has sent its coins."
+    return Answer({"ok": True, "action": "faucet", "result": {"address": address, "amount_shannons": total}}, text)
+
+
+def reset(args: Arguments) -> Answer:
+    """Stop and delete the practice network, and the practice profile whose money was on it."""
+    from somatui.cli.stop import forget, stop_everything
+
+    paths = _practice_paths(args)
+    doomed = [folder for folder in (paths.network_dir, paths.profile_dir) if folder.exists()]
+    if not doomed:
+        return Answer({"ok": True, "deleted": []}, "There is no practice network here.")
+    text = "Stops the agent and the practice network and deletes " + " and ".join(map(str, doomed)) + "."
+    if args.dry_run:
+        return Answer({"ok": True, "dry_run": True, "deleted": []}, f"{text}\nDry run: nothing was done.")
+    confirm(text, args)
+    forced = stop_everything(paths)
+    for folder in doomed:
+        forget(folder)
+    ok = not any(folder.exists() for folder in doomed)
+    document = {"ok": ok, "deleted": [str(folder) for folder in doomed], "forced": forced}
+    return Answer(document, "\n".join(("The practice network is gone.", *forced)), 0 if ok else FAILED)
+
+
+VERBS = (
+    Verb("run", "Watch an operator's whole day on a network of your own.", "somatui practice run --seed 7", run,
+         _run_options),
+    Verb("serve", "Run a practice network, here or in the background.", "somatui practice serve --background", serve,
+         _serve_options),
+    Verb("advance", "End the epoch now and begin the next.", "somatui practice advance", advance, acts=True),
+    Verb("faucet", "Ask the faucet for coins.", "somatui practice faucet", faucet, _faucet_options, acts=True),
+    Verb("reset", "Stop and delete the practice network and its profile.", "somatui practice reset --yes", reset,
+         acts=True),
+)  # fmt: skip

@@ -1,0 +1,112 @@
+"""`somatui score`: one file exactly, by a worker of its own, or many files against the open targets, by the agent."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from somatui.cli.acting import perform
+from somatui.cli.nouns.train import corpus, corpus_options
+from somatui.cli.options import Arguments, Verb, at_least
+from somatui.cli.output import Answer, note, table
+from somatui.cli.problem import FAILED, USAGE, Problem
+
+SUBMITS = (
+    "Scores files against the open targets and submits what hits.\n"
+    "Each submission pays a fee and locks a bond of about 65 shannons a byte for two epochs; --no-submit only looks."
+)
+
+
+def _file_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="FILE", type=Path, action="append", required=True,
+                        help="plain weights (.safetensors); once per model, in the target's order")  # fmt: skip
+    parser.add_argument("--data", metavar="FILE", type=Path, required=True, help="the bytes to score")
+    parser.add_argument("--target", metavar="FILE", type=Path, required=True,
+                        help="the target's embedding, a JSON list of numbers")  # fmt: skip
+    parser.add_argument("--seed", metavar="N", type=at_least(0), default=0, help="the scoring seed (default 0)")
+
+
+def file(args: Arguments) -> Answer:
+    """Score one file with the models given, in a worker process."""
+    for path in (*args.model, args.data, args.target):
+        if not path.is_file():
+            raise Problem(f"There is no file {path}: name one that exists.", USAGE)
+    job = {
+        "job": "score_file",
+        "version": 1,
+        "models": [str(p.resolve()) for p in args.model],
+        "keys": [None] * len(args.model),
+        "data": str(args.data.resolve()),
+        "target": str(args.target.resolve()),
+        "seed": args.seed,
+    }
+    result = worker("somatui.workers.score_file", job)
+    for given, scored in zip(args.model, result["models"], strict=True):
+        scored["model"] = str(given)
+    rows = [
+        (f"{'*' if i == result['winner'] else ' '} {m['model']}", f"{m['loss']:.6f}", f"{m['distance']:.6f}")
+        for i, m in enumerate(result["models"])
+    ]
+    return Answer(result, table("model >loss >distance", rows) + "\n* the winner: the least loss")
+
+
+def worker(module: str, job: dict[str, Any]) -> dict[str, Any]:
+    """Run one worker to its end and give its result. Its bad lines are noted on stderr, Ctrl-C ends it.
+
+    Raises:
+        Problem: the worker failed or ended without a result.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    try:
+        out, _ = process.communicate(json.dumps(job) + "\n")
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    for line in out.splitlines():
+        try:
+            message = json.loads(line)
+        except ValueError:
+            note(f"worker: {line}")
+            continue
+        if message.get("kind") == "done" and isinstance(message.get("result"), dict):
+            return dict(message["result"])
+        if message.get("kind") == "failed":
+            raise Problem(str(message.get("error") or message.get("text") or "The worker failed."), FAILED)
+    raise Problem(f"The worker ended with status {process.returncode} and no result: see the lines above.")
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    corpus_options(parser)
+    parser.add_argument("--limit", metavar="N", type=at_least(1), help="score at most so many files")
+    parser.add_argument("--max-hits", metavar="N", type=at_least(1), help="stop after so many hits")
+    parser.add_argument("--no-submit", action="store_true", help="find and report, submit nothing")
+
+
+def run(args: Arguments) -> Answer:
+    """Start scoring in the agent."""
+    options: dict[str, Any] = {"submit": not args.no_submit, "corpus": corpus(args.paths, args.seed)}
+    if args.limit is not None:
+        options["limit"] = args.limit
+    if args.max_hits is not None:
+        options["max_hits"] = args.max_hits
+    return perform(args, "score", options=options, warning="" if args.no_submit else SUBMITS)
+
+
+VERBS = (
+    Verb(
+        "file",
+        "Score one file exactly with the models given.",
+        "somatui score file --model A.safetensors --model B.safetensors --data FILE --target T.json --seed 7 --json",
+        file,
+        _file_options,
+    ),
+    Verb("run", "Score files against the open targets and submit what hits.",
+         "somatui score run --limit 200 --max-hits 5 --yes", run, _run_options, acts=True),
+)  # fmt: skip
