@@ -1,0 +1,67 @@
+"""Training lowers the loss that decides who wins, and a resumed run is the uninterrupted one."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from somatui.engine import contract, weights
+from somatui.engine.trainer import CheckpointError, Plan, Trainer, embedding_of, joined
+from somatui.engine.weights import SMALL
+
+TEXT = [f"def function_{n}(self):\n    return {n}\n".encode() * 20 for n in range(7)]
+
+
+def trained(steps: int, trainer: Trainer | None = None, skip: int = 0) -> tuple[Trainer, list[float]]:
+    trainer = trainer or Trainer(SMALL, weights.initial(SMALL, 1), Plan(micro_batch=1, accumulate=2))
+    source = cycle(TEXT)
+    for _ in range(skip):
+        next(source)
+    return trainer, [trainer.advance(lambda: next(source)) for _ in range(steps)]
+
+
+def test_the_contract_loss_falls() -> None:
+    torch.manual_seed(0)
+    trainer, losses = trained(12)
+    assert losses[-1] < losses[0] - 0.1
+    config, tensors = weights.open_bytes(trainer.export())
+    before = contract.score(SMALL, weights.initial(SMALL, 1), TEXT[0]).loss
+    assert contract.score(config, tensors, TEXT[0]).loss < before
+
+
+def test_a_resumed_run_is_bit_equal_to_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole, losses = trained(6)
+    half, first = trained(3)
+    half.save(tmp_path / "checkpoint", {"position": 6})
+    resumed, cursor = Trainer.resume(tmp_path / "checkpoint")
+    resumed, second = trained(3, resumed, skip=cursor["position"])
+    assert first + second == losses
+    assert resumed.step == whole.step == 6
+    assert resumed.export() == whole.export()
+
+
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    trained(1)[0].save(path, {})
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="older one"):
+        Trainer.resume(path)
+    assert [f.name for f in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_sequences_keep_their_own_positions_in_a_joined_batch() -> None:
+    batch = joined([b"abc", b"x" * 3000])
+    alone = next(contract.batches(b"abc"))
+    assert torch.equal(batch.positions[0], alone.positions[0])
+    assert torch.equal(batch.tokens[0], alone.tokens[0])
+    assert batch.tokens.shape == (2, 1024)
+
+
+def test_a_model_s_embedding_has_length_one() -> None:
+    embedding = embedding_of(SMALL, weights.initial(SMALL, 1), TEXT[:2])
+    assert embedding.shape == (16,)
+    assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-6)
