@@ -7,7 +7,6 @@ message holds `result` in the shape of `somatui score file --json`.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from somatui.engine import contract, weights
-from somatui.workers.protocol import VERSION, Emitter, ProtocolError, parse_job
-
-
-class JobError(ValueError):
-    """The job cannot be done; the text is one sentence with the cure."""
+from somatui.workers.session import JobError, Session, run
 
 
 def read_target(path: Path, dim: int) -> NDArray[np.float32]:
@@ -64,21 +59,11 @@ def score_file(models: list[Path], data: Path, target: Path | None, seed: int) -
     return {"winner": contract.winner(scores), "models": told}
 
 
-def main() -> int:
-    """Read the job line, answer, end: 0 when done, 1 with a `failed` message."""
-    os.umask(0o077)
-    emitter = Emitter()
-    emitter.send("hello", version=VERSION, pid=os.getpid())
-    try:
-        job = parse_job(sys.stdin.readline(), "score_file")
-        target = Path(job["target"]) if job.get("target") else None
-        result = score_file([Path(m) for m in job["models"]], Path(job["data"]), target, int(job.get("seed", 0)))
-    except (JobError, ProtocolError, weights.WeightsError) as refused:
-        emitter.send("failed", error=str(refused))
-        return 1
-    emitter.send("done", result=result)
-    return 0
+def work(job: dict[str, Any], _session: Session) -> dict[str, Any]:
+    """Answer the job."""
+    target = Path(job["target"]) if job.get("target") else None
+    return score_file([Path(m) for m in job["models"]], Path(job["data"]), target, int(job.get("seed", 0)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("score_file", work, weights.WeightsError))

@@ -1,0 +1,73 @@
+"""What every worker does around its work: the job line, commands on standard input, orderly ends."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from somatui.workers.protocol import VERSION, Emitter, ProtocolError, parse_job
+
+_PR_SET_PDEATHSIG = 1
+
+
+class JobError(ValueError):
+    """The job cannot be done; the text is one sentence with the cure."""
+
+
+class Session:
+    """The line to the parent. `stopping` is set by a stop command, by SIGTERM, and when the parent is gone."""
+
+    def __init__(self, emitter: Emitter) -> None:
+        self.emitter = emitter
+        self.stopping = threading.Event()
+        self.board_changed = threading.Event()
+
+    def listen(self) -> None:
+        """Follow commands in the background until standard input ends."""
+        signal.signal(signal.SIGTERM, lambda *_: self.stopping.set())
+        threading.Thread(target=self._follow, name="commands", daemon=True).start()
+
+    def _follow(self) -> None:
+        for line in sys.stdin:
+            try:
+                command = json.loads(line)["cmd"]
+            except (ValueError, KeyError, TypeError):
+                self.emitter.send("log", level="warn", text="a line that is no command was ignored")
+                continue
+            if command == "stop":
+                break
+            if command == "board":
+                self.board_changed.set()
+        self.stopping.set()
+
+
+def run(job: str, work: Callable[[dict[str, Any], Session], dict[str, Any]], *refusals: type[Exception]) -> int:
+    """Do one job: hello, work, then `done` with its result (exit 0) or `failed` with one sentence (exit 1).
+
+    Anything but the named refusals is a defect: it leaves its traceback on standard error and still says `failed`.
+    """
+    os.umask(0o077)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    expected: tuple[type[Exception], ...] = (JobError, ProtocolError, *refusals)
+    emitter = Emitter()
+    emitter.send("hello", version=VERSION, pid=os.getpid())
+    try:
+        asked = parse_job(sys.stdin.readline(), job)
+        session = Session(emitter)
+        session.listen()
+        result = work(asked, session)
+    except expected as refused:
+        emitter.send("failed", error=str(refused))
+        return 1
+    except Exception as defect:
+        emitter.send("failed", error=f"The worker met something unforeseen ({type(defect).__name__}): see its log.")
+        raise
+    emitter.send("done", result=result)
+    return 0

@@ -1,0 +1,132 @@
+"""Workers as their parent meets them: real processes, a job line in, messages out."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from somatui.engine import weights
+from somatui.workers.protocol import VERSION, Message, parse_message
+from tests.golden.scoring import recipe
+
+pytestmark = [pytest.mark.slow]
+GOLDEN = Path(__file__).parent.parent / "golden" / "scoring"
+
+
+def start(worker: str, job: dict[str, Any]) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"somatui.workers.{worker}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps({"job": worker, "version": VERSION} | job) + "\n")
+    process.stdin.flush()
+    return process
+
+
+def rest(process: subprocess.Popen[str]) -> list[Message]:
+    """Every message still to come, and the end of the process."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    messages = [parse_message(line) for line in process.stdout]
+    process.wait(30)
+    process.stdin.close()
+    process.stdout.close()
+    return messages
+
+
+def until(process: subprocess.Popen[str], kind: str) -> Message:
+    assert process.stdout is not None
+    for line in process.stdout:
+        message = parse_message(line)
+        if message.kind == kind:
+            return message
+    raise AssertionError(f"no {kind} before the end")
+
+
+def training(folder: Path, steps: int) -> dict[str, Any]:
+    sources = folder / "sources"
+    sources.mkdir(exist_ok=True)
+    for n in range(9):
+        (sources / f"{n}.py").write_text(f"def function_{n}(self):\n    return {n}\n" * 40)
+    return {
+        "config": "small", "corpus": {"paths": [str(sources)]}, "steps": steps, "micro_batch": 1, "accumulate": 1,
+        "seed": 4, "checkpoint_every": 3, "work_dir": str(folder / "work"),
+    }  # fmt: skip
+
+
+def test_a_file_is_scored_as_the_recording_says(tmp_path: Path) -> None:
+    case = next(c for c in json.loads((GOLDEN / "cases.json").read_text()) if c["name"] == "small-text-1500")
+    answer = next(a for a in map(json.loads, (GOLDEN / "expected.jsonl").open()) if a["name"] == case["name"])
+    (tmp_path / "data").write_bytes(recipe.data_bytes(**case["data"]))
+    (tmp_path / "target.json").write_text(json.dumps(recipe.target(16, case["target_seed"]).tolist()))
+    models = []
+    for seed in case["model_seeds"]:
+        tensors = {k: weights.torch.from_numpy(v) for k, v in recipe.weights(case["config"], seed).items()}
+        models.append(str(tmp_path / f"{seed}.safetensors"))
+        Path(models[-1]).write_bytes(weights.to_bytes(tensors))
+    job = {"models": models, "data": str(tmp_path / "data"), "target": str(tmp_path / "target.json"), "seed": 0}
+    *_, done = rest(start("score_file", job))
+    assert done.kind == "done"
+    assert done.body["result"]["winner"] == answer["winner"]
+    for ours, theirs in zip(done.body["result"]["models"], answer["models"], strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
+        assert ours["distance"] == pytest.approx(theirs["distance"], abs=1e-5)
+        assert np.abs(np.array(ours["embedding"]) - theirs["embedding"]).max() <= 1e-4
+
+
+@pytest.mark.parametrize(("target", "says"), [("[1, 2]", "16 finite"), ("nothing", "not a JSON list")])
+def test_a_wrong_target_is_refused_in_one_sentence(tmp_path: Path, target: str, says: str) -> None:
+    (tmp_path / "model").write_bytes(weights.to_bytes(weights.initial(weights.SMALL, 1)))
+    (tmp_path / "data").write_bytes(b"text")
+    (tmp_path / "target.json").write_text(target)
+    process = start(
+        "score_file",
+        {"models": [str(tmp_path / "model")], "data": str(tmp_path / "data"), "target": str(tmp_path / "target.json")},
+    )
+    *_, failed = rest(process)
+    assert (failed.kind, process.returncode) == ("failed", 1)
+    assert says in failed.body["error"]
+
+
+def test_training_ends_with_weights_that_load_and_an_embedding(tmp_path: Path) -> None:
+    messages = rest(start("train", training(tmp_path, 6)))
+    result = messages[-1].body["result"]
+    config, _ = weights.open_file(Path(result["weights"]))
+    assert config == weights.SMALL
+    assert np.linalg.norm(np.frombuffer(base64.b64decode(result["embedding"]), "<f4")) == pytest.approx(1, abs=1e-5)
+    assert {"hello", "metric", "progress", "checkpoint", "done"} <= {m.kind for m in messages}
+    assert [m.seq for m in messages] == list(range(1, len(messages) + 1))
+
+
+@pytest.mark.parametrize("how", ["stop", "SIGTERM", "SIGKILL", "parent gone"])
+def test_training_that_was_ended_goes_on_as_if_it_had_not(tmp_path: Path, how: str) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "broken").mkdir()
+    *_, whole = rest(start("train", training(tmp_path / "whole", 12)))
+    job = training(tmp_path / "broken", 12) | {"corpus": training(tmp_path / "whole", 12)["corpus"]}
+    process = start("train", job)
+    until(process, "checkpoint")
+    assert process.stdin is not None
+    if how == "stop":
+        process.stdin.write('rubbish\n{"cmd":"stop"}\n')
+        process.stdin.flush()
+    elif how == "parent gone":
+        process.stdin.close()
+    else:
+        os.kill(process.pid, getattr(signal, how))
+    assert process.stdout is not None
+    process.stdout.read()
+    assert process.wait(30) == (-signal.SIGKILL if how == "SIGKILL" else 0)
+    *_, resumed = rest(start("train", job))
+    assert resumed.body["result"]["step"] == 12
+    made = [Path(m.body["result"]["weights"]).read_bytes() for m in (whole, resumed)]
+    assert made[0] == made[1]
