@@ -92,7 +92,7 @@ def snapshot(args: Arguments) -> Snapshot:
     return with_agent(args, read_snapshot)
 
 
-def call(args: Arguments, method: str, **params: Any) -> Any:
+def call(args: Arguments, method: str, /, **params: Any) -> Any:
     """One question to the agent of the chosen profile."""
 
     async def ask(client: Any) -> Any:

@@ -39,7 +39,6 @@ def file(args: Arguments) -> Answer:
         "job": "score_file",
         "version": 1,
         "models": [str(p.resolve()) for p in args.model],
-        "keys": [None] * len(args.model),
         "data": str(args.data.resolve()),
         "target": str(args.target.resolve()),
         "seed": args.seed,

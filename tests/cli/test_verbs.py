@@ -1,0 +1,172 @@
+"""Verbs against a literal world: what they print, ask the agent for and refuse, and with which status."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from somatui.cli.main import entry
+from somatui.domain.snapshot import JobView, Snapshot
+from tests.cli.scripted import AgentError, Script, speak
+from tests.cli.shell import one_sentence
+from tests.domain.worlds import ME, an_id, model, target, world
+
+CLAIMABLE = an_id("7111")
+PENDING = an_id("a1ce")
+JOB = JobView("train-1", "train", "small model", "done", 1, 2, done=1.0, metrics={"loss": 5.25})
+
+
+def full_world() -> Snapshot:
+    base = world()
+    claimable = target("7111", status="claimable", fill_epoch=410, mine=True, submitter=ME, bond_shannons=65_000)
+    waiting = model("a1ce", state="pending", commit_epoch=411, key_at_hand=True, label="first")
+    return replace(base, targets=(claimable, target("7222")), models=(*base.models, waiting), jobs=(JOB,))
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    return speak(Script(full_world()), monkeypatch)
+
+
+def run(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, Any, str]:
+    status = entry([*line.split(), "--json"])
+    shown = capsys.readouterr()
+    return status, json.loads(shown.out), shown.err
+
+
+def test_ids_and_addresses_are_full_and_carry_0x(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    _, document, _ = run("targets list", capsys)
+    assert [t["id"] for t in document["targets"]] == [CLAIMABLE, an_id("7222")]
+    assert document["targets"][0]["submitter"] == "0x" + ME
+    assert run("wallet show", capsys)[1]["address"] == "0x" + ME
+
+
+def test_amounts_are_integers_of_shannons(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    document = run("wallet show", capsys)[1]
+    assert document["free_shannons"] == 2_500_000_000
+    assert document["bonded_shannons"] == 65_000
+    assert [c["balance_shannons"] for c in run("wallet coins", capsys)[1]["coins"]] == [2_000_000_000, 500_000_000]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["status", "wallet show", "wallet coins", "targets list", "models list", "epochs show", "jobs list",
+     "jobs show train-1", f"targets show {CLAIMABLE}", f"models show {PENDING}"],
+)  # fmt: skip
+def test_every_reading_verb_has_a_text_and_a_document(
+    line: str, script: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert entry(line.split()) == 0
+    assert capsys.readouterr().out.strip()
+    status, document, complaint = run(line, capsys)
+    assert (status, complaint) == (0, "") and isinstance(document, dict)
+
+
+def test_filters_narrow_the_list(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(run("targets list --status open", capsys)[1]["targets"]) == 1
+    assert len(run("targets list --mine", capsys)[1]["targets"]) == 1
+    assert len(run("models list --state pending", capsys)[1]["models"]) == 1
+
+
+@pytest.mark.parametrize(
+    "line", ["targets show zzzz", "targets show 7", f"targets show {an_id('99')}", "models show 0000", "jobs show none"]
+)
+def test_an_id_that_is_unknown_or_unclear_is_used_wrongly(
+    line: str, script: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, document, complaint = run(line, capsys)
+    assert status == 2 and document["ok"] is False and one_sentence(complaint), complaint
+
+
+def test_a_claim_is_previewed_and_done_once_with_a_key(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    script.answers["act"] = {"ok": True, "result": {"digest": "5Xy"}}
+    status, document, _ = run("targets claim --all --yes", capsys)
+    assert status == 0 and document["ok"] is True and document["result"] == {"digest": "5Xy"}
+    assert document["consequence"]["gains_shannons"] > 0
+    assert script.methods == ["preview", "act"]
+    assert script.asked[-1][1]["args"] == {"target_ids": [CLAIMABLE]} and len(script.asked[-1][1]["key"]) == 32
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_sent(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    for line in ("targets claim --all", f"models reveal {PENDING}", "models publish", "score run"):
+        status, _, complaint = run(line, capsys)
+        assert status == 2 and "--yes" in complaint
+    assert "act" not in script.methods and "job.start" not in script.methods
+
+
+def test_a_dry_run_lets_the_node_try_it_and_signs_nothing(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    status, document, _ = run(f"models reveal {PENDING} --dry-run", capsys)
+    assert status == 0 and document["dry_run"] is True and document["simulated"] == {"fee_shannons": 1_600}
+    script.answers["preview"]["simulated"] = {"fee_shannons": 0, "error": "epoch mismatch"}
+    assert run(f"models reveal {PENDING} --dry-run", capsys)[0] == 3
+    assert script.methods == ["preview", "preview"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "status", "acts"), [("y\n", 0, 1), ("n\n", 1, 0), ("\n", 1, 0), ("", 1, 0)])
+def test_on_a_terminal_the_consequence_is_shown_and_only_yes_acts(
+    typed: str,
+    status: int,
+    acts: int,
+    script: Script,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    found, _, shown = run(f"models reveal {PENDING}", capsys)
+    assert found == status and script.methods.count("act") == acts
+    assert "cannot be undone" in shown and "Go on? [y/N]" in shown
+
+
+def test_what_preflight_refuses_is_status_3_and_nothing_is_sent(
+    script: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script.world = replace(script.world, targets=())
+    status, document, complaint = run("targets claim --all --yes", capsys)
+    assert status == 3 and document["status"] == 3 and one_sentence(complaint)
+    script.world = full_world()
+    script.answers["preview"]["refused"] = "The node refuses it: epoch mismatch."
+    assert run("targets claim --all --yes", capsys)[0] == 3
+    assert "act" not in script.methods
+
+
+@pytest.mark.parametrize(("code", "status"), [(-32010, 3), (-32011, 4), (-32012, 5), (-32013, 1)])
+def test_what_the_agent_answers_becomes_the_status(
+    code: int, status: int, script: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script.answers["act"] = AgentError(code, "It did not go through.", {"digest": "5Xy"} if code == -32012 else None)
+    found, document, complaint = run("targets claim --all --yes", capsys)
+    assert found == status and document["ok"] is False
+    assert ("5Xy" in complaint) is (code == -32012)
+
+
+def test_jobs_start_with_what_was_typed(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    script.answers["job.start"] = {"job_id": "score-1"}
+    assert run("score run --limit 3 --max-hits 2 --yes", capsys)[1]["result"] == {"job_id": "score-1"}
+    args = script.asked[-1][1]["args"]
+    assert (args["limit"], args["max_hits"], args["submit"]) == (3, 2, True)
+    run("train run --steps 5 --seed 9", capsys)
+    assert script.asked[-1][1]["kind"] == "train" and script.asked[-1][1]["args"]["corpus"]["seed"] == 9
+
+
+def test_publishing_stakes_what_was_typed(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    status, document, _ = run("models publish --stake 1.5 --commission 250 --label mine --yes", capsys)
+    assert status == 0 and document["consequence"]["locks_shannons"] == 1_500_000_000
+    args = script.asked[-1][1]["args"]
+    assert args["stake_shannons"] == 1_500_000_000 and args["commission_bps"] == 250 and args["job_id"] == "train-1"
+    assert run("models publish --stake 5 --yes", capsys)[0] == 3
+
+
+def test_a_ledger_that_differs_is_status_1(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    script.answers["ledger.reconcile"] = {"difference_shannons": 0, "earned_shannons": 5}
+    assert run("ledger reconcile", capsys)[:2] == (0, {"ok": True, "difference_shannons": 0, "earned_shannons": 5})
+    script.answers["ledger.reconcile"] = {"difference_shannons": -1}
+    assert run("ledger reconcile", capsys)[0] == 1
