@@ -1,0 +1,165 @@
+"""The system state as one tree of values, named after protocol.md 2.5; copying and storing it, no rules."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, field
+
+from somatui.wire.objects import SYSTEM_STATE_ID as SYSTEM_STATE_ID
+from somatui.wire.values import Manifest, Tensor
+
+
+@dataclass(slots=True)
+class Parameters:
+    """The constants of protocol version 5 (protocol.md 4.10); amounts in shannons, thresholds are f32."""
+
+    epoch_duration_ms: int = 86_400_000
+    validator_reward_allocation_bps: int = 7000
+    model_min_stake: int = 1_000_000_000
+    model_architecture_version: int = 1
+    model_reveal_slash_rate_bps: int = 5000
+    model_tally_slash_rate_bps: int = 9500
+    target_epoch_fee_collection: int = 1_000_000_000
+    base_fee: int = 1000
+    write_object_fee: int = 300
+    value_fee_bps: int = 10
+    min_value_fee_bps: int = 1
+    max_value_fee_bps: int = 50
+    fee_adjustment_rate_bps: int = 1250
+    target_models_per_target: int = 3
+    target_embedding_dim: int = 16
+    target_initial_distance_threshold: float = 1.05
+    target_reward_allocation_bps: int = 8000
+    target_hits_per_epoch: int = 86_400
+    target_hits_ema_decay_bps: int = 9000
+    target_difficulty_adjustment_rate_bps: int = 10_000
+    target_max_distance_threshold: float = 2.0
+    target_min_distance_threshold: float = 0.95
+    target_initial_targets_per_epoch: int = 100
+    target_submitter_reward_share_bps: int = 4975
+    target_model_reward_share_bps: int = 4975
+    target_claimer_incentive_bps: int = 50
+    submission_bond_per_byte: int = 65
+    max_submission_data_size: int = 1_048_576
+
+
+@dataclass(slots=True)
+class StakingPool:
+    """A pool's balances; `exchange_rates` maps an epoch to (shannons, pool tokens)."""
+
+    id: bytes
+    activation_epoch: int | None = None
+    deactivation_epoch: int | None = None
+    soma_balance: int = 0
+    rewards_pool: int = 0
+    pool_token_balance: int = 0
+    exchange_rates: dict[int, tuple[int, int]] = field(default_factory=dict)
+    pending_stake: int = 0
+    pending_total_soma_withdraw: int = 0
+    pending_pool_token_withdraw: int = 0
+
+
+@dataclass(slots=True)
+class Commitment:
+    """Committed weights: where they lie and the hashes that the reveal must match."""
+
+    manifest: Manifest
+    weights_commitment: bytes
+    embedding_commitment: bytes
+    key_commitment: bytes
+    commit_epoch: int
+
+
+@dataclass(slots=True)
+class Model:
+    """A model; `state` is created, pending, active or inactive, `committed` is there from pending on."""
+
+    owner: bytes
+    architecture_version: int
+    state: str
+    create_epoch: int
+    staking_pool: StakingPool
+    commission_rate: int
+    next_epoch_commission_rate: int
+    committed: Commitment | None = None
+    decryption_key: bytes | None = None
+    embedding: Tensor | None = None
+    pending_update: Commitment | None = None
+
+
+@dataclass(slots=True)
+class Validator:
+    """A validator; keys are bytes, addresses are multiaddr texts."""
+
+    soma_address: bytes
+    protocol_pubkey: bytes
+    network_pubkey: bytes
+    worker_pubkey: bytes
+    proof_of_possession: bytes
+    net_address: str
+    p2p_address: str
+    primary_address: str
+    proxy_address: str
+    voting_power: int
+    commission_rate: int
+    next_epoch_stake: int
+    next_epoch_commission_rate: int
+    staking_pool: StakingPool
+
+
+@dataclass(slots=True)
+class EmissionPool:
+    """What is left to be given out, and how much of it each whole epoch."""
+
+    balance: int
+    emission_per_epoch: int
+
+
+@dataclass(slots=True)
+class TargetState:
+    """What the next target gets, and the counters of this epoch."""
+
+    distance_threshold: float
+    targets_generated_this_epoch: int = 0
+    hits_this_epoch: int = 0
+    hits_ema: int = 0
+    reward_per_target: int = 0
+
+
+@dataclass(slots=True)
+class SystemState:
+    """Everything that is no object of its own; changed by rules on a copy, kept when they succeed."""
+
+    chain: str
+    epoch: int
+    epoch_start_timestamp_ms: int
+    protocol_version: int
+    parameters: Parameters
+    validators: list[Validator]
+    emission_pool: EmissionPool
+    target_state: TargetState
+    faucet_key: bytes = field(repr=False)
+    models: dict[bytes, Model] = field(default_factory=dict)
+    total_model_stake: int = 0
+    model_reports: dict[bytes, set[bytes]] = field(default_factory=dict)
+    epoch_fees: tuple[int, int, int] = (0, 0, 0)
+    safe_mode: bool = False
+
+    @property
+    def total_stake(self) -> int:
+        """What all active validators hold."""
+        return sum(v.staking_pool.soma_balance for v in self.validators)
+
+    def copy(self) -> SystemState:
+        """A copy that shares nothing."""
+        made: SystemState = pickle.loads(pickle.dumps(self))
+        return made
+
+    def active_models(self) -> list[tuple[bytes, Model]]:
+        """Active models in the order of their ids."""
+        return [(i, m) for i, m in sorted(self.models.items()) if m.state == "active"]
+
+
+def bps(amount: int, rate: int) -> int:
+    """`rate` ten-thousandths of `amount`, rounded down."""
+    return amount * rate // 10_000
