@@ -43,6 +43,8 @@ def as_problem(error: BaseException) -> Problem:
         return Problem(str(error))
     if isinstance(error, OSError):
         return Problem(_system_sentence(error))
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("somatui."):
+        return Problem(f"This needs {error.name}, which this version does not have yet: see the README.")
     return Problem(
         f"Something unforeseen happened ({name}: {error}): set SOMATUI_DEBUG=1 and run it again to see where."
     )

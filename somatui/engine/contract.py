@@ -115,8 +115,10 @@ def cross_entropy(tensors: Tensors, hidden: torch.Tensor, targets: torch.Tensor)
 @lru_cache(maxsize=8)
 def projections(dim: int, seed: int) -> torch.Tensor:
     """The noise [dim, 256] of one batch with columns of length 1; the same seed gives the same numbers everywhere."""
-    noise = torch.from_numpy(np.array(normal_array(seed, [dim, SLICES], 0.0, 1.0), dtype=np.float32))
-    unit: torch.Tensor = noise / noise.norm(dim=0)
+    # Scoring and training share the cache, and autograd refuses tensors made in inference mode.
+    with torch.inference_mode(False), torch.no_grad():
+        noise = torch.from_numpy(np.array(normal_array(seed, [dim, SLICES], 0.0, 1.0), dtype=np.float32))
+        unit: torch.Tensor = noise / noise.norm(dim=0)
     return unit
 
 

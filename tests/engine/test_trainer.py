@@ -65,3 +65,9 @@ def test_a_model_s_embedding_has_length_one() -> None:
     embedding = embedding_of(SMALL, weights.initial(SMALL, 1), TEXT[:2])
     assert embedding.shape == (16,)
     assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_scorer_may_train_afterwards() -> None:
+    contract.projections.cache_clear()
+    contract.score(SMALL, weights.initial(SMALL, 1), TEXT[0])
+    assert trained(1)[1][0] > 0

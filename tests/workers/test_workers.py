@@ -59,7 +59,7 @@ def training(folder: Path, steps: int) -> dict[str, Any]:
         (sources / f"{n}.py").write_text(f"def function_{n}(self):\n    return {n}\n" * 40)
     return {
         "config": "small", "corpus": {"paths": [str(sources)]}, "steps": steps, "micro_batch": 1, "accumulate": 1,
-        "seed": 4, "checkpoint_every": 3, "work_dir": str(folder / "work"),
+        "seed": 4, "checkpoint_every": 3, "threads": 1, "work_dir": str(folder / "work"),
     }  # fmt: skip
 
 
