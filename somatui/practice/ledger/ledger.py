@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from somatui.practice.ledger import execute as rules
+from somatui.practice.ledger.epoch import change_epoch
+from somatui.practice.ledger.genesis import SYSTEM, address_of_key, begin
 from somatui.practice.ledger.state import SystemState
-from somatui.practice.ledger.values import Checkpoint, Executed, GenesisConfig
-from somatui.wire.objects import Object, ObjectType, Target
-from somatui.wire.transaction import SignedTransaction, TransactionData
+from somatui.practice.ledger.store import Store
+from somatui.practice.ledger.system import ChangeEpoch
+from somatui.practice.ledger.values import Checkpoint, Executed, Fee, GenesisConfig, Refused
+from somatui.practice.ledger.view import View
+from somatui.wire.hashes import derive_id, typed_hash
+from somatui.wire.kinds import PayCoins
+from somatui.wire.objects import SYSTEM_STATE_ID, Object, ObjectType, Target
+from somatui.wire.transaction import Signature, SignedTransaction, TransactionData, signing_message
+
+FAUCET_SHANNONS = 2_000_000_000
+STATUSES = ("open", "filled", "claimed", "expired", "claimable")
 
 
 class Ledger:
@@ -15,68 +30,204 @@ class Ledger:
 
     state: SystemState
 
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
     @classmethod
     def create(cls, path: Path, genesis: GenesisConfig) -> Ledger:
-        """Make the file and the network in it."""
-        raise NotImplementedError
+        """Make the file and the network in it; raises LedgerError."""
+        ledger = cls(Store(path, create=True))
+        done, state = begin(genesis)
+        with ledger._store.writing():
+            ledger._store.keep(done, state)
+        ledger.state = state
+        ledger.seal_checkpoint(genesis.now_ms)
+        return ledger
 
     @classmethod
     def open(cls, path: Path) -> Ledger:
-        """Open a network that was made before."""
-        raise NotImplementedError
+        """Open a network that was made before; raises LedgerError."""
+        store = Store(path, create=False)
+        ledger = cls(store)
+        try:
+            ledger.state = store.state()
+        except BaseException:
+            store.close()
+            raise
+        return ledger
 
     def get_object(self, object_id: bytes, version: int | None = None) -> Object | None:
         """The newest or one named version; None when there is none."""
-        raise NotImplementedError
+        return self._store.object(object_id, version)
 
     def owned(
         self, owner: bytes, type: ObjectType | None, limit: int, after: bytes | None
     ) -> tuple[list[Object], bytes | None]:
-        """A page in the order of protocol.md 2.4 and the token of the next."""
-        raise NotImplementedError
+        """A page in the order of protocol.md 2.4 and the token of the next; a bad token is Refused."""
+        kind, balance, last = (-1, -1, b"") if after is None else _token(after)
+        query = (
+            "SELECT body FROM live WHERE owner = ? AND (type, balance, id) > (?, ?, ?) AND (? IS NULL OR type = ?)"
+            " ORDER BY type, balance, id LIMIT ?"
+        )
+        wanted = None if type is None else int(type)
+        rows = self._store.sql.execute(query, (owner, kind, balance, last, wanted, wanted, limit)).fetchall()
+        page = [Object.from_bytes(row[0]) for row in rows]
+        return page, self.owned_token(page[-1]) if len(page) == limit else None
+
+    @staticmethod
+    def owned_token(last: Object) -> bytes:
+        """The token of the page after `last`."""
+        balance = int.from_bytes(last.contents, "little") if last.type == ObjectType.COIN else 0
+        return json.dumps([int(last.type), balance, last.id.hex()]).encode()
 
     def balance(self, owner: bytes) -> int:
         """The sum of an address's coins in shannons."""
-        raise NotImplementedError
+        query = "SELECT COALESCE(SUM(balance), 0) FROM live WHERE owner = ? AND type = ?"
+        total: int = self._store.sql.execute(query, (owner, int(ObjectType.COIN))).fetchone()[0]
+        return total
 
     def targets(
         self, status: str | None, epoch: int | None, submitter: bytes | None, limit: int, after: bytes | None
     ) -> tuple[list[tuple[Object, Target]], bytes | None]:
-        """A page of targets and the token of the next."""
-        raise NotImplementedError
+        """A page by stored status, generation, id, and the token of the next; the submitter may thin a page out."""
+        if status is not None and status not in STATUSES:
+            raise Refused("INVALID_ARGUMENT", f"invalid status_filter: {status}; one of {', '.join(STATUSES)}")
+        now = self.state.epoch
+        where = {
+            None: "1",
+            "open": f"t.status = 'open' AND generation >= {now}",
+            "filled": "t.status = 'filled'",
+            "claimed": "0",
+            "expired": f"t.status = 'open' AND generation < {now}",
+            "claimable": f"(t.status = 'open' AND generation < {now} OR fill_epoch + 1 < {now})",
+        }[status]
+        place = ("", -1, b"") if after is None else _token(after)
+        query = (
+            "SELECT body FROM target t JOIN live l ON l.id = t.id WHERE (t.status, generation, t.id) > (?, ?, ?)"
+            f" AND {where} AND (? IS NULL OR generation = ?) ORDER BY t.status, generation, t.id LIMIT ?"
+        )
+        rows = self._store.sql.execute(query, (*place, epoch, epoch, limit)).fetchall()
+        page = [(o, Target.from_bytes(o.contents)) for o in (Object.from_bytes(row[0]) for row in rows)]
+        token = self.target_token(*page[-1]) if len(page) == limit else None
+        kept = [p for p in page if submitter is None or (p[1].filled and p[1].filled.submitter == submitter)]
+        return kept, token
+
+    @staticmethod
+    def target_token(last: Object, target: Target) -> bytes:
+        """The token of the page after a target."""
+        return json.dumps(["filled" if target.filled else "open", target.generation_epoch, last.id.hex()]).encode()
 
     def get_target(self, target_id: bytes) -> tuple[Object, Target] | None:
         """One target; None when there is none."""
-        raise NotImplementedError
+        found = self._store.object(target_id)
+        return (found, Target.from_bytes(found.contents)) if found and found.type == ObjectType.TARGET else None
 
     def transaction(self, digest: bytes) -> Executed | None:
         """An executed transaction; None when there is none."""
-        raise NotImplementedError
+        return self._store.done(digest)
 
     def checkpoint(self, sequence: int | None = None) -> Checkpoint | None:
         """The newest or one numbered checkpoint."""
-        raise NotImplementedError
+        return self._store.checkpoint(sequence)
+
+    def _deleted_now(self, object_id: bytes) -> bool:
+        return self._store.deleted_in(object_id) == self.state.epoch
 
     def execute(self, signed: SignedTransaction, now_ms: int) -> Executed:
         """Execute once; the same digest again gives the first answer. Raises Refused."""
-        raise NotImplementedError
+        _verify(signed)
+        known = self._store.done(signed.data.digest)
+        if known is not None:
+            return known
+        done, state = rules.run(signed.data, self.state, self._store.object, self._deleted_now, now_ms)
+        done = Executed(
+            done.digest, signed.to_bytes(), done.data, done.effects, done.balance_changes, None, now_ms, done.objects
+        )
+        with self._store.writing():
+            self._store.keep(done, state)
+        self.state = state
+        return done
 
     def simulate(self, data: TransactionData, now_ms: int) -> Executed:
-        """What executing would do; nothing is kept. Raises Refused."""
-        raise NotImplementedError
+        """What executing would do; nothing is kept, no signature is needed, missing gas is picked. Raises Refused."""
+        if not data.gas_payment:
+            coins, _ = self.owned(data.sender, ObjectType.COIN, 100, None)
+            data = TransactionData(data.kind, data.sender, tuple(c.ref for c in reversed(coins)))
+        return rules.run(data, self.state, self._store.object, self._deleted_now, now_ms)[0]
 
     def faucet(self, recipient: bytes, now_ms: int) -> list[tuple[int, bytes, bytes]]:
-        """One coin of 2 SOMA: (amount, coin id, digest)."""
-        raise NotImplementedError
+        """One coin of 2 SOMA by a signed PayCoins: (amount, coin id, digest); Refused when the faucet is empty."""
+        key = Ed25519PrivateKey.from_private_bytes(self.state.faucet_key)
+        sender = address_of_key(self.state.faucet_key)
+        query = "SELECT body FROM live WHERE owner = ? AND type = 1 AND balance > ? ORDER BY balance DESC LIMIT 1"
+        row = self._store.sql.execute(query, (sender, 2 * FAUCET_SHANNONS)).fetchone()
+        if row is None:
+            raise Refused("FAILED_PRECONDITION", "The faucet is empty; start a new practice network")
+        coin = Object.from_bytes(row[0]).ref
+        data = TransactionData(PayCoins((coin,), (FAUCET_SHANNONS,), (recipient,)), sender, (coin,))
+        signature = Signature(key.sign(signing_message(data.to_bytes())), key.public_key().public_bytes_raw())
+        done = self.execute(SignedTransaction(data, signature), now_ms)
+        return [(FAUCET_SHANNONS, derive_id(done.digest, 0), done.digest)]
 
     def advance_epoch(self, now_ms: int) -> int:
         """Begin the next epoch and return its number."""
-        raise NotImplementedError
+        state = self.state.copy()
+        system = self._store.object(SYSTEM_STATE_ID)
+        if system is None:
+            raise Refused("INTERNAL", "The system state object is missing; start a new practice network")
+        last = self.checkpoint()
+        seed = last.digest if last else bytes(32)
+        kind = ChangeEpoch(state.epoch + 1, state.protocol_version, sum(state.epoch_fees), now_ms, seed)
+        data = TransactionData(kind, SYSTEM, ())
+        view = View(state, data.digest, SYSTEM, {SYSTEM_STATE_ID: system})
+        change_epoch(view, now_ms)
+        done = rules.finish(view, data, None, Fee(0, 0, 0), now_ms)
+        with self._store.writing():
+            self._store.keep(done, state)
+        self.state = state
+        return state.epoch
 
     def seal_checkpoint(self, now_ms: int) -> Checkpoint | None:
         """Seal what was executed since the last; None when nothing was."""
-        raise NotImplementedError
+        digests = self._store.unsealed()
+        if not digests:
+            return None
+        last = self.checkpoint()
+        sequence, total = (last.sequence + 1, last.total_transactions) if last else (0, 0)
+        digest = typed_hash("CheckpointSummary", sequence.to_bytes(8, "little") + b"".join(digests))
+        made = Checkpoint(
+            sequence,
+            self.state.epoch,
+            digest,
+            last.digest if last else None,
+            now_ms,
+            digests,
+            Fee(*self.state.epoch_fees),
+            total + len(digests),
+        )
+        with self._store.writing():
+            self._store.seal(made)
+        return made
 
     def close(self) -> None:
         """Let go of the file."""
-        raise NotImplementedError
+        self._store.close()
+
+
+def _token(token: bytes) -> tuple[str | int, int, bytes]:
+    try:
+        first, second, last = json.loads(token)
+        return first, int(second), bytes.fromhex(last)
+    except (ValueError, TypeError):
+        raise Refused("INVALID_ARGUMENT", "invalid page_token; ask again without one") from None
+
+
+def _verify(signed: SignedTransaction) -> None:
+    signature = signed.signature
+    if signature.address != signed.data.sender:
+        raise Refused("INVALID_ARGUMENT", "Invalid signature: the key is not the sender's")
+    try:
+        key = Ed25519PublicKey.from_public_bytes(signature.public_key)
+        key.verify(signature.signature, signing_message(signed.data.to_bytes()))
+    except (InvalidSignature, ValueError):
+        raise Refused("INVALID_ARGUMENT", "Invalid signature: it does not belong to this transaction") from None
