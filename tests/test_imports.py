@@ -34,7 +34,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "engine": frozenset({"torch", "numpy", "safetensors", "soma_models", "arrgen", "cryptography"}),
     "workers": frozenset({"torch", "numpy", "base58", "psutil", "cryptography", "safetensors"}),
     "agent": frozenset({"soma_sdk", "base58", "cryptography", "psutil"}),
-    "practice": frozenset({"grpc", "google", "aiohttp", "base58", "cryptography"}),
+    "practice": frozenset({"grpc", "google", "aiohttp", "base58", "cryptography", "numpy", "arrgen"}),
     "tui": frozenset({"textual", "rich", "cairosvg"}),
     "cli": frozenset({"psutil"}),
 }
