@@ -16,7 +16,7 @@ import pytest
 
 from tests.cli.shell import ROOT, one_sentence, somatui
 
-PARTS = all(find_spec(f"somatui.{room}") for room in ("agent", "practice"))
+PARTS = all(find_spec(f"somatui.{room}.__main__") for room in ("agent", "practice"))
 with_parts = pytest.mark.skipif(not PARTS, reason="the agent and the practice network are not in this checkout")
 
 
