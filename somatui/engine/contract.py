@@ -87,7 +87,8 @@ def encode(config: ModelConfig, tensors: Tensors, batch: Batch) -> torch.Tensor:
     scale = 10_000.0 ** (torch.arange(half, dtype=torch.float32) / half)
     angles = (batch.positions.to(torch.float32).unsqueeze(-1) / scale).unsqueeze(1)
     cos, sin = angles.cos(), angles.sin()
-    x = tensors["embedding.weight"][batch.tokens]
+    # Not by indexing: its gradient adds up in the order in which threads arrive, so runs would differ.
+    x = functional.embedding(batch.tokens, tensors["embedding.weight"])
     for layer in range(config.layers):
         at = f"encoder.layers.{layer}."
         normed = _norm(x, tensors, at + "norm_1")

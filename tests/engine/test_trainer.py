@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 
@@ -71,3 +72,25 @@ def test_a_scorer_may_train_afterwards() -> None:
     contract.projections.cache_clear()
     contract.score(SMALL, weights.initial(SMALL, 1), TEXT[0])
     assert trained(1)[1][0] > 0
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Two threads whatever the environment says: on one, sums have a single order and prove nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_on_two_threads_runs_repeat_and_resume_bit_by_bit(tmp_path: Path) -> None:
+    def fresh() -> Trainer:
+        return Trainer(SMALL, weights.initial(SMALL, 1), Plan(micro_batch=2, accumulate=1))
+
+    whole = [trained(5, fresh())[0].export() for _ in range(4)]
+    assert len(set(whole)) == 1
+    half, _ = trained(2, fresh())
+    half.save(tmp_path / "checkpoint", {"position": 4})
+    resumed, cursor = Trainer.resume(tmp_path / "checkpoint")
+    assert trained(3, resumed, skip=cursor["position"])[0].export() == whole[0]
