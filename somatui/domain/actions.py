@@ -5,7 +5,10 @@ Footer, help, palette, `:` line, confirm panel, CLI verbs and refusals are made 
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import dataclass, field
+from struct import error as StructError
+from struct import unpack
 from typing import Any, ClassVar
 
 from somatui.domain import consequence, preflight
@@ -29,7 +32,10 @@ class Context:
 
 
 class Action:
-    """An act of the operator. The docstring's first line is its help; subclasses say when it may be done."""
+    """An act of the operator. The docstring's first line is its help; subclasses say when it may be done.
+
+    Ask `unavailable` first: `consequence` and `call` raise IdError for words that `preflight` refuses.
+    """
 
     name: ClassVar[str]
     verb: ClassVar[str]
@@ -98,7 +104,7 @@ class Claim(Action):
             return (Check(False, str(unknown)),)
         if not targets:
             return (Check(False, "Nothing is claimable yet: a filled target opens two epochs after its fill."),)
-        return preflight.claim(context.snapshot, targets[0], context.now_ms)
+        return preflight.claim(context.snapshot, targets, context.now_ms)
 
     def consequence(self, context: Context) -> Consequence | None:
         return consequence.claim(context.snapshot, _chosen_targets(context))
@@ -144,16 +150,24 @@ class Publish(Action):
         done = [j for j in context.snapshot.jobs if j.kind == "train" and j.state == "done"]
         return next((j.id for j in done if j.id == chosen), done[-1].id if done else None)
 
+    def _embedding(self, context: Context) -> tuple[float, ...]:
+        """The model's own embedding (base64 of f32), as given or as its training told; () when unknown."""
+        job = next((j for j in context.snapshot.jobs if j.id == self._trained(context)), None)
+        text = context.options.get("embedding") or (job.result.get("embedding", "") if job else "")
+        try:
+            data = b64decode(text, validate=True)
+            return unpack(f"<{len(data) // 4}f", data)
+        except (ValueError, StructError):
+            return ()
+
     def _stake(self, context: Context) -> int:
         return int(context.options.get("stake_shannons") or context.snapshot.epoch.parameters.model_min_stake_shannons)
 
     def preflight(self, context: Context) -> tuple[Check, ...]:
         if self._trained(context) is None and not context.options.get("weights"):
             return (Check(False, "No finished training to publish: train a model first with t."),)
-        dim = context.snapshot.epoch.parameters.embedding_dim
-        return preflight.publish(
-            context.snapshot, self._stake(context), int(context.options.get("commission_bps", 1_000)), dim
-        )
+        commission = int(context.options.get("commission_bps", 1_000))
+        return preflight.publish(context.snapshot, self._stake(context), commission, self._embedding(context))
 
     def consequence(self, context: Context) -> Consequence | None:
         return consequence.publish(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import isfinite
+
 from somatui.domain import fees
 from somatui.domain.checks import Check
 from somatui.domain.coins import NoCoin, choose
 from somatui.domain.deadline import claim_window, opens_in, reveal_window
+from somatui.domain.ids import short
 from somatui.domain.money import soma_exact
-from somatui.domain.snapshot import ModelView, Snapshot, TargetView
+from somatui.domain.snapshot import EpochView, ModelView, Snapshot, TargetView
 
 
 def can_sign(snapshot: Snapshot) -> tuple[Check, ...]:
@@ -45,9 +49,12 @@ def _pays(snapshot: Snapshot, need_shannons: int, *, reserved_too: bool = False)
     return Check(True, f"coin {coin.id[:6]}… pays {soma_exact(need_shannons)}")
 
 
-def publish(snapshot: Snapshot, stake_shannons: int, commission_bps: int, dim: int) -> tuple[Check, ...]:
-    """Create and commit: stake, commission, embedding's dimension, one coin that pays both (R3, R4b, R12)."""
+def publish(
+    snapshot: Snapshot, stake_shannons: int, commission_bps: int, embedding: Sequence[float]
+) -> tuple[Check, ...]:
+    """Create and commit: stake, commission, the model's own embedding, one coin that pays both (R3, R4b, R12)."""
     p = snapshot.epoch.parameters
+    dim, sound = len(embedding), any(embedding) and all(map(isfinite, embedding))
     need = stake_shannons + fees.create_fee(p, stake_shannons).total_shannons + fees.state_fee(p).total_shannons
     return (
         *can_sign(snapshot),
@@ -68,6 +75,12 @@ def publish(snapshot: Snapshot, stake_shannons: int, commission_bps: int, dim: i
             f"embedding has {p.embedding_dim} numbers"
             if dim == p.embedding_dim
             else f"The embedding has {dim} numbers, the network wants {p.embedding_dim}: train with its architecture.",
+        ),
+        Check(
+            sound,
+            "embedding is finite and not zero"
+            if sound
+            else "The embedding is zero or holds numbers that are not finite: train the model again.",
         ),
         _pays(snapshot, need),
     )
@@ -151,19 +164,22 @@ def submit(
     )
 
 
-def claim(snapshot: Snapshot, target: TargetView, now_ms: int) -> tuple[Check, ...]:
-    """ClaimRewards: the window, something to gain after fees, a coin for the fee (R13)."""
+def claim(snapshot: Snapshot, targets: Sequence[TargetView], now_ms: int) -> tuple[Check, ...]:
+    """ClaimRewards for each target: its window, and one coin that pays for all of them (R13)."""
     epoch = snapshot.epoch
-    window = claim_window(target)
-    opens = window.contains(epoch.number)
-    cost = fees.claim_fee(epoch.parameters, target.reward_shannons, filled=target.fill_epoch is not None).total_shannons
+    cost = sum(
+        fees.claim_fee(epoch.parameters, t.reward_shannons, filled=t.fill_epoch is not None).total_shannons
+        for t in targets
+    )
     return (
         *can_sign(snapshot),
-        Check(
-            opens,
-            "the claim is open"
-            if opens
-            else f"Claim opens {opens_in(epoch, window.first, now_ms)}: the audit epoch comes first.",
-        ),
+        *(_claim_opens(epoch, target, now_ms) for target in targets),
         _pays(snapshot, cost, reserved_too=True),
     )
+
+
+def _claim_opens(epoch: EpochView, target: TargetView, now_ms: int) -> Check:
+    window, name = claim_window(target), short(target.id)
+    if window.contains(epoch.number):
+        return Check(True, f"the claim of {name} is open")
+    return Check(False, f"Claim of {name} opens {opens_in(epoch, window.first, now_ms)}: the audit epoch comes first.")

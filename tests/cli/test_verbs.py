@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import struct
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +19,10 @@ from tests.domain.worlds import ME, an_id, model, target, world
 
 CLAIMABLE = an_id("7111")
 PENDING = an_id("a1ce")
-JOB = JobView("train-1", "train", "small model", "done", 1, 2, done=1.0, metrics={"loss": 5.25})
+EMBEDDING = base64.b64encode(struct.pack("<16f", *[1.0] * 16)).decode()
+JOB = JobView(
+    "train-1", "train", "small model", "done", 1, 2, done=1.0, metrics={"loss": 5.25}, result={"embedding": EMBEDDING}
+)
 
 
 def full_world() -> Snapshot:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import struct
+
 import pytest
 
 from somatui.domain.actions import ACTIONS, Context, by_name
@@ -11,6 +14,11 @@ from tests.domain.worlds import NOW_MS, an_id, model, target, world
 
 def at(snapshot: Snapshot, **where: object) -> Context:
     return Context(snapshot=snapshot, now_ms=NOW_MS, **where)  # type: ignore[arg-type]
+
+
+def trained(name: str, dim: int = 16) -> JobView:
+    embedding = base64.b64encode(struct.pack(f"<{dim}f", *[1.0] * dim)).decode()
+    return JobView(name, "train", "small", "done", 1, 2, result={"embedding": embedding})
 
 
 def test_names_keys_and_verbs_are_unique_and_explained() -> None:
@@ -60,7 +68,7 @@ def test_claim_takes_the_row_then_all_of_mine_and_words_before_both() -> None:
 
 
 def test_publish_takes_the_newest_finished_training() -> None:
-    jobs = tuple(JobView(j, "train", "small", "done", 1, 2) for j in ("j1", "j2"))
+    jobs = tuple(trained(j) for j in ("j1", "j2"))
     publish = by_name("publish")
     assert publish is not None and publish.unavailable(at(world(jobs=jobs))) is None
     assert publish.call(at(world(jobs=jobs)))[1]["args"]["job_id"] == "j2"
@@ -75,3 +83,19 @@ def test_reveal_takes_the_model_that_waits() -> None:
     picture = world(models=(model("a1"), waiting))
     assert reveal is not None and reveal.unavailable(at(picture)) is None
     assert reveal.call(at(picture))[1]["args"] == {"model_id": an_id("a2")}
+
+
+@pytest.mark.parametrize("job", [trained("j1", 2_048), JobView("j1", "train", "small", "done", 1, 2)])
+def test_a_model_of_another_or_unknown_size_is_not_published(job: JobView) -> None:
+    publish = by_name("publish")
+    assert publish is not None and "wants 16" in (publish.unavailable(at(world(jobs=(job,)))) or "")
+
+
+def test_one_target_that_is_not_open_yet_refuses_the_whole_claim() -> None:
+    ready = target("71aa", status="claimable", fill_epoch=410, mine=True)
+    early = target("72bb", status="filled", fill_epoch=412, mine=True)
+    words = tuple(t.id.removeprefix("0x") for t in (ready, early))
+    claim = by_name("claim")
+    assert claim is not None
+    said = claim.unavailable(at(world(targets=(ready, early)), words=words))
+    assert said is not None and "72bb" in said and "epoch 414" in said

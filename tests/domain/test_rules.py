@@ -134,23 +134,26 @@ def test_a_reveal_says_why_it_cannot_be_done(changes: dict[str, object], says: s
     [(WalletView(address=ME), "locked"), (WalletView(address=ME, watch_only=True), "watch-only")],
 )
 def test_nothing_is_signed_without_a_key(wallet: WalletView, says: str) -> None:
-    assert says in (refusal(preflight.claim(world(wallet=wallet), target(fill_epoch=410), NOW_MS)) or "")
+    assert says in (refusal(preflight.claim(world(wallet=wallet), [target(fill_epoch=410)], NOW_MS)) or "")
 
 
 @pytest.mark.parametrize(
-    ("stake", "commission", "dim", "says"),
+    ("stake", "commission", "embedding", "says"),
     [
-        (10**9, 1_000, 16, None),
-        (10**9 - 1, 1_000, 16, "at least"),
-        (10**9, 10_001, 16, "basis points"),
-        (10**9, 0, 2_048, "wants 16"),
-        (2 * 10**9, 0, 16, "No single coin"),
+        (10**9, 1_000, [1.0] * 16, None),
+        (10**9 - 1, 1_000, [1.0] * 16, "at least"),
+        (10**9, 10_001, [1.0] * 16, "basis points"),
+        (10**9, 0, [1.0] * 2_048, "wants 16"),
+        (10**9, 0, [], "wants 16"),
+        (10**9, 0, [0.0] * 16, "zero"),
+        (10**9, 0, [1.0] * 15 + [float("nan")], "not finite"),
+        (2 * 10**9, 0, [1.0] * 16, "No single coin"),
     ],
 )
 def test_publishing_is_checked_before_anything_is_staked(
-    stake: int, commission: int, dim: int, says: str | None
+    stake: int, commission: int, embedding: list[float], says: str | None
 ) -> None:
-    said = refusal(preflight.publish(world(), stake, commission, dim))
+    said = refusal(preflight.publish(world(), stake, commission, embedding))
     assert said is None if says is None else said is not None and says in said
 
 
