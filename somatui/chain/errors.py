@@ -1,0 +1,177 @@
+"""What can go wrong between the console and the network, told apart by type and said in one sentence.
+
+The texts that are read here were recorded from the real node (protocol.md 1.10, 2.4, 8, 9.7).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from somatui.domain.ids import normalise_id, short
+
+RefusalKind = Literal[
+    "stale", "locked", "missing", "wrong_owner", "wrong_digest", "malformed", "too_large", "not_configured", "other"
+]
+
+_STATUS = re.compile(r'status: (\w+), message: "((?:[^"\\]|\\.)*)"', re.DOTALL)
+_STALE = re.compile(r"Object \((0x[0-9a-f]+), .{0,120}?is not available for consumption, its current version: \D*(\d+)")
+_LOCKED = re.compile(r"Object \((0x[0-9a-f]+), .{0,120}?already locked by a different transaction")
+_MISSING = re.compile(r"Could not find the referenced object (0x[0-9a-f]+)")
+_WRONG_OWNER = re.compile(r"not signed by the correct sender: Object (0x[0-9a-f]+)")
+_WRONG_DIGEST = re.compile(r"Invalid Object digest for object (0x[0-9a-f]+)")
+_NEVER_SENT = ("tcp connect error", "dns error")
+_BROKEN = ("transport error", "tcp connect error", "dns error", "connection")
+_MOST_QUOTED = 200
+
+
+class ChainError(Exception):
+    """The network did not do what was asked; the text is one sentence.
+
+    `outcome_unknown` says whether a transaction that was being executed may have landed or may still land: look for
+    its digest, or send the same signed bytes again, before anything else is signed with its coins.
+    """
+
+    def __init__(self, text: str, *, outcome_unknown: bool = False) -> None:
+        super().__init__(text)
+        self.outcome_unknown = outcome_unknown
+
+
+class Unreachable(ChainError):
+    """Nobody answers at the address, or the connection broke."""
+
+
+class Timeout(ChainError):
+    """No answer in time; `reason` is what the node gave as the cause, if it gave one."""
+
+    def __init__(self, text: str, reason: Refused | None = None) -> None:
+        super().__init__(text, outcome_unknown=True)
+        self.reason = reason
+
+
+class NotFound(ChainError):
+    """The network does not know the object or transaction (yet: reads lag behind writes, protocol.md 8, item 2)."""
+
+
+class Refused(ChainError):
+    """The node did not take it; `kind` says why, `object_id` which object, where one is named."""
+
+    def __init__(
+        self, text: str, kind: RefusalKind, object_id: str | None = None, *, outcome_unknown: bool = False
+    ) -> None:
+        super().__init__(text, outcome_unknown=outcome_unknown)
+        self.kind = kind
+        self.object_id = object_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    code: str
+    message: str
+
+
+def from_sdk(failure: BaseException, who: str) -> ChainError:
+    """The typed error for what the SDK raised while it was asking `who` (`the network`, `the faucet`)."""
+    text = str(failure)
+    if isinstance(failure, ValueError):
+        return Refused(f"The request could not be made: {_quoted(text)}.", "malformed")
+    if "was provided when creating SomaClient" in text:
+        return Refused(f"No address is set for {who}: add it to the profile's settings.", "not_configured")
+    if "Error initializing RPC client" in text and "transport error" not in text:
+        return Refused(f"The address of {who} is not a URL: correct it in the profile's settings.", "malformed")
+    answer = _innermost(text)
+    if answer.code == "NotFound":
+        return NotFound(f"{_capital(who)} does not know it: {_quoted(answer.message)}.")
+    if answer.code == "DeadlineExceeded" or "before finality could be reached" in answer.message:
+        return _timeout(answer.message)
+    refused = _about_an_object(answer.message)
+    if refused is not None:
+        return refused
+    return _by_code(answer, who)
+
+
+def _by_code(answer: _Answer, who: str) -> ChainError:
+    if answer.code in ("Unavailable", "Cancelled") or any(answer.message.startswith(b) for b in _BROKEN):
+        unsent = answer.message.startswith(_NEVER_SENT)
+        return Unreachable(
+            f"{_capital(who)} does not answer ({_quoted(answer.message)}): wait, or check its address.",
+            outcome_unknown=not unsent,
+        )
+    if answer.code == "OutOfRange":
+        return Refused(
+            f"The answer of {who} is larger than the client accepts ({_quoted(answer.message)}): ask for less at once.",
+            "too_large",
+            outcome_unknown=True,
+        )
+    if answer.code in ("InvalidArgument", "FailedPrecondition", "Unimplemented", "PermissionDenied"):
+        return Refused(f"{_capital(who)} refused it: {_quoted(answer.message)}.", "other")
+    return Refused(f"{_capital(who)} failed: {_quoted(answer.message)}.", "other", outcome_unknown=True)
+
+
+def _about_an_object(message: str) -> Refused | None:
+    """Refusals that name an object; whatever code carries them, nothing was executed."""
+    found = _STALE.search(message)
+    if found:
+        return Refused(
+            f"Object {short(found[1])} is at version {found[2]} by now and the transaction names an older one: "
+            "something else spent it, build the transaction anew.",
+            "stale",
+            normalise_id(found[1]),
+        )
+    found = _LOCKED.search(message)
+    if found:
+        return Refused(
+            f"Object {short(found[1])} is held by another transaction until the epoch ends: use another coin.",
+            "locked",
+            normalise_id(found[1]),
+        )
+    found = _WRONG_OWNER.search(message)
+    if found:
+        return Refused(
+            f"Object {short(found[1])} belongs to another wallet: use one of your own.",
+            "wrong_owner",
+            normalise_id(found[1]),
+        )
+    found = _MISSING.search(message)
+    if found:
+        return Refused(
+            f"Object {short(found[1])} is gone or not there yet: read the wallet again and build the transaction anew.",
+            "missing",
+            normalise_id(found[1]),
+        )
+    found = _WRONG_DIGEST.search(message)
+    if found:
+        return Refused(
+            f"Object {short(found[1])} has another content than the transaction says: read the wallet again.",
+            "wrong_digest",
+            normalise_id(found[1]),
+        )
+    return None
+
+
+def _timeout(message: str) -> Timeout:
+    reason = _about_an_object(message)
+    if reason is None:
+        return Timeout("The network did not finish the transaction in time: look for its digest before trying again.")
+    return Timeout(f"The network gave up after 90 seconds. {reason}", reason)
+
+
+def _innermost(text: str) -> _Answer:
+    """Code and text of the innermost status; the SDK's own verbs wrap one status in another."""
+    found = _STATUS.search(text)
+    if found is None:
+        return _Answer("Unknown", text)
+    message = found[2].replace('\\"', '"').replace("\\\\", "\\")
+    inner = _STATUS.search(message)
+    return _innermost(message) if inner else _Answer(found[1], message)
+
+
+def _quoted(message: str) -> str:
+    """The node's words on one line and not endless."""
+    line = " ".join(message.split()).rstrip(".")
+    return line if len(line) <= _MOST_QUOTED else line[: _MOST_QUOTED - 1] + "…"
+
+
+def _capital(who: str) -> str:
+    return who[:1].upper() + who[1:]
