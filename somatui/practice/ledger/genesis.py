@@ -57,7 +57,7 @@ def genesis_id(number: int) -> bytes:
 def begin(config: GenesisConfig) -> tuple[Executed, SystemState]:
     """The first transaction and the state after it."""
     faucet = key_of(config.seed, "faucet")
-    validator = _validator(address_of_key(key_of(config.seed, "validator")))
+    validator = _validator(config.seed)
     emission = EmissionPool(680_000 * SOMA, 1370 * SOMA)
     parameters = Parameters(epoch_duration_ms=config.epoch_duration_ms, target_embedding_dim=config.dim)
     parameters.target_initial_distance_threshold = f32(parameters.target_initial_distance_threshold)
@@ -66,7 +66,7 @@ def begin(config: GenesisConfig) -> tuple[Executed, SystemState]:
     reward = bps(emission.emission_per_epoch, parameters.target_reward_allocation_bps) // 200
     goal = TargetState(parameters.target_initial_distance_threshold, reward_per_target=reward)
     state = SystemState(config.chain, 0, config.now_ms, 5, parameters, [validator], emission, goal, faucet)
-    seed = f"{config.chain} {config.seed} {config.now_ms}".encode()
+    seed = f"{config.chain} {config.seed}".encode()
     data = TransactionData(Genesis(seed), SYSTEM, ())
     view = View(state, data.digest, SYSTEM, {})
     view.create(ObjectType.SYSTEM_STATE, b"\x00", Owner(shared_since=1), SYSTEM_STATE_ID)
@@ -97,10 +97,15 @@ def _models(view: View, config: GenesisConfig, number: int) -> None:
         view.create_stake(one.owner, pool_id, one.stake_shannons, 0)
 
 
-def _validator(address: bytes) -> Validator:
+def _validator(seed: int) -> Validator:
+    address = address_of_key(key_of(seed, "validator"))
+    network, worker = (
+        Ed25519PrivateKey.from_private_bytes(key_of(seed, f"validator {name}")).public_key().public_bytes_raw()
+        for name in ("network", "worker")
+    )
     pool = StakingPool(genesis_id(0), 0, None, VALIDATOR_STAKE, 0, VALIDATOR_STAKE, {0: (0, 0)})
     where = "/ip4/127.0.0.1/tcp/8080/http"
     return Validator(
-        address, G2_GENERATOR, bytes(31) + b"\1", bytes(31) + b"\2", G1_GENERATOR, where, where, where, where,
+        address, G2_GENERATOR, network, worker, G1_GENERATOR, where, where, where, where,
         10_000, 200, VALIDATOR_STAKE, 200, pool,
     )  # fmt: skip

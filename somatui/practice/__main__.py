@@ -1,0 +1,80 @@
+"""`python -m somatui.practice`: a practice network in this process, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from somatui.paths import private_umask
+from somatui.practice.card import NetworkInfo, ServeError, parse_ports
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m somatui.practice", description="A practice network on 127.0.0.1.")
+    parser.add_argument("--folder", type=Path, required=True, help="where the network lives; made when it is not there")
+    parser.add_argument("--ports", default="default", help="default (9000,9123,9124,9125,9126), free, or five numbers")
+    parser.add_argument("--seed", type=int, default=1, help="fixes the network and its models")
+    parser.add_argument("--epoch-seconds", type=float, help="end epochs by the clock too")
+    parser.add_argument("--ready-fd", type=int, help="write the address card there as well, then close it")
+    return parser.parse_args()
+
+
+def _ready(info: NetworkInfo, descriptor: int | None) -> None:
+    line = info.to_json() + "\n"
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    if descriptor is not None:
+        with contextlib.suppress(OSError), os.fdopen(descriptor, "w") as pipe:
+            pipe.write(line)
+
+
+def _tell(text: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+async def _run(args: argparse.Namespace) -> int:
+    from somatui.practice.serve import serve
+
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, task.cancel)
+    try:
+        await serve(
+            args.folder.expanduser().absolute(),
+            ports=parse_ports(args.ports),
+            seed=args.seed,
+            epoch_seconds=args.epoch_seconds,
+            on_ready=lambda info: _ready(info, args.ready_fd),
+            tell=_tell,
+        )
+    except asyncio.CancelledError:
+        return 0
+    return 0
+
+
+def main() -> int:
+    """Exit status 0 when told to stop, 1 with one sentence when it cannot start."""
+    private_umask()
+    args = _arguments()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        return asyncio.run(_run(args))
+    except ServeError as why:
+        _tell(str(why))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Between protobuf messages and the values of wire and ledger, as the real node writes them; sockets are rpc's."""

@@ -1,0 +1,152 @@
+"""Makes a network: its seeded models trained by a worker, encrypted, stored and written into the first ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import secrets
+import shutil
+import struct
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from somatui.practice.card import Ports, ServeError, write_private
+from somatui.practice.ledger.genesis import address_of_key, key_of
+from somatui.practice.ledger.ledger import Ledger
+from somatui.practice.ledger.values import GenesisConfig, GenesisModel
+from somatui.practice.store import BUCKET
+from somatui.practice.store_files import Folder
+from somatui.practice.tied import command
+from somatui.wire.text import b58encode
+
+WORKER = "somatui.workers.seed"
+CHAIN = "practice"
+MODELS, STEPS, THREADS = 3, 40, 2
+STAKE_SHANNONS = 1_000_000_000
+"""Each seeded model's stake: the least that a model needs, so that a newcomer's model competes as an equal."""
+PLAN, LEDGER = "genesis.json", "ledger.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a folder's network is made of; written before anything else, so that an interrupted start goes on."""
+
+    seed: int
+    ports: Ports
+    access_key: str
+    secret_key: str = field(repr=False)
+
+    @classmethod
+    def read(cls, folder: Path) -> Plan | None:
+        """The folder's plan, or None. Raises ServeError when it cannot be read."""
+        try:
+            found = json.loads((folder / PLAN).read_text("utf-8"))
+            return cls(found["seed"], Ports(**found["ports"]), found["access_key"], found["secret_key"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as why:
+            raise ServeError(f"{folder / PLAN} cannot be read ({why}): delete the folder and start anew.") from None
+
+    @classmethod
+    def new(cls, seed: int, ports: Ports) -> Plan:
+        """A plan with keys of its own."""
+        return cls(seed, ports, "practice", secrets.token_hex(20))
+
+    def write(self, folder: Path) -> None:
+        """Keep it in the folder, 0600."""
+        write_private(folder / PLAN, json.dumps(asdict(self)))
+
+
+def encrypt(data: bytes, key: bytes) -> bytes:
+    """AES-256-CTR with an IV of zeros, as models lie in public (protocol.md 3.9)."""
+    encryptor = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+    return encryptor.update(data) + encryptor.finalize()
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def make(
+    folder: Path,
+    seed: int,
+    store: Folder,
+    store_url: str,
+    now_ms: int,
+    tell: Callable[[str], None],
+    worker: Sequence[str] | None = None,
+) -> None:
+    """Make the ledger of `folder`; what an interrupted start left is made anew. Raises ServeError."""
+    work = folder / "seed"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(mode=0o700)
+    tell(f"Training {MODELS} small models for the network.")
+    trained = await _train(worker or command(WORKER), work, seed, folder / "seed.log", tell)
+    models = [await _publish(n, one, seed, store, store_url) for n, one in enumerate(trained)]
+    draft = folder / f"{LEDGER}.new"
+    for leftover in folder.glob(f"{LEDGER}.new*"):
+        leftover.unlink()
+    Ledger.create(draft, GenesisConfig(CHAIN, tuple(models), now_ms, seed)).close()
+    draft.replace(folder / LEDGER)
+    shutil.rmtree(work, ignore_errors=True)
+    (folder / f"{LEDGER}.new.lock").unlink(missing_ok=True)
+
+
+async def _publish(number: int, one: dict[str, Any], seed: int, store: Folder, store_url: str) -> GenesisModel:
+    key = key_of(seed, f"model key {number}")
+    sealed = encrypt(Path(one["weights"]).read_bytes(), key)
+    path, digests = await store.receive(_once(sealed))
+    checksum = bytes.fromhex(digests.blake2b)
+    name = f"models/{b58encode(checksum)}.bin"
+    store.keep(BUCKET, name, path, digests, digests.md5, "application/octet-stream")
+    raw = base64.b64decode(one["embedding"])
+    embedding = struct.unpack(f"<{len(raw) // 4}f", raw)
+    owner = address_of_key(key_of(seed, f"model owner {number}"))
+    url = f"{store_url}/{BUCKET}/{name}"
+    return GenesisModel(owner, url, checksum, len(sealed), key, embedding, STAKE_SHANNONS)
+
+
+async def _train(
+    words: Sequence[str], work: Path, seed: int, log: Path, tell: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """The worker's models: weights file, embedding in Base64. Raises ServeError."""
+    job = {"job": "seed", "version": 1, "work_dir": str(work), "count": MODELS, "steps": STEPS, "seed": seed,
+           "threads": THREADS}  # fmt: skip
+    with log.open("ab") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=stderr, limit=2**24
+        )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        process.stdin.write((json.dumps(job) + "\n").encode())
+        failure, models = f"see {log}", None
+        async for line in process.stdout:
+            message = _message(line)
+            match message.get("kind"):
+                case "done":
+                    models = message.get("result", message).get("models")
+                case "failed":
+                    failure = str(message.get("error"))
+                case "progress":
+                    tell(f"Training: {100 * float(message.get('done', 0)):.0f} %.")
+        status = await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if status != 0 or not isinstance(models, list) or len(models) != MODELS:
+        raise ServeError(f"The network's models could not be trained ({failure}): cure that and start again.")
+    return models
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,193 @@
+"""Runs a practice network on one folder: its lock, its ports, its services, its clock and its clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from somatui.practice import admin, downloads, faucet, genesis, rpc, scoring
+from somatui.practice.card import CARD, FREE, LOCK, NetworkInfo, Ports, ServeError, write_private
+from somatui.practice.desk import Desk, now_ms
+from somatui.practice.front import Front
+from somatui.practice.genesis import CHAIN, LEDGER, Plan
+from somatui.practice.grpc_server import start as start_grpc
+from somatui.practice.ledger.ledger import Ledger
+from somatui.practice.ledger.values import LedgerError
+from somatui.practice.places import HOST, Places, taken
+from somatui.practice.store import BUCKET, ObjectStore
+from somatui.practice.store_auth import Credentials
+from somatui.practice.store_files import Folder
+
+GRACE_S = 0.3
+
+
+async def serve(
+    folder: Path,
+    *,
+    ports: Ports | None = None,
+    seed: int = 1,
+    epoch_seconds: float | None = None,
+    on_ready: Callable[[NetworkInfo], None] = lambda info: None,
+    tell: Callable[[str], None] = lambda text: None,
+    seed_worker: Sequence[str] | None = None,
+    score_worker: Sequence[str] | None = None,
+) -> None:
+    """Serve until cancelled; a folder without a network gets one, determined by `seed`. Raises ServeError.
+
+    `ports` None means the defaults; a network that exists keeps its store's port, since that stands on its chain.
+    """
+    with _sentences(folder), _locked(folder):
+        async with contextlib.AsyncExitStack() as stack:
+            info = await _up(stack, folder, ports or Ports(), seed, epoch_seconds, tell, seed_worker, score_worker)
+            write_private(folder / CARD, info.to_json())
+            stack.callback((folder / CARD).unlink, missing_ok=True)
+            on_ready(info)
+            await asyncio.Event().wait()
+
+
+@contextlib.contextmanager
+def _sentences(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except LedgerError as why:
+        raise ServeError(f"{why}.") from None
+    except OSError as why:
+        if why.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ServeError(f"The disk that holds {folder} is full: free some space and start again.") from None
+        if why.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            reason = (why.strerror or str(why)).lower()
+            raise ServeError(f"{folder} cannot be written to ({reason}): choose another with --folder.") from None
+        raise
+    except Exception as why:
+        if "disk is full" in str(why):
+            raise ServeError(f"The disk that holds {folder} is full: free some space and start again.") from None
+        raise
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder; a second network on it is refused."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = "stop it first with somatui practice reset, or choose another folder"
+            raise ServeError(f"A practice network runs on {folder} already: {text}.") from None
+        (folder / CARD).unlink(missing_ok=True)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _planned(folder: Path, wanted: Ports, seed: int) -> tuple[Plan, Places]:
+    """The folder's plan, new or old, with the ports of this start, and those ports held."""
+    plan = Plan.read(folder)
+    if plan is None:
+        places = Places(wanted)
+        return Plan.new(seed, places.ports), places
+    if wanted.store not in (0, Ports().store, plan.ports.store):
+        raise ServeError(
+            f"This network's store stays on port {plan.ports.store}, which stands on its chain: name that as the fifth."
+        )
+    places = Places(plan.ports if wanted == FREE else replace(wanted, store=plan.ports.store))
+    return replace(plan, ports=places.ports), places
+
+
+async def _up(
+    stack: contextlib.AsyncExitStack,
+    folder: Path,
+    wanted: Ports,
+    seed: int,
+    epoch_seconds: float | None,
+    tell: Callable[[str], None],
+    seed_worker: Sequence[str] | None,
+    score_worker: Sequence[str] | None,
+) -> NetworkInfo:
+    plan, places = _planned(folder, wanted, seed)
+    stack.callback(places.close)
+    plan.write(folder)
+    ports = plan.ports
+    (folder / "store").mkdir(exist_ok=True, mode=0o700)
+    store = ObjectStore(Folder(folder / "store"), Credentials(plan.access_key, plan.secret_key))
+    await stack.enter_async_context(_http(store.app(), places.give(ports.store)))
+    store_url = f"http://{HOST}:{ports.store}"
+    if not (folder / LEDGER).exists():
+        await genesis.make(folder, plan.seed, store.folder, store_url, now_ms(), tell, seed_worker)
+    desk = Desk(lambda: Ledger.open(folder / LEDGER))
+    stack.callback(desk.close)
+    scorer = scoring.Scorer(folder / "scoring.log", score_worker)
+    stack.push_async_callback(scorer.stop)
+    inner_http = await stack.enter_async_context(_http(downloads.app(desk, store.folder), 0))
+    inner_grpc = await stack.enter_async_context(_grpc(0, rpc.services(desk)))
+    front = Front(inner_grpc, inner_http)
+    stack.push_async_callback(front.stop)
+    try:
+        await front.start(places.give(ports.rpc))
+    except OSError as why:
+        raise taken(ports.rpc, why) from None
+    await stack.enter_async_context(_grpc(places.give(ports.faucet), faucet.services(desk)))
+    await stack.enter_async_context(_grpc(places.give(ports.scoring), scoring.services(scorer)))
+    await stack.enter_async_context(_grpc(places.give(ports.admin), admin.services(desk)))
+    if epoch_seconds is not None:
+        clock = asyncio.create_task(_clock(desk, epoch_seconds))
+        stack.callback(clock.cancel)
+    rpc_url, faucet_url, scoring_url, admin_url = (
+        f"http://{HOST}:{p}" for p in (ports.rpc, ports.faucet, ports.scoring, ports.admin)
+    )
+    return NetworkInfo(
+        os.getpid(),
+        CHAIN,
+        rpc_url,
+        faucet_url,
+        scoring_url,
+        admin_url,
+        store_url,
+        BUCKET,
+        now_ms(),
+        plan.access_key,
+        plan.secret_key,
+    )
+
+
+async def _clock(desk: Desk, seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await admin.advance(desk)
+
+
+@contextlib.asynccontextmanager
+async def _grpc(port: int, handlers: Sequence[Any]) -> AsyncIterator[int]:
+    try:
+        server, bound = await start_grpc(port, *handlers)
+    except RuntimeError as why:
+        raise taken(port, why) from None
+    try:
+        yield bound
+    finally:
+        await server.stop(GRACE_S)
+
+
+@contextlib.asynccontextmanager
+async def _http(app: web.Application, port: int) -> AsyncIterator[int]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S)
+    await runner.setup()
+    site = web.TCPSite(runner, HOST, port)
+    try:
+        try:
+            await site.start()
+        except OSError as why:
+            raise taken(port, why) from None
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()

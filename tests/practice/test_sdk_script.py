@@ -1,0 +1,58 @@
+"""soma_sdk itself, from a script that knows nothing of this project, against a network on the default ports."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import base58
+import boto3
+import numpy as np
+import pytest
+from botocore.config import Config
+
+from somatui.practice import client
+from somatui.practice.genesis import encrypt
+
+SOMA = 1_000_000_000
+WORKERS = ("somatui.workers.seed", "somatui.workers.scoring_service")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_script_of_the_sdk_does_an_operators_day_with_real_scores(tmp_path: Path) -> None:
+    if not all(importlib.util.find_spec(name) for name in WORKERS):
+        pytest.skip("the workers that train and score are not built yet")
+    from somatui.engine import weights
+
+    info = client.start_network(tmp_path)
+    try:
+        s3 = boto3.client(
+            "s3", endpoint_url=info.store_url, region_name="auto", aws_access_key_id=info.access_key,
+            aws_secret_access_key=info.secret_key, config=Config(s3={"addressing_style": "path"}),
+        )  # fmt: skip
+        secret = bytes(range(32))
+        sealed = encrypt(weights.save(weights.initial(weights.SMALL, 5)), secret)
+        s3.put_object(Bucket=info.bucket, Key="weights", Body=sealed)
+        s3.put_object(Bucket=info.bucket, Key="data", Body=Path(json.__file__).read_bytes()[:3000])
+        place = f"{info.store_url}/{info.bucket}"
+        embedding = np.random.default_rng(1).normal(size=16).tolist()
+        words = [f"{place}/data", f"{place}/weights", base58.b58encode(secret).decode(), json.dumps(embedding)]
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name("sdk_script.py")), *words], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        told = {k: round(v * SOMA) if isinstance(v, float) else v for k, v in json.loads(done.stdout).items()}
+    finally:
+        client.stop_network(tmp_path)
+    assert told["created"] == 5 * SOMA - 500_000 - 1900
+    spent = told["created"] - told["submitted"] - told["bond"]
+    assert spent in (2 * 1600 + 2200, 2 * 1600 + 2500), "one coin as gas and bond, or two"
+    others = 0 if told["own"] else told["reward"] * 4975 // 10_000
+    fee = 1000 + 6 * 300 + told["reward"] * (told["rate"] // 2) // 10_000
+    assert told["claimed"] - told["submitted"] == told["reward"] - others + told["bond"] - fee
+    assert told["claimed"] - told["end"] == 1000 + 2 * 300 + told["smallest"] * told["rate"] // 10_000
+    assert told["coins"] == 2
