@@ -16,11 +16,35 @@ RefusalKind = Literal[
 ]
 
 _STATUS = re.compile(r'status: (\w+), message: "((?:[^"\\]|\\.)*)"', re.DOTALL)
-_STALE = re.compile(r"Object \((0x[0-9a-f]+), .{0,120}?is not available for consumption, its current version: \D*(\d+)")
-_LOCKED = re.compile(r"Object \((0x[0-9a-f]+), .{0,120}?already locked by a different transaction")
-_MISSING = re.compile(r"Could not find the referenced object (0x[0-9a-f]+)")
-_WRONG_OWNER = re.compile(r"not signed by the correct sender: Object (0x[0-9a-f]+)")
-_WRONG_DIGEST = re.compile(r"Invalid Object digest for object (0x[0-9a-f]+)")
+_ABOUT_AN_OBJECT: tuple[tuple[re.Pattern[str], RefusalKind, str], ...] = (
+    (
+        re.compile(r"Object \((0x[0-9a-f]+), .{0,120}?is not available for consumption, its current version: \D*(\d+)"),
+        "stale",
+        "is at version {version} by now and the transaction names an older one: something else spent it, "
+        "build the transaction anew.",
+    ),
+    (
+        re.compile(r"Object \((0x[0-9a-f]+), .{0,120}?already locked by a different transaction"),
+        "locked",
+        "is held by another transaction until the epoch ends: use another coin.",
+    ),
+    (
+        re.compile(r"not signed by the correct sender: Object (0x[0-9a-f]+)"),
+        "wrong_owner",
+        "belongs to another wallet: use one of your own.",
+    ),
+    (
+        re.compile(r"Could not find the referenced object (0x[0-9a-f]+)"),
+        "missing",
+        "is gone or not there yet: read the wallet again and build the transaction anew.",
+    ),
+    (
+        re.compile(r"Invalid Object digest for object (0x[0-9a-f]+)"),
+        "wrong_digest",
+        "has another content than the transaction says: read the wallet again.",
+    ),
+)
+"""What the node's words look like, the first that fits counts; group 1 is the object, group 2 its version."""
 _NEVER_SENT = ("tcp connect error", "dns error")
 _BROKEN = ("transport error", "tcp connect error", "dns error", "connection")
 _MOST_QUOTED = 200
@@ -111,42 +135,11 @@ def _by_code(answer: _Answer, who: str) -> ChainError:
 
 def _about_an_object(message: str) -> Refused | None:
     """Refusals that name an object; whatever code carries them, nothing was executed."""
-    found = _STALE.search(message)
-    if found:
-        return Refused(
-            f"Object {short(found[1])} is at version {found[2]} by now and the transaction names an older one: "
-            "something else spent it, build the transaction anew.",
-            "stale",
-            normalise_id(found[1]),
-        )
-    found = _LOCKED.search(message)
-    if found:
-        return Refused(
-            f"Object {short(found[1])} is held by another transaction until the epoch ends: use another coin.",
-            "locked",
-            normalise_id(found[1]),
-        )
-    found = _WRONG_OWNER.search(message)
-    if found:
-        return Refused(
-            f"Object {short(found[1])} belongs to another wallet: use one of your own.",
-            "wrong_owner",
-            normalise_id(found[1]),
-        )
-    found = _MISSING.search(message)
-    if found:
-        return Refused(
-            f"Object {short(found[1])} is gone or not there yet: read the wallet again and build the transaction anew.",
-            "missing",
-            normalise_id(found[1]),
-        )
-    found = _WRONG_DIGEST.search(message)
-    if found:
-        return Refused(
-            f"Object {short(found[1])} has another content than the transaction says: read the wallet again.",
-            "wrong_digest",
-            normalise_id(found[1]),
-        )
+    for pattern, kind, says in _ABOUT_AN_OBJECT:
+        found = pattern.search(message)
+        if found:
+            version = found[2] if pattern.groups > 1 else ""
+            return Refused(f"Object {short(found[1])} {says.format(version=version)}", kind, normalise_id(found[1]))
     return None
 
 
