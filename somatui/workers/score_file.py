@@ -18,16 +18,20 @@ from somatui.engine import contract, weights
 from somatui.workers.session import JobError, Session, run
 
 
-def read_target(path: Path, dim: int) -> NDArray[np.float32]:
-    """A target's embedding from a file that holds a JSON list of numbers. Raises JobError."""
+def read_target(path: Path) -> NDArray[np.float32]:
+    """The numbers of a file that holds a JSON list of them. Raises JobError."""
     try:
         values = json.loads(path.read_text("utf-8"))
         target = np.array(values, dtype=np.float32)
     except (OSError, ValueError, TypeError) as failure:
         raise JobError(f"{path.name} is not a JSON list of numbers ({failure}).") from failure
+    return target
+
+
+def check_target(target: NDArray[np.float32], path: Path, dim: int) -> None:
+    """Refuse a target that no model of `dim` dimensions can be near to. Raises JobError."""
     if target.shape != (dim,) or not np.isfinite(target).all() or not target.any():
         raise JobError(f"{path.name} must hold {dim} finite numbers, not all zero, as the models' embeddings do.")
-    return target
 
 
 def read_data(path: Path) -> bytes:
@@ -44,6 +48,7 @@ def read_data(path: Path) -> bytes:
 def score_file(models: list[Path], data: Path, target: Path | None, seed: int) -> dict[str, Any]:
     """Winner, and for each model loss, embedding and, with a target, distance. Raises JobError or WeightsError."""
     content = read_data(data)
+    wanted = None if target is None else read_target(target)
     scores: list[contract.Score] = []
     told: list[dict[str, Any]] = []
     for path in models:
@@ -52,8 +57,9 @@ def score_file(models: list[Path], data: Path, target: Path | None, seed: int) -
         config, tensors = weights.open_file(path)
         answer = contract.score(config, tensors, content, seed)
         entry: dict[str, Any] = {"model": str(path), "loss": answer.loss, "embedding": answer.embedding.tolist()}
-        if target is not None:
-            entry["distance"] = contract.distance(answer.embedding, read_target(target, config.dim))
+        if target is not None and wanted is not None:
+            check_target(wanted, target, config.dim)
+            entry["distance"] = contract.distance(answer.embedding, wanted)
         scores.append(answer)
         told.append(entry)
     return {"winner": contract.winner(scores), "models": told}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from somatui.domain.money import bps
 from somatui.practice.ledger import pools
-from somatui.practice.ledger.state import SystemState, bps
+from somatui.practice.ledger.state import SystemState
 from somatui.practice.ledger.targets import QUORUM, f32, make_epoch_targets
 from somatui.practice.ledger.view import View
 

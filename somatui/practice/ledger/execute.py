@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from somatui.domain.money import bps
 from somatui.practice.ledger import coins, models, targets
-from somatui.practice.ledger.state import SystemState, bps
+from somatui.practice.ledger.state import SystemState
 from somatui.practice.ledger.values import Changed, Effects, ExecError, Executed, Fee, Refused
 from somatui.practice.ledger.view import (
     INSUFFICIENT_GAS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from somatui.domain.money import bps
 from somatui.practice.ledger.execute import finish
 from somatui.practice.ledger.state import (
     Commitment,
@@ -14,7 +15,6 @@ from somatui.practice.ledger.state import (
     SystemState,
     TargetState,
     Validator,
-    bps,
 )
 from somatui.practice.ledger.system import Genesis
 from somatui.practice.ledger.targets import f32, make_epoch_targets

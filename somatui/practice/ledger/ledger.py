@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -140,9 +141,7 @@ class Ledger:
         if known is not None:
             return known
         done, state = rules.run(signed.data, self.state, self._store.object, self._deleted_now, now_ms)
-        done = Executed(
-            done.digest, signed.to_bytes(), done.data, done.effects, done.balance_changes, None, now_ms, done.objects
-        )
+        done = replace(done, signed=signed.to_bytes())
         with self._store.writing():
             self._store.keep(done, state)
         self.state = state

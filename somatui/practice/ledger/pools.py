@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from somatui.practice.ledger.state import StakingPool, bps
+from somatui.domain.money import bps
+from somatui.practice.ledger.state import StakingPool
 
 Rate = tuple[int, int]
 

@@ -158,8 +158,3 @@ class SystemState:
     def active_models(self) -> list[tuple[bytes, Model]]:
         """Active models in the order of their ids."""
         return [(i, m) for i, m in sorted(self.models.items()) if m.state == "active"]
-
-
-def bps(amount: int, rate: int) -> int:
-    """`rate` ten-thousandths of `amount`, rounded down."""
-    return amount * rate // 10_000

@@ -8,7 +8,7 @@ from dataclasses import replace
 import arrgen
 import numpy as np
 
-from somatui.practice.ledger.state import bps
+from somatui.domain.money import bps
 from somatui.practice.ledger.view import OTHER_ERROR, Failure, View
 from somatui.wire.kinds import ClaimRewards, SubmitData
 from somatui.wire.objects import Filled, ObjectType, Owner, Target
