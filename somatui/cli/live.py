@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from importlib import import_module
 from typing import Any, TypeVar
 
 from somatui.cli.options import Arguments, paths_of
@@ -15,19 +14,13 @@ from somatui.paths import Paths
 
 T = TypeVar("T")
 
-CLIENT = "somatui.agent.client"
-"""Loaded only by verbs that speak to the agent."""
-
-
-def client_module() -> Any:
-    """The agent's client."""
-    return import_module(CLIENT)
-
 
 async def connect(paths: Paths) -> Any:
     """A connection to the profile's agent. Raises Problem when none runs."""
+    from somatui.agent.client import AgentClient
+
     try:
-        return await client_module().AgentClient.connect(paths)
+        return await AgentClient.connect(paths)
     except (OSError, EOFError) as failure:
         raise no_agent(paths) from failure
 
@@ -54,13 +47,6 @@ def is_running(paths: Paths) -> bool:
     return True
 
 
-async def close(client: Any) -> None:
-    """Close a connection, whether its close is a coroutine or not."""
-    done = client.close()
-    if asyncio.iscoroutine(done):
-        await done
-
-
 def with_agent(args: Arguments, use: Callable[[Any], Awaitable[T]]) -> T:
     """Connect to the agent of the chosen profile, run `use` with the connection, close it."""
     paths = paths_of(args)
@@ -77,7 +63,7 @@ def with_agent(args: Arguments, use: Callable[[Any], Awaitable[T]]) -> T:
         except Exception as error:
             raise as_problem(error) from error
         finally:
-            await close(client)
+            await client.close()
 
     return asyncio.run(session())
 

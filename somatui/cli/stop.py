@@ -10,9 +10,8 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from somatui.paths import Paths
 
@@ -117,17 +116,16 @@ def end(processes: list[psutil.Process], grace_s: float = TERM_SECONDS) -> list[
 
 def _ask_agent(paths: Paths) -> None:
     if agent_pid(paths) is not None or paths.socket.exists():
-        _settled(import_module("somatui.agent.client").stop_agent(paths))
+        from somatui.agent.client import stop_agent
+
+        asyncio.run(asyncio.wait_for(stop_agent(paths), ASK_SECONDS))
 
 
 def _ask_network(paths: Paths) -> None:
     if network_pid(paths) is not None:
-        _settled(import_module("somatui.practice.client").stop_network(paths.network_dir))
+        from somatui.practice.client import stop_network
 
-
-def _settled(outcome: Any) -> None:
-    if asyncio.iscoroutine(outcome):
-        asyncio.run(asyncio.wait_for(outcome, ASK_SECONDS))
+        stop_network(paths.network_dir)
 
 
 def forget(folder: Path) -> None:

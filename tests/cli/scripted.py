@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from somatui.cli import live
+from somatui.agent.client import AgentClient
 from somatui.domain.codec import to_json
 from somatui.domain.snapshot import Snapshot
 
@@ -36,7 +34,7 @@ class Script:
             raise answer
         return answer
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Nothing is open."""
 
     @property
@@ -47,13 +45,8 @@ class Script:
 def speak(script: Script, monkeypatch: pytest.MonkeyPatch) -> Script:
     """Let the command line find this script where it looks for the agent's client."""
 
-    class AgentClient:
-        @staticmethod
-        async def connect(_paths: object) -> Script:
-            return script
+    async def connect(_paths: object) -> Script:
+        return script
 
-    module = ModuleType("tests.cli.scripted_client")
-    module.AgentClient = AgentClient  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(live, "CLIENT", module.__name__)
+    monkeypatch.setattr(AgentClient, "connect", connect)
     return script

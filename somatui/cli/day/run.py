@@ -11,9 +11,7 @@ import contextlib
 import signal
 import tempfile
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from somatui.cli import live
 from somatui.cli.day.guard import guarded
@@ -63,10 +61,12 @@ def _open(state: Path | None) -> str:
 
 def _spend(paths: Paths, teller: Teller, args: Arguments) -> tuple[Day, Snapshot]:
     teller.live("making a network and training its three models a little")
-    network = import_module("somatui.practice.client")
-    info = _settled(network.start_network(make_private(paths.network_dir), "free", args.seed))
+    from somatui.agent.client import ensure_agent
+    from somatui.practice.client import start_network
+
+    info = start_network(make_private(paths.network_dir), "free", args.seed)
     teller.say(f"practice network at {info.rpc_url}, three models active")
-    _settled(live.client_module().ensure_agent(paths, PROFILE))
+    asyncio.run(ensure_agent(paths, PROFILE))
     teller.say("agent started")
     return asyncio.run(_day(paths, teller, args))
 
@@ -77,11 +77,7 @@ async def _day(paths: Paths, teller: Teller, args: Arguments) -> tuple[Day, Snap
         day = Day(client, teller, args.seed, args.steps)
         return day, await day.run()
     finally:
-        await live.close(client)
-
-
-def _settled(outcome: Any) -> Any:
-    return asyncio.run(outcome) if asyncio.iscoroutine(outcome) else outcome
+        await client.close()
 
 
 def summary(day: Day, seen: Snapshot, paths: Paths, seconds: float) -> Answer:

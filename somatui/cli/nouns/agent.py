@@ -25,9 +25,9 @@ def run(args: Arguments) -> Answer:
         words += ["--home", str(paths.home)] if paths.home is not None else []
         sys.stdout.flush()
         os.execv(sys.executable, words)
-    started = live.client_module().ensure_agent(paths, paths.profile)
-    if asyncio.iscoroutine(started):
-        asyncio.run(started)
+    from somatui.agent.client import ensure_agent
+
+    asyncio.run(ensure_agent(paths, paths.profile))
     return status(args)
 
 

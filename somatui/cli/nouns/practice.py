@@ -6,9 +6,8 @@ import argparse
 import asyncio
 import os
 import sys
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from somatui.cli import live
 from somatui.cli.acting import confirm, perform
@@ -18,14 +17,8 @@ from somatui.cli.problem import FAILED, USAGE, Problem
 from somatui.domain.ids import normalise_address
 from somatui.paths import Paths, make_private
 
-
-def network_module() -> Any:
-    """The practice network's client."""
-    return import_module("somatui.practice.client")
-
-
-def _settled(outcome: Any) -> Any:
-    return asyncio.run(outcome) if asyncio.iscoroutine(outcome) else outcome
+if TYPE_CHECKING:
+    from somatui.practice.card import NetworkInfo
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
@@ -59,10 +52,10 @@ def serve(args: Arguments) -> Answer:
         raise Problem(f"“{args.ports}” are not ports: type default, free, or five numbers with commas.", USAGE)
     make_private(paths.network_dir)
     if args.background:
-        found = _settled(network_module().start_network(
-            paths.network_dir, args.ports, args.seed, epoch_seconds=args.epoch_seconds
-        ))  # fmt: skip
-        return Answer({"ok": True} | _card(found), fields((k, str(v)) for k, v in _card(found).items()))
+        from somatui.practice.client import start_network
+
+        card = _card(start_network(paths.network_dir, args.ports, args.seed, epoch_seconds=args.epoch_seconds))
+        return Answer({"ok": True} | card, fields((k, str(v)) for k, v in card.items()))
     words = [sys.executable, "-m", "somatui.practice", "--folder", str(paths.network_dir), "--ports", args.ports]
     words += ["--seed", str(args.seed)]
     words += ["--epoch-seconds", str(args.epoch_seconds)] if args.epoch_seconds else []
@@ -75,7 +68,7 @@ def _five_ports(text: str) -> bool:
     return len(numbers) == 5 and all(n.isdigit() and 0 < int(n) < 65_536 for n in numbers)
 
 
-def _card(info: Any) -> dict[str, Any]:
+def _card(info: NetworkInfo) -> dict[str, Any]:
     names = ("chain", "rpc_url", "faucet_url", "scoring_url", "admin_url", "store_url", "pid")
     return {name: getattr(info, name) for name in names}
 
@@ -92,8 +85,10 @@ def _practice_paths(args: Arguments) -> Paths:
     return paths
 
 
-def _running(paths: Paths) -> Any:
-    info = _settled(network_module().read_info(paths.network_dir))
+def _running(paths: Paths) -> NetworkInfo:
+    from somatui.practice.client import read_info
+
+    info = read_info(paths.network_dir)
     if info is None:
         raise Problem("No practice network runs here: start it with somatui practice serve --background.")
     return info
@@ -107,7 +102,9 @@ def advance(args: Arguments) -> Answer:
     info = _running(paths)
     if args.dry_run:
         return Answer({"ok": True, "dry_run": True}, "Would end the epoch. Dry run: nothing was done.")
-    epoch = _settled(network_module().advance_epoch(info))
+    from somatui.practice.client import advance_epoch
+
+    epoch = asyncio.run(advance_epoch(info))
     return Answer({"ok": True, "action": "advance", "result": {"epoch": epoch}}, f"Epoch {epoch} has begun.")
 
 
@@ -126,10 +123,11 @@ def faucet(args: Arguments) -> Answer:
     info = _running(paths)
     if args.dry_run:
         return Answer({"ok": True, "dry_run": True}, "Would ask the faucet. Dry run: nothing was done.")
-    given = _settled(network_module().faucet(info, address))
-    coins = list(given) if isinstance(given, list | tuple) else []
-    total = sum(int(c[0]) for c in coins if isinstance(c, list | tuple))
-    text = f"The faucet sent {amount(total)} in {len(coins)} coins." if total else "The faucet has sent its coins."
+    from somatui.practice import client
+
+    coins = asyncio.run(client.faucet(info, address))
+    total = sum(shannons for shannons, _, _ in coins)
+    text = f"The faucet sent {amount(total)} in {len(coins)} coins."
     return Answer({"ok": True, "action": "faucet", "result": {"address": address, "amount_shannons": total}}, text)
 
 

@@ -14,6 +14,7 @@ from somatui.cli.nouns.train import corpus, corpus_options
 from somatui.cli.options import Arguments, Verb, at_least
 from somatui.cli.output import Answer, note, table
 from somatui.cli.problem import FAILED, USAGE, Problem
+from somatui.workers.protocol import VERSION, ProtocolError, parse_message
 
 SUBMITS = (
     "Scores files against the open targets and submits what hits.\n"
@@ -37,7 +38,7 @@ def file(args: Arguments) -> Answer:
             raise Problem(f"There is no file {path}: name one that exists.", USAGE)
     job = {
         "job": "score_file",
-        "version": 1,
+        "version": VERSION,
         "models": [str(p.resolve()) for p in args.model],
         "data": str(args.data.resolve()),
         "target": str(args.target.resolve()),
@@ -70,14 +71,14 @@ def worker(module: str, job: dict[str, Any]) -> dict[str, Any]:
             process.wait()
     for line in out.splitlines():
         try:
-            message = json.loads(line)
-        except ValueError:
+            message = parse_message(line)
+        except ProtocolError:
             note(f"worker: {line}")
             continue
-        if message.get("kind") == "done" and isinstance(message.get("result"), dict):
-            return dict(message["result"])
-        if message.get("kind") == "failed":
-            raise Problem(str(message.get("error") or message.get("text") or "The worker failed."), FAILED)
+        if message.kind == "done" and isinstance(message.body.get("result"), dict):
+            return dict(message.body["result"])
+        if message.kind == "failed":
+            raise Problem(str(message.body.get("error") or "The worker failed."), FAILED)
     raise Problem(f"The worker ended with status {process.returncode} and no result: see the lines above.")
 
 
