@@ -1,0 +1,167 @@
+"""What every part of the agent stands on: places, settings, journal, chain, vault, and the wallet's address.
+
+It decides nothing; it also runs the one worker that everybody needs, the upload.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from somatui.agent.journal import Journal
+from somatui.chain.client import Chain, Endpoints
+from somatui.config import ConfigError, Profile, Settings, load, practice_network
+from somatui.domain.snapshot import Snapshot, empty
+from somatui.paths import Paths
+from somatui.vault.base import VaultLocked
+from somatui.vault.file import FileVault
+from somatui.workers.launch import WorkerProcess
+from somatui.workers.protocol import VERSION, Message
+
+UPLOADS_AT_ONCE = 2
+"""Uploads are processes of their own; more of them would take the cores from scoring."""
+
+
+class UploadFailed(Exception):
+    """The bytes are not where others can fetch them; the text is one sentence with the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What lies in the store, seen there from outside: checksum (Base58) and size are those of the stored bytes."""
+
+    url: str
+    checksum: str
+    size: int
+
+
+def wall_ms() -> int:
+    """The clock, in ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def _nothing() -> None:
+    """Nobody listens yet."""
+
+
+@dataclass(slots=True)
+class Ground:
+    """One agent's means. `chain`, `profile` and `settings` are replaced when they change; ask for them anew each time.
+
+    `address` is 64 hex digits without 0x, empty where the profile has no wallet. `snapshot` gives the newest picture;
+    `changed` says that journal or coins have changed, so that a look at the chain and a push follow soon.
+    """
+
+    paths: Paths
+    profile: Profile
+    settings: Settings
+    journal: Journal
+    chain: Chain
+    vault: FileVault | None = None
+    address: str = ""
+    now_ms: Callable[[], int] = wall_ms
+    snapshot: Callable[[], Snapshot] = field(default=lambda: empty("", "custom"))
+    changed: Callable[[], None] = _nothing
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS_AT_ONCE))
+
+    def key(self) -> bytes:
+        """The wallet's 32 secret bytes; hold them no longer than a signature takes. Raises VaultLocked."""
+        if self.vault is None or not self.address:
+            raise VaultLocked("This profile has no key to sign with: set up a wallet first.")
+        return self.vault.get(f"wallet/{self.address}")
+
+    def reload(self) -> bool:
+        """Read profile and settings again; whether the network's addresses have changed. Raises ConfigError."""
+        config = load(self.paths)
+        self.settings = config.settings
+        moved = endpoints_of(config.profile) != self.chain.endpoints
+        self.profile = config.profile
+        if moved:
+            self.chain = Chain(endpoints_of(config.profile))
+        return moved
+
+    async def upload(self, source: Path, object_key: str, *, encrypt_key: bytes | None = None) -> Uploaded:
+        """Put a file (encrypted, where a key is given) into the profile's store and look at it from outside.
+
+        The same file under the same name again is the same object. Raises UploadFailed, VaultLocked.
+        """
+        job, secrets = self._upload_job(source, object_key, encrypt_key)
+        async with self._slots:
+            result = await run_worker("somatui.workers.transfer", job, secrets, self.paths.jobs_dir / "transfer.log")
+        return Uploaded(str(result["url"]), str(result["checksum"]), int(result["size"]))
+
+    def _upload_job(
+        self, source: Path, object_key: str, encrypt_key: bytes | None
+    ) -> tuple[dict[str, Any], dict[str, str | None]]:
+        store = self.profile.store
+        if store is None:
+            raise UploadFailed(f"Profile {self.profile.name} has no store: add [profiles.{self.profile.name}.store].")
+        access, secret = self._store_keys()
+        names = ("endpoint", "bucket", "region", "public_url", "public_mode")
+        job = {
+            "job": "upload",
+            "version": VERSION,
+            "source": str(source),
+            "object_key": object_key,
+            "encrypt": encrypt_key is not None,
+            "content_type": "application/octet-stream",
+            "store": {name: getattr(store, name) for name in names},
+        }
+        return job, {
+            "access_key": access,
+            "secret_key": secret,
+            "weights_key": encrypt_key.hex() if encrypt_key is not None else None,
+        }
+
+    def _store_keys(self) -> tuple[str, str]:
+        if self.profile.network == "practice":
+            try:
+                card = practice_network(self.paths)
+            except ConfigError as failure:
+                raise UploadFailed(str(failure)) from failure
+            if card is None:
+                raise UploadFailed("No practice network runs here: start it with somatui practice serve --background.")
+            return card.access_key, card.secret_key
+        if self.vault is None:
+            raise UploadFailed("The store's keys are in no vault: set up the vault first.")
+        try:
+            found = [self.vault.get(f"store/{self.profile.name}/{name}").decode() for name in ("access", "secret")]
+        except KeyError:
+            raise UploadFailed(f"The vault holds no store keys for profile {self.profile.name}: add them.") from None
+        return found[0], found[1]
+
+
+def endpoints_of(profile: Profile) -> Endpoints:
+    """The addresses of a profile's network."""
+    return Endpoints(profile.rpc_url, profile.faucet_url, profile.scoring_url, profile.admin_url)
+
+
+async def run_worker(
+    module: str, job: dict[str, Any], secrets: dict[str, str | None] | None, log: Path
+) -> dict[str, Any]:
+    """Run a short worker to its end and give its result. Raises UploadFailed with the worker's own sentence."""
+    said: list[Message] = []
+    worker = WorkerProcess()
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    await worker.start(module, job, secrets=secrets, stderr_path=log, on_message=said.append)
+    try:
+        status = await worker.wait()
+    except asyncio.CancelledError:
+        await worker.stop(1)
+        raise
+    for message in said:
+        if message.kind == "done" and isinstance(message.body.get("result"), dict):
+            return dict(message.body["result"])
+        if message.kind == "failed":
+            raise UploadFailed(str(message.body.get("error") or "The upload failed."))
+    raise UploadFailed(f"The upload ended with status {status} and no result: see {log}.")
+
+
+def new_key() -> str:
+    """An idempotency key that nobody has used."""
+    return uuid.uuid4().hex
