@@ -8,11 +8,15 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from somatui.workers.protocol import VERSION, Emitter, ProtocolError, parse_job
+from somatui.workers.secrets import SecretsError, harden, take
 
+ORPHAN_S = 30
+"""Seconds that a worker whose parent is gone may take to save its work."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -23,8 +27,9 @@ class JobError(ValueError):
 class Session:
     """The line to the parent. `stopping` is set by a stop command, by SIGTERM, and when the parent is gone."""
 
-    def __init__(self, emitter: Emitter) -> None:
+    def __init__(self, emitter: Emitter, secrets: dict[str, str] | None = None) -> None:
         self.emitter = emitter
+        self.secrets = secrets or {}
         self.stopping = threading.Event()
         self.board_changed = threading.Event()
 
@@ -41,10 +46,12 @@ class Session:
                 self.emitter.send("log", level="warn", text="a line that is no command was ignored")
                 continue
             if command == "stop":
-                break
-            if command == "board":
+                self.stopping.set()
+            elif command == "board":
                 self.board_changed.set()
         self.stopping.set()
+        time.sleep(ORPHAN_S)
+        os._exit(1)
 
 
 def run(job: str, work: Callable[[dict[str, Any], Session], dict[str, Any]], *refusals: type[Exception]) -> int:
@@ -52,15 +59,15 @@ def run(job: str, work: Callable[[dict[str, Any], Session], dict[str, Any]], *re
 
     Anything but the named refusals is a defect: it leaves its traceback on standard error and still says `failed`.
     """
-    os.umask(0o077)
+    harden()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    expected: tuple[type[Exception], ...] = (JobError, ProtocolError, *refusals)
+    expected: tuple[type[Exception], ...] = (JobError, ProtocolError, SecretsError, *refusals)
     emitter = Emitter()
     emitter.send("hello", version=VERSION, pid=os.getpid())
     try:
         asked = parse_job(sys.stdin.readline(), job)
-        session = Session(emitter)
+        session = Session(emitter, take(asked.pop("secrets_fd")) if "secrets_fd" in asked else None)
         session.listen()
         result = work(asked, session)
     except expected as refused:

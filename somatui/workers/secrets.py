@@ -1,0 +1,39 @@
+"""A worker's secrets come by an inherited pipe and stay in its memory; the standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import sys
+
+_PR_SET_DUMPABLE = 4
+
+
+class SecretsError(ValueError):
+    """The pipe held no secrets; the text never repeats what it held."""
+
+
+def harden() -> None:
+    """Private files, no core dumps, and on Linux no `ptrace` or reading of `/proc` by the user's other processes."""
+    os.umask(0o077)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def take(descriptor: object) -> dict[str, str]:
+    """Read the pipe to its end, once, and close it; those that are null are left out. Raises SecretsError."""
+    if type(descriptor) is not int or descriptor < 3:
+        raise SecretsError("The job names no pipe for its secrets: secrets_fd is the number of an inherited one.")
+    try:
+        with open(descriptor, "rb") as pipe:
+            found = json.loads(pipe.read())
+    except (OSError, ValueError):
+        raise SecretsError("The pipe with the job's secrets cannot be read: start the job again.") from None
+    if not isinstance(found, dict) or not all(isinstance(v, str) or v is None for v in found.values()):
+        raise SecretsError("The pipe with the job's secrets does not hold an object of texts.")
+    return {name: value for name, value in found.items() if value is not None}
