@@ -7,7 +7,7 @@ from somatui.domain.consequence import claim_income
 from somatui.domain.deadline import commit_window, reveal_window
 from somatui.domain.ids import short
 from somatui.domain.money import bps, soma
-from somatui.domain.snapshot import Duty, ModelView, Snapshot
+from somatui.domain.snapshot import Duty, ModelView, Snapshot, TargetView
 
 
 def duties(
@@ -64,14 +64,20 @@ def _model_duties(snapshot: Snapshot, model: ModelView, *, auto_reveal: bool) ->
     return []
 
 
-def _claim_duty(snapshot: Snapshot, *, auto_claim: bool, least: int) -> list[Duty]:
+def worth_claiming(snapshot: Snapshot, least_net_shannons: int) -> tuple[TargetView, ...]:
+    """The claimable targets that bring this operator more than `least_net_shannons` after the fee."""
     p = snapshot.epoch.parameters
-    worth = [
+    return tuple(
         t
         for t in snapshot.claimable
         if claim_income(p, t) - fees.claim_fee(p, t.reward_shannons, filled=t.fill_epoch is not None).total_shannons
-        > least
-    ]
+        > least_net_shannons
+    )
+
+
+def _claim_duty(snapshot: Snapshot, *, auto_claim: bool, least: int) -> list[Duty]:
+    p = snapshot.epoch.parameters
+    worth = worth_claiming(snapshot, least)
     if not worth:
         return []
     total = sum(claim_income(p, t) for t in worth)

@@ -1,0 +1,341 @@
+"""The agent's jobs: starts their workers, keeps what they say, restarts those that die, hands hits to the signer.
+
+A job's folder holds its card (what was asked and how it ended), its events as they came, and the worker's own log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from somatui.agent.ground import Ground
+from somatui.agent.kinds import KINDS, Kind, KindError
+from somatui.chain.errors import ChainError
+from somatui.domain.snapshot import JobState, JobView
+from somatui.workers.launch import WorkerProcess
+from somatui.workers.protocol import Message, ProtocolError, parse_message
+
+log = logging.getLogger(__name__)
+
+RESTARTS = 3
+"""A worker that dies is started again so often, after 1, 2 and 4 seconds, from its own checkpoint; then it is left."""
+KEPT_LINES = 5
+HISTORY = 240
+TOLD = ("starting", "running", "stopping")
+OnHit = Callable[[str, dict[str, Any]], Awaitable[str]]
+
+
+class JobsError(Exception):
+    """A job cannot be started, found or stopped; the text is one sentence."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One job as it stands. `asked` is what it was started with; `cursor` is where its worker has come."""
+
+    id: str
+    kind: str
+    asked: dict[str, Any]
+    folder: Path
+    started_at_ms: int
+    updated_at_ms: int
+    state: JobState = "starting"
+    title: str = ""
+    done: float | None = None
+    error: str | None = None
+    cursor: dict[str, Any] | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    result: dict[str, str] = field(default_factory=dict)
+    history: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
+    worker: WorkerProcess | None = None
+    tells: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not come to its end."""
+        return self.state in TOLD
+
+    def view(self) -> JobView:
+        """What screens show of it."""
+        return JobView(
+            id=self.id,
+            kind=self.kind,
+            title=self.title,
+            state=self.state,
+            started_at_ms=self.started_at_ms,
+            updated_at_ms=self.updated_at_ms,
+            done=self.done,
+            metrics=dict(self.metrics),
+            history=tuple(self.history),
+            last_lines=tuple(self.lines),
+            error=self.error,
+            result=dict(self.result),
+        )
+
+    def card(self) -> dict[str, Any]:
+        """What is kept on disk of it."""
+        names = ("id", "kind", "asked", "started_at_ms", "updated_at_ms", "state", "title", "done", "error", "cursor",
+                 "metrics", "result")  # fmt: skip
+        return {name: getattr(self, name) for name in names} | {"history": list(self.history)}
+
+
+class Jobs:
+    """All jobs of a profile. `on_hit` submits a hit and says in a word how it ended; `on_change` is told of news."""
+
+    def __init__(self, ground: Ground, on_hit: OnHit, on_change: Callable[[], None]) -> None:
+        self._ground = ground
+        self._on_hit = on_hit
+        self._on_change = on_change
+        self._jobs: dict[str, Job] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._closing = False
+        self._load()
+
+    def views(self) -> tuple[JobView, ...]:
+        """Every job, the oldest first."""
+        return tuple(job.view() for job in sorted(self._jobs.values(), key=lambda j: (j.started_at_ms, j.id)))
+
+    def get(self, job_id: str) -> Job:
+        """The job of that id. Raises JobsError."""
+        if job_id not in self._jobs:
+            raise JobsError(f"There is no job {job_id}: the jobs pane and somatui jobs list show those there are.")
+        return self._jobs[job_id]
+
+    def start(self, kind: str, args: dict[str, Any]) -> Job:
+        """Begin a job. Raises JobsError for a kind that is not known or arguments that make no sense."""
+        known = KINDS.get(kind)
+        if known is None:
+            raise JobsError(f"There are no {kind} jobs: there are {', '.join(sorted(KINDS))}.")
+        try:
+            title = known.title(args)
+        except KindError as wrong:
+            raise JobsError(str(wrong)) from None
+        now = self._ground.now_ms()
+        name = f"{kind}-{secrets.token_hex(3)}"
+        job = Job(name, kind, args, self._ground.paths.jobs_dir / name, now, now, title=title)
+        job.folder.mkdir(mode=0o700, parents=True)
+        self._jobs[name] = job
+        self._keep(job)
+        self._launch(job)
+        return job
+
+    def resume(self) -> None:
+        """Go on with what was running when the last agent ended; hits it was told of are handed on once more.
+
+        A hit that has been submitted is known by its key and is not submitted again.
+        """
+        for job in self._jobs.values():
+            if job.alive and job.id not in self._tasks:
+                self._launch(job)
+                for hit in _told_hits(job.folder):
+                    self._hit(job, hit)
+
+    async def stop(self, job_id: str) -> Job:
+        """Stop a job and wait until its worker is gone. Raises JobsError."""
+        job = self.get(job_id)
+        if not job.alive:
+            raise JobsError(f"Job {job_id} is not running: it is {job.state}.")
+        self._into(job, "stopping")
+        if job.worker is not None:
+            await job.worker.stop()
+        await asyncio.wait({self._tasks[job.id]})
+        return job
+
+    async def close(self) -> None:
+        """End all workers; their jobs go on when the agent is started again."""
+        self._closing = True
+        await asyncio.gather(*(j.worker.stop() for j in self._jobs.values() if j.worker), return_exceptions=True)
+        tasks = [t for t in self._tasks.values() if not t.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def log(self, job_id: str, lines: int) -> list[str]:
+        """The last lines of what a job's worker said and logged. Raises JobsError."""
+        folder = self.get(job_id).folder
+        found: list[str] = []
+        for name in ("worker.log", "events.jsonl"):
+            with_text = folder / name
+            if with_text.exists():
+                found += _tail(with_text, lines)
+        return found[-lines:]
+
+    async def board_changed(self) -> None:
+        """Have running jobs that score against the board read the new one."""
+        for job in tuple(self._jobs.values()):
+            kind = KINDS[job.kind]
+            if kind.follows_board and job.state == "running" and job.worker is not None:
+                await kind.prepare(self._ground, job.folder)
+                await job.worker.board()
+
+    def _launch(self, job: Job) -> None:
+        self._tasks[job.id] = asyncio.get_running_loop().create_task(self._run(job))
+
+    async def _run(self, job: Job) -> None:
+        kind = KINDS[job.kind]
+        for attempt in range(RESTARTS + 1):
+            status = await self._once(job, kind)
+            if job.state not in ("starting", "running") or self._closing:
+                break
+            if attempt == RESTARTS:
+                self._end(job, "failed", f"The worker died {RESTARTS + 1} times (status {status}): see its log.")
+                break
+            self._say(job, f"the worker died (status {status}): started again in {2**attempt} s")
+            await asyncio.sleep(2**attempt)
+        if job.tells:
+            await asyncio.wait(job.tells)
+        if job.state == "stopping" and not self._closing:
+            self._end(job, "stopped")
+
+    async def _once(self, job: Job, kind: Kind) -> int:
+        """One life of the worker; the exit status."""
+        ended: list[Message] = []
+
+        def hear(message: Message) -> None:
+            self._hear(job, message)
+            if message.kind in ("done", "failed"):
+                ended.append(message)
+
+        job.worker = WorkerProcess()
+        try:
+            await kind.prepare(self._ground, job.folder)
+            line = kind.line(job.asked, job.folder, self._ground, job.cursor)
+            await job.worker.start(
+                kind.module, line, secrets=None, stderr_path=job.folder / "worker.log", on_message=hear
+            )
+            status = await job.worker.wait()
+        except ChainError as failure:
+            self._say(job, str(failure))
+            return 1
+        except (KindError, OSError) as failure:
+            self._end(job, "failed", str(failure))
+            return 1
+        finally:
+            job.worker = None
+        if ended and job.state != "failed":
+            await self._finish(job, ended[-1])
+        return status
+
+    async def _finish(self, job: Job, last: Message) -> None:
+        """The worker has come to an end of its own; the job has when its hits have too."""
+        if job.tells:
+            await asyncio.wait(job.tells)
+        if last.kind == "failed":
+            self._end(job, "failed", str(last.body.get("error") or "The worker failed."))
+        elif job.state != "stopping" and not self._closing:
+            result = last.body.get("result") or {}
+            job.result |= {k: str(v) for k, v in result.items() if isinstance(v, (str, int, float))}
+            job.done = 1.0
+            self._end(job, "done")
+
+    def _hear(self, job: Job, message: Message) -> None:
+        with (job.folder / "events.jsonl").open("a", encoding="utf-8") as events:
+            events.write(message.to_line() + "\n")
+        body = message.body
+        if message.kind == "hello" and job.state == "starting":
+            self._into(job, "running")
+        elif message.kind == "progress" and isinstance(body.get("done"), (int, float)):
+            job.done = float(body["done"])
+        elif message.kind == "metric":
+            job.metrics |= {k: float(v) for k, v in body.items() if isinstance(v, (int, float)) and v is not True}
+            drawn = KINDS[job.kind].drawn
+            if isinstance(body.get(drawn), (int, float)):
+                job.history.append(float(body[drawn]))
+        elif message.kind == "checkpoint":
+            job.cursor = body.get("cursor", job.cursor)
+            self._keep(job)
+        elif message.kind == "log":
+            self._say(job, str(body.get("text", "")))
+        elif message.kind == "hit":
+            self._hit(job, body)
+        self._touch(job)
+
+    def _hit(self, job: Job, hit: dict[str, Any]) -> None:
+        name = f"{Path(str(hit.get('name', ''))).name} → {str(hit.get('target_id', ''))[:8]}…"
+        self._say(job, f"hit {name} distance {float(hit.get('distance', 0)):.4f}")
+        if job.asked.get("submit"):
+            task = asyncio.get_running_loop().create_task(self._tell(job, name, hit))
+            job.tells.add(task)
+            task.add_done_callback(job.tells.discard)
+
+    async def _tell(self, job: Job, name: str, hit: dict[str, Any]) -> None:
+        try:
+            ended = await self._on_hit(job.id, hit)
+        except Exception as failure:
+            log.warning("a hit of %s was not submitted: %s", job.id, failure)
+            self._say(job, f"{name}: {failure}")
+            ended = "failed"
+        job.metrics[ended] = job.metrics.get(ended, 0.0) + 1
+        self._touch(job)
+
+    def _say(self, job: Job, text: str) -> None:
+        job.lines.append(text)
+        self._touch(job)
+
+    def _into(self, job: Job, state: JobState) -> None:
+        job.state = state
+        self._keep(job)
+        self._touch(job)
+
+    def _end(self, job: Job, state: JobState, error: str | None = None) -> None:
+        job.error = error
+        self._into(job, state)
+
+    def _touch(self, job: Job) -> None:
+        job.updated_at_ms = self._ground.now_ms()
+        self._on_change()
+
+    def _keep(self, job: Job) -> None:
+        draft = job.folder / "job.json.new"
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(job.card(), file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, job.folder / "job.json")
+
+    def _load(self) -> None:
+        for file in sorted(self._ground.paths.jobs_dir.glob("*/job.json")):
+            try:
+                card = json.loads(file.read_bytes())
+                history = deque((float(v) for v in card.pop("history", [])), maxlen=HISTORY)
+                job = Job(**card, folder=file.parent, history=history)
+            except (OSError, ValueError, TypeError) as failure:
+                log.warning("the card %s cannot be read, its job is left out: %s", file, failure)
+                continue
+            if job.kind in KINDS:
+                if job.alive:
+                    job.state = "stopped" if job.state == "stopping" else "starting"
+                self._jobs[job.id] = job
+
+
+def _tail(file: Path, lines: int) -> list[str]:
+    """The last lines of a file that may be long: no more than its last 256 KiB is read."""
+    with file.open("rb") as opened:
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(max(0, size - 262_144))
+        return opened.read().decode("utf-8", "replace").splitlines()[-lines:]
+
+
+def _told_hits(folder: Path) -> list[dict[str, Any]]:
+    """The hits among a job's events."""
+    file = folder / "events.jsonl"
+    if not file.exists():
+        return []
+    found = []
+    for line in file.read_text("utf-8", "replace").splitlines():
+        try:
+            message = parse_message(line)
+        except ProtocolError:
+            continue
+        if message.kind == "hit":
+            found.append(message.body)
+    return found

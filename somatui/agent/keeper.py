@@ -1,0 +1,88 @@
+"""Does what is due by itself: reveals in the one epoch that accepts it, claims when they open (R1, R13).
+
+What is due is decided by `domain.duties`, how it is done by the flows; here are only when, and how often again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from somatui.agent.states import ENDED
+from somatui.config import Settings
+from somatui.domain.duties import worth_claiming
+from somatui.domain.snapshot import Duty, Snapshot
+
+log = logging.getLogger(__name__)
+
+Act = Callable[[str, dict[str, Any], str], Awaitable[Any]]
+PAUSE_MS = 5_000
+"""Before a duty is tried again after it failed; it doubles every time, up to `MOST_PAUSE_MS`."""
+MOST_PAUSE_MS = 300_000
+
+
+class Keeper:
+    """Looks at every new picture and begins what is due; `act` is (action, args, idempotency key)."""
+
+    def __init__(self, act: Act, settings: Callable[[], Settings], now_ms: Callable[[], int]) -> None:
+        self._act = act
+        self._settings = settings
+        self._now_ms = now_ms
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._tries: dict[str, int] = {}
+        self._not_before: dict[str, int] = {}
+
+    def look(self, snapshot: Snapshot) -> None:
+        """Begin every armed duty that is open and not under way."""
+        if not snapshot.network.reachable or snapshot.network.safe_mode or not snapshot.wallet.unlocked:
+            return
+        for duty in snapshot.duties:
+            if duty.armed and is_open(duty, snapshot.epoch.number):
+                self._begin(duty, snapshot)
+
+    async def close(self) -> None:
+        """Stop beginning things; what is signed goes on at the next start."""
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    def _begin(self, duty: Duty, snapshot: Snapshot) -> None:
+        name = f"{duty.action}:{duty.subject if duty.action == 'reveal' else ''}:{snapshot.epoch.number}"
+        if name in self._running or self._now_ms() < self._not_before.get(name, 0):
+            return
+        args = _args(duty, snapshot, self._settings().claim_min_net_shannons)
+        if args is None:
+            return
+        key = f"keeper:{name}:{snapshot.at_ms}"
+        task = asyncio.get_running_loop().create_task(self._try(name, duty.action, args, key))
+        self._running[name] = task
+        task.add_done_callback(lambda _: self._running.pop(name, None))
+
+    async def _try(self, name: str, action: str, args: dict[str, Any], key: str) -> None:
+        try:
+            await self._act(action, args, key)
+            self._tries.pop(name, None)
+            self._not_before[name] = self._now_ms() + PAUSE_MS
+        except Exception as failure:
+            tries = self._tries[name] = self._tries.get(name, 0) + 1
+            pause = min(PAUSE_MS * 2 ** (tries - 1), MOST_PAUSE_MS)
+            self._not_before[name] = self._now_ms() + pause
+            log.warning("%s did not succeed (try %d, again in %d s): %s", action, tries, pause // 1_000, failure)
+
+
+def is_open(duty: Duty, epoch: int) -> bool:
+    """Whether the chain accepts it now."""
+    return duty.opens_epoch <= epoch and (duty.closes_epoch is None or epoch <= duty.closes_epoch)
+
+
+def _args(duty: Duty, snapshot: Snapshot, least_net_shannons: int) -> dict[str, Any] | None:
+    """What the act needs; None where somebody else has begun it already."""
+    busy = {i.subject for i in snapshot.intents if i.action == duty.action and i.state not in ENDED}
+    if duty.action == "reveal":
+        return None if duty.subject in busy else {"model_id": duty.subject}
+    if duty.action == "claim":
+        free = [t.id for t in worth_claiming(snapshot, least_net_shannons) if t.id not in busy]
+        return {"target_ids": free} if free else None
+    return None

@@ -1,0 +1,121 @@
+"""What kinds of jobs there are: which worker does each, what it is told, and what of it is worth drawing."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from somatui.agent.ground import Ground
+from somatui.workers.protocol import VERSION
+
+BOARD = "board.json"
+
+
+class KindError(ValueError):
+    """What was asked of a job makes no sense; the text is one sentence."""
+
+
+class Kind:
+    """One kind of job. `drawn` names the metric whose course a screen shows as a curve."""
+
+    module: ClassVar[str]
+    drawn: ClassVar[str]
+    follows_board: ClassVar[bool] = False
+
+    def title(self, args: dict[str, Any]) -> str:
+        """What a screen calls it; raises KindError for arguments that make no sense."""
+        raise NotImplementedError
+
+    def line(self, args: dict[str, Any], folder: Path, ground: Ground, cursor: dict[str, Any] | None) -> dict[str, Any]:
+        """The job line of its worker."""
+        raise NotImplementedError
+
+    async def prepare(self, ground: Ground, folder: Path) -> None:
+        """Write what the worker reads besides its line. Raises KindError, ChainError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Train(Kind):
+    """Training of a model of the small architecture on local files."""
+
+    module: ClassVar[str] = "somatui.workers.train"
+    drawn: ClassVar[str] = "loss"
+
+    def title(self, args: dict[str, Any]) -> str:
+        return f"train {_number(args, 'steps', 200)} steps on {_corpus_name(args)}"
+
+    def line(self, args: dict[str, Any], folder: Path, ground: Ground, cursor: dict[str, Any] | None) -> dict[str, Any]:
+        return {
+            "job": "train",
+            "version": VERSION,
+            "config": str(args.get("config", "small")),
+            "init": args.get("init"),
+            "corpus": _corpus(args),
+            "steps": _number(args, "steps", 200),
+            "micro_batch": _number(args, "micro_batch", 2),
+            "accumulate": _number(args, "accumulate", 2),
+            "lr": float(args.get("lr", 1e-3)),
+            "seed": _number(args, "seed", 0, least=0),
+            "checkpoint_every": _number(args, "checkpoint_every", 50),
+            "work_dir": str(folder),
+            "threads": ground.settings.threads or os.cpu_count() or 1,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Score(Kind):
+    """Scoring of files against the open targets."""
+
+    module: ClassVar[str] = "somatui.workers.score"
+    drawn: ClassVar[str] = "best_distance"
+    follows_board: ClassVar[bool] = True
+
+    def title(self, args: dict[str, Any]) -> str:
+        limit = args.get("limit")
+        return f"score {_corpus_name(args)}" if limit is None else f"score {limit} of {_corpus_name(args)}"
+
+    def line(self, args: dict[str, Any], folder: Path, ground: Ground, cursor: dict[str, Any] | None) -> dict[str, Any]:
+        return {
+            "job": "score",
+            "version": VERSION,
+            "board": str(folder / BOARD),
+            "weights_dir": str(ground.paths.weights_cache),
+            "corpus": _corpus(args),
+            "limit": args.get("limit"),
+            "max_hits": args.get("max_hits"),
+            "cursor": cursor,
+            "work_dir": str(folder),
+            "threads": ground.settings.threads or os.cpu_count() or 1,
+        }
+
+    async def prepare(self, ground: Ground, folder: Path) -> None:
+        content = await ground.chain.board()
+        margin = ground.settings.distance_margin
+        content["threshold"] = float(content["threshold"]) - margin
+        draft = folder / f"{BOARD}.new"
+        draft.write_text(json.dumps(content), encoding="utf-8")
+        os.replace(draft, folder / BOARD)
+
+
+KINDS: dict[str, Kind] = {"train": Train(), "score": Score()}
+
+
+def _number(args: dict[str, Any], name: str, default: int, least: int = 1) -> int:
+    value = args.get(name, default)
+    if type(value) is not int or value < least:
+        raise KindError(f"{name} must be a whole number of at least {least}.")
+    return value
+
+
+def _corpus(args: dict[str, Any]) -> dict[str, Any]:
+    return {"paths": None, "max_bytes": 16_384, "seed": 0} | (args.get("corpus") or {})
+
+
+def _corpus_name(args: dict[str, Any]) -> str:
+    paths = _corpus(args)["paths"]
+    if not paths:
+        return "Python's standard library"
+    return Path(paths[0]).name if len(paths) == 1 else f"{len(paths)} folders"

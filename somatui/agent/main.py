@@ -1,0 +1,236 @@
+"""The agent's process: takes its leases, opens journal and vault, puts its parts together, and ends in order.
+
+`python -m somatui.agent --profile P [--home H] [--ready-fd N]`. Exit status 0 after an orderly end, 1 when it refuses
+to start, with one sentence on standard error and, where there is one, on the ready descriptor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from somatui.agent.flows import Flows
+from somatui.agent.ground import Ground, endpoints_of, wall_ms
+from somatui.agent.jobs import Jobs
+from somatui.agent.journal import Journal, JournalError
+from somatui.agent.keeper import Keeper
+from somatui.agent.lease import Lease, LeaseHeld, profile_lease, wallet_lease
+from somatui.agent.methods import Methods
+from somatui.agent.picture import Own, compose, sections
+from somatui.agent.server import Server
+from somatui.agent.signer import Signer
+from somatui.agent.states import fault_from_environment
+from somatui.agent.watcher import Watcher
+from somatui.chain.client import Chain
+from somatui.config import ConfigError, load
+from somatui.domain.snapshot import Snapshot, empty
+from somatui.paths import Paths, PathsError
+from somatui.vault.base import VaultError
+from somatui.vault.file import FileVault
+from somatui.vault.practice import open_practice_vault
+from somatui.vault.process import harden_process
+from somatui.wire.hashes import address_of
+
+log = logging.getLogger("somatui.agent")
+
+COMPOSE_S = 0.1
+"""News that comes within so long is made into one picture."""
+SHOWN_INTENTS = 200
+REFUSALS = (ConfigError, JournalError, LeaseHeld, PathsError, VaultError)
+
+
+class Agent:
+    """One profile's agent, put together. `run` returns when it has been asked to leave."""
+
+    def __init__(self, ground: Ground, leases: list[Lease]) -> None:
+        self.ground = ground
+        self._leases = leases
+        self._picture: Snapshot = empty(ground.profile.name, ground.profile.network)
+        self._compose_soon: asyncio.TimerHandle | None = None
+        ground.snapshot = lambda: self._picture
+        self.signer = Signer(ground)
+        self.flows = Flows(ground, self.signer)
+        self.jobs = Jobs(ground, self._submit, self._soon)
+        self.watcher = Watcher(ground, self.signer.refresh, self._compose)
+        self.keeper = Keeper(self.flows.act, lambda: ground.settings, ground.now_ms)
+        self.methods = Methods(ground, self.watcher, self.signer, self.flows, self.jobs, self._unlocked)
+        self.server = Server(ground.paths.socket, self.methods.table())
+        self._board = ""
+        self._boards: set[asyncio.Task[None]] = set()
+        ground.changed = self._changed
+
+    async def run(self, ready: int | None) -> None:
+        """Serve until `shutdown`, SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.methods.leave.set)
+        await self.server.start()
+        await self.watcher.look()
+        _tell(ready, "ready")
+        log.info("ready: profile %s, wallet %s", self.ground.profile.name, self.ground.address[:8] or "none")
+        watching = asyncio.create_task(self.watcher.run())
+        resuming = asyncio.create_task(self.flows.resume())
+        self.jobs.resume()
+        await self.methods.leave.wait()
+        log.info("leaving")
+        for task in (watching, resuming):
+            task.cancel()
+        await self.server.close()
+        await self.keeper.close()
+        await self.jobs.close()
+        await self.flows.close()
+        await asyncio.gather(watching, resuming, return_exceptions=True)
+        self.ground.journal.close()
+        for lease in self._leases:
+            lease.release()
+
+    async def _submit(self, job_id: str, hit: dict[str, object]) -> str:
+        key = f"hit:{hit.get('target_id')}:{hit.get('checksum')}"
+        result = await self.flows.act("submit", {"hit": hit, "job_id": job_id}, key)
+        return str(result.get("state", "submitted"))
+
+    def _changed(self) -> None:
+        self.watcher.poke()
+        self._soon()
+
+    def _unlocked(self) -> None:
+        self._changed()
+        self._boards.add(asyncio.ensure_future(self.flows.resume()))
+
+    def _soon(self) -> None:
+        """Make a new picture in a moment."""
+        if self._compose_soon is None:
+            self._compose_soon = asyncio.get_running_loop().call_later(COMPOSE_S, self._compose)
+
+    def _compose(self) -> None:
+        if self._compose_soon is not None:
+            self._compose_soon.cancel()
+            self._compose_soon = None
+        ground = self.ground
+        own = Own(
+            profile=ground.profile.name,
+            address=ground.address,
+            unlocked=ground.vault is not None and not ground.vault.locked,
+            settings=ground.settings,
+            coins=self.signer.coins,
+            jobs=self.jobs.views(),
+            intents=ground.journal.intents(last=SHOWN_INTENTS),
+            ledger=ground.journal.ledger(),
+            labels=self.flows.labels(),
+            keys_at_hand=frozenset(self.flows.keys_at_hand()),
+        )
+        before = self._picture
+        self._picture = compose(self.watcher.seen, own, before, ground.now_ms())
+        if self._picture is not before:
+            self.server.publish(sections(self._picture))
+            self._follow_board(before)
+        self.keeper.look(self._picture)
+
+    def _follow_board(self, before: Snapshot) -> None:
+        """Tell scoring jobs when other targets are open than before."""
+        now = frozenset(t.id for t in self._picture.targets if t.status == "open")
+        if now - frozenset(t.id for t in before.targets if t.status == "open"):
+            task = asyncio.ensure_future(self._renew_boards())
+            self._boards.add(task)
+            task.add_done_callback(self._boards.discard)
+
+    async def _renew_boards(self) -> None:
+        try:
+            await self.jobs.board_changed()
+        except Exception as failure:
+            log.warning("the board was not renewed: %s", failure)
+
+
+def open_ground(paths: Paths, leases: list[Lease]) -> Ground:
+    """Everything the agent stands on; what it takes is put into `leases`. Raises one of REFUSALS."""
+    paths.create()
+    leases.append(profile_lease(paths.agent_lock, paths.profile))
+    config = load(paths)
+    journal = Journal.open(paths.journal, fault_from_environment())
+    vault, address = _wallet(paths, config.profile.network == "practice")
+    if address:
+        leases.append(wallet_lease(paths.leases_dir, address, paths.profile))
+    paths.agent_pid.write_text(f"{os.getpid()}\n")
+    return Ground(
+        paths=paths,
+        profile=config.profile,
+        settings=config.settings,
+        journal=journal,
+        chain=Chain(endpoints_of(config.profile)),
+        vault=vault,
+        address=address,
+        now_ms=wall_ms,
+    )
+
+
+def _wallet(paths: Paths, practice: bool) -> tuple[FileVault | None, str]:
+    """The vault and the address whose key is in it; the practice profile gets both made."""
+    if practice:
+        vault = open_practice_vault(paths.vault, paths.passphrase)
+        return vault, _address_in(vault) or _new_wallet(vault)
+    if not paths.vault.exists():
+        return None, ""
+    vault = FileVault.open(paths.vault)
+    return vault, _address_in(vault)
+
+
+def _address_in(vault: FileVault) -> str:
+    found = [name.removeprefix("wallet/") for name in vault.names() if name.startswith("wallet/")]
+    return found[0] if found else ""
+
+
+def _new_wallet(vault: FileVault) -> str:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = secrets.token_bytes(32)
+    address = address_of(Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()).hex()
+    vault.set(f"wallet/{address}", key)
+    return address
+
+
+def _tell(descriptor: int | None, text: str) -> None:
+    if descriptor is not None:
+        with contextlib.suppress(OSError):
+            os.write(descriptor, text.encode() + b"\n")
+            os.close(descriptor)
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Be the agent; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m somatui.agent", description=__doc__)
+    parser.add_argument("--profile", required=True)
+    parser.add_argument("--home", type=Path)
+    parser.add_argument("--ready-fd", type=int)
+    args = parser.parse_args(argv)
+    harden_process()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    leases: list[Lease] = []
+    try:
+        ground = open_ground(Paths.for_profile(args.profile, args.home), leases)
+    except REFUSALS as refused:
+        return _refuse(args.ready_fd, str(refused))
+    except OSError as refused:
+        reason = (refused.strerror or str(refused)).lower()
+        return _refuse(
+            args.ready_fd, f"The agent cannot start ({reason}): free space, or correct its folder's owner or mode."
+        )
+    asyncio.run(_serve(ground, leases, args.ready_fd))
+    return 0
+
+
+def _refuse(ready: int | None, sentence: str) -> int:
+    sys.stderr.write(sentence + "\n")
+    _tell(ready, sentence)
+    return 1
+
+
+async def _serve(ground: Ground, leases: list[Lease], ready: int | None) -> None:
+    await Agent(ground, leases).run(ready)

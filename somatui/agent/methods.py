@@ -1,0 +1,239 @@
+"""What the socket offers: each method checks what it is given and asks the part of the agent that does it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from somatui import __version__
+from somatui.agent.client import PROTOCOL
+from somatui.agent.flows import ActFailed, ActRefused, Flows, OutcomeUnknown
+from somatui.agent.ground import Ground
+from somatui.agent.jobs import Jobs, JobsError
+from somatui.agent.server import FAILED, LOCKED, REFUSED, UNKNOWN, Method, RpcError
+from somatui.agent.signer import Signer
+from somatui.agent.watcher import Watcher
+from somatui.chain.errors import ChainError
+from somatui.config import ConfigError, Settings, save_setting
+from somatui.domain.actions import Action, Context, by_name
+from somatui.domain.codec import to_json
+from somatui.domain.ids import IdError
+from somatui.vault.base import VaultError, VaultLocked
+
+
+@dataclass(slots=True)
+class Methods:
+    """The methods by name, for `server.Server`."""
+
+    ground: Ground
+    watcher: Watcher
+    signer: Signer
+    flows: Flows
+    jobs: Jobs
+    unlocked: Callable[[], None]
+    leave: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def table(self) -> dict[str, Method]:
+        """Every method by the name it has on the socket."""
+        return {
+            "hello": self.hello,
+            "snapshot": self.snapshot,
+            "refresh": self.refresh,
+            "preview": self.preview,
+            "act": self.act,
+            "job.start": self.job_start,
+            "job.stop": self.job_stop,
+            "job.log": self.job_log,
+            "job.list": self.job_list,
+            "intents": self.intents,
+            "ledger.show": self.ledger_show,
+            "ledger.reconcile": self.ledger_reconcile,
+            "settings.get": self.settings_get,
+            "settings.set": self.settings_set,
+            "vault.status": self.vault_status,
+            "vault.unlock": self.vault_unlock,
+            "vault.lock": self.vault_lock,
+            "shutdown": self.shutdown,
+        }
+
+    async def hello(self) -> dict[str, Any]:
+        """Who answers."""
+        return {
+            "version": __version__,
+            "protocol": PROTOCOL,
+            "profile": self.ground.profile.name,
+            "pid": os.getpid(),
+        }
+
+    async def snapshot(self) -> Any:
+        """The newest picture."""
+        return to_json(self.ground.snapshot())
+
+    async def refresh(self) -> dict[str, bool]:
+        """Look at the chain now; the picture is new when this returns."""
+        await self.watcher.refresh()
+        return {"ok": True}
+
+    async def preview(self, action: str, args: dict[str, Any]) -> dict[str, Any]:
+        """What an act would do: its checks, its consequence, and what the node says to it unsigned."""
+        known, context = self._asked(action, args)
+        refused = _worded(known.unavailable, context)
+        checks = to_json(known.preflight(context))
+        if refused is not None:
+            return {"checks": checks, "consequence": None, "simulated": None, "refused": refused}
+        simulated = None
+        if known.signs:
+            try:
+                simulated = await self.signer.preview(action, self._resolved(action, args))
+            except (ChainError, VaultError, JobsError) as failure:
+                simulated = {"fee_shannons": None, "error": str(failure)}
+        consequence = to_json(known.consequence(context))
+        return {"checks": checks, "consequence": consequence, "simulated": simulated, "refused": None}
+
+    async def act(self, action: str, args: dict[str, Any], key: str) -> dict[str, Any]:
+        """Do it, and answer when it is done; the same key again is the same act."""
+        if not key or len(key) > 200:
+            raise RpcError(REFUSED, "An act needs a key of its own, so that it is never done twice.")
+        if not self.flows.begun(key):
+            await self.watcher.refresh()
+            known, context = self._asked(action, args)
+            reason = _worded(known.unavailable, context)
+            if reason is not None:
+                raise RpcError(REFUSED, reason, {"checks": to_json(known.preflight(context))})
+        result = await told(self._do(action, args, key))
+        await self.watcher.refresh()
+        return {"ok": True, "result": result}
+
+    async def _do(self, action: str, args: dict[str, Any], key: str) -> Any:
+        if action == "advance":
+            return {"epoch": await self.ground.chain.advance_epoch()}
+        return await self.flows.act(action, self._resolved(action, args), key)
+
+    def _asked(self, action: str, args: dict[str, Any]) -> tuple[Action, Context]:
+        known = by_name(action)
+        if known is None or known.name != action:
+            raise RpcError(REFUSED, f"There is no action {action}.")
+        named = args.get("target_ids") or ([args["model_id"]] if args.get("model_id") else ())
+        words = tuple(str(n) for n in named)
+        return known, Context(self.ground.snapshot(), self.ground.now_ms(), pane="", words=words, options=args)
+
+    def _resolved(self, action: str, args: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with a training's results in the place of its job's id."""
+        if action != "publish" or not args.get("job_id"):
+            return args
+        job = self.jobs.get(str(args["job_id"]))
+        made = {name: job.result.get(name) for name in ("weights", "embedding")}
+        if job.state != "done" or not made["weights"] or not Path(made["weights"]).is_file():
+            raise JobsError(f"Job {job.id} has no finished weights: it is {job.state}.")
+        return args | {name: args.get(name) or value for name, value in made.items()}
+
+    async def job_start(self, kind: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Start a job."""
+        known, context = self._asked(kind, args)
+        reason = _worded(known.unavailable, context)
+        if reason is not None:
+            raise RpcError(REFUSED, reason, {"checks": to_json(known.preflight(context))})
+        try:
+            return {"job_id": self.jobs.start(kind, args).id}
+        except (JobsError, OSError) as refused:
+            raise RpcError(REFUSED, str(refused)) from None
+
+    async def job_stop(self, job_id: str) -> dict[str, Any]:
+        """Stop a job; answers when its worker is gone."""
+        try:
+            return {"job_id": (await self.jobs.stop(job_id)).id}
+        except JobsError as refused:
+            raise RpcError(REFUSED, str(refused)) from None
+
+    async def job_log(self, job_id: str, lines: int = 100) -> dict[str, Any]:
+        """The last lines of a job."""
+        try:
+            return {"lines": self.jobs.log(job_id, max(1, min(int(lines), 10_000)))}
+        except JobsError as refused:
+            raise RpcError(REFUSED, str(refused)) from None
+
+    async def job_list(self) -> dict[str, Any]:
+        """Every job."""
+        return {"jobs": to_json(self.jobs.views())}
+
+    async def intents(self) -> dict[str, Any]:
+        """Every act of the journal with the states it went through."""
+        journal = self.ground.journal
+        return {"intents": [to_json(i.view()) | {"events": journal.events(i.id)} for i in journal.intents()]}
+
+    async def ledger_show(self) -> dict[str, Any]:
+        """Every movement of money."""
+        return {"entries": self.ground.journal.entries()}
+
+    async def ledger_reconcile(self) -> dict[str, Any]:
+        """The journal held against the chain."""
+        return dict(await told(self.flows.reconcile()))
+
+    async def settings_get(self) -> dict[str, Any]:
+        """Every setting."""
+        return {name: getattr(self.ground.settings, name) for name in Settings.names()}
+
+    async def settings_set(self, key: str, value: Any) -> dict[str, Any]:
+        """Change one setting for this profile; it holds at once."""
+        try:
+            stored = save_setting(self.ground.paths, key, value)
+            self.ground.reload()
+        except ConfigError as wrong:
+            raise RpcError(REFUSED, str(wrong)) from None
+        self.watcher.poke()
+        return {"key": key, "value": stored}
+
+    async def vault_status(self) -> dict[str, Any]:
+        """Whether there is a vault, and whether it is open; never what is in it."""
+        vault = self.ground.vault
+        return {"exists": vault is not None, "locked": vault is None or vault.locked, "address": self.ground.address}
+
+    async def vault_unlock(self, passphrase: str) -> dict[str, Any]:
+        """Open the vault."""
+        if self.ground.vault is None:
+            raise RpcError(REFUSED, "This profile has no vault: set one up first.")
+        try:
+            await asyncio.to_thread(self.ground.vault.unlock, passphrase)
+        except VaultError as wrong:
+            raise RpcError(LOCKED, str(wrong)) from None
+        self.unlocked()
+        return await self.vault_status()
+
+    async def vault_lock(self) -> dict[str, Any]:
+        """Forget the key."""
+        if self.ground.vault is not None:
+            self.ground.vault.lock()
+        self.watcher.poke()
+        return await self.vault_status()
+
+    async def shutdown(self) -> dict[str, bool]:
+        """Stop the agent, once this has been answered."""
+        self.leave.set()
+        return {"ok": True}
+
+
+async def told(doing: Awaitable[Any]) -> Any:
+    """What was awaited, with every foreseen failure as the socket's own error."""
+    try:
+        return await doing
+    except ActRefused as refused:
+        raise RpcError(REFUSED, str(refused), {"checks": to_json(refused.checks)}) from None
+    except JobsError as refused:
+        raise RpcError(REFUSED, str(refused)) from None
+    except VaultLocked as locked:
+        raise RpcError(LOCKED, str(locked)) from None
+    except OutcomeUnknown as unknown:
+        raise RpcError(UNKNOWN, str(unknown), {"digest": unknown.digest}) from None
+    except (ActFailed, ChainError, VaultError) as failed:
+        raise RpcError(FAILED, str(failed)) from None
+
+
+def _worded(ask: Callable[[Context], str | None], context: Context) -> str | None:
+    try:
+        return ask(context)
+    except IdError as wrong:
+        return str(wrong)

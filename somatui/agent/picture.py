@@ -1,0 +1,158 @@
+"""The Snapshot: what was last seen of the chain, put together with the journal and the jobs; pure but for its inputs.
+
+A section keeps its old value while only its time of reading differs, so that nothing is pushed when nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from somatui.agent.journal import Intent
+from somatui.agent.states import FAILED
+from somatui.chain.snapshot import SystemView, marked_models, marked_targets
+from somatui.config import Settings
+from somatui.domain.codec import to_json
+from somatui.domain.coins import assign_roles
+from somatui.domain.duties import duties
+from somatui.domain.snapshot import (
+    Alert,
+    CoinView,
+    Duty,
+    EpochView,
+    JobView,
+    LedgerView,
+    ModelView,
+    NetworkView,
+    Snapshot,
+    StakeView,
+    TargetView,
+    WalletView,
+)
+
+STUCK_MS = 120_000
+"""Signed bytes that have been under way for so long are worth a word to the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look at the chain has brought; `system` is None until the network has answered once."""
+
+    network: NetworkView
+    system: SystemView | None = None
+    targets: tuple[TargetView, ...] = ()
+    stakes: tuple[StakeView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What this agent knows and the chain does not: wallet, jobs, journal, keys."""
+
+    profile: str
+    address: str
+    unlocked: bool
+    settings: Settings
+    coins: tuple[CoinView, ...] = ()
+    jobs: tuple[JobView, ...] = ()
+    intents: tuple[Intent, ...] = ()
+    ledger: LedgerView = LedgerView()
+    labels: Mapping[str, str] | None = None
+    keys_at_hand: frozenset[str] = frozenset()
+
+
+def compose(seen: Seen, own: Own, before: Snapshot, now_ms: int) -> Snapshot:
+    """The picture at `now_ms`; `before` itself when nothing in it would differ."""
+    epoch = seen.system.epoch if seen.system else EpochView()
+    models = _models(seen, own)
+    mine = frozenset(m.id for m in models if m.mine)
+    draft = Snapshot(
+        profile=own.profile,
+        at_ms=before.at_ms,
+        network=_network(seen.network, before.network),
+        epoch=epoch,
+        wallet=_wallet(seen, own, epoch, models),
+        targets=_targets(marked_targets(seen.targets, own.address, mine), own.intents),
+        models=models,
+        jobs=own.jobs,
+        intents=tuple(i.view() for i in own.intents),
+        ledger=own.ledger,
+    )
+    settings = own.settings
+    due = duties(
+        draft,
+        auto_reveal=settings.auto_reveal,
+        auto_claim=settings.auto_claim,
+        claim_min_net_shannons=settings.claim_min_net_shannons,
+    )
+    made = replace(draft, duties=due, alerts=_alerts(draft, due, own.intents, before.alerts, now_ms))
+    return before if made == before else replace(made, at_ms=now_ms)
+
+
+def sections(snapshot: Snapshot) -> dict[str, Any]:
+    """The picture as JSON, section by section, as it goes over the socket."""
+    return {f.name: to_json(getattr(snapshot, f.name)) for f in fields(snapshot)}
+
+
+def _network(now: NetworkView, before: NetworkView) -> NetworkView:
+    """The time of the last good look moves only with something else: as long as all is well it says nothing."""
+    if not now.reachable:
+        return replace(now, synced_at_ms=before.synced_at_ms, chain=before.chain)
+    steady = replace(now, synced_at_ms=before.synced_at_ms)
+    return before if steady == before else now
+
+
+def _models(seen: Seen, own: Own) -> tuple[ModelView, ...]:
+    if seen.system is None:
+        return ()
+    labels = own.labels or {}
+    return tuple(
+        replace(m, label=labels.get(m.id, m.label), key_at_hand=m.id in own.keys_at_hand) if m.mine else m
+        for m in marked_models(seen.system.models, own.address, seen.targets)
+    )
+
+
+def _wallet(seen: Seen, own: Own, epoch: EpochView, models: Iterable[ModelView]) -> WalletView:
+    waiting = any(m.mine and (m.state in ("created", "pending") or m.update_commit_epoch is not None) for m in models)
+    return WalletView(
+        address=own.address,
+        unlocked=own.unlocked,
+        coins=assign_roles(own.coins, epoch.parameters, reveal_pending=waiting),
+        stakes=seen.stakes,
+    )
+
+
+def _targets(targets: tuple[TargetView, ...], intents: tuple[Intent, ...]) -> tuple[TargetView, ...]:
+    """The targets with the state of this agent's own submission and the distance it had."""
+    submitted = {i.subject: i for i in intents if i.action == "submit"}
+    return tuple(_with_intent(t, submitted[t.id]) if t.id in submitted else t for t in targets)
+
+
+def _with_intent(target: TargetView, intent: Intent) -> TargetView:
+    hit = intent.args.get("hit") or {}
+    return replace(target, intent=intent.state, best_distance=hit.get("distance"), best_model_id=hit.get("model_id"))
+
+
+def _alerts(
+    draft: Snapshot, due: tuple[Duty, ...], intents: tuple[Intent, ...], before: tuple[Alert, ...], now_ms: int
+) -> tuple[Alert, ...]:
+    """What the operator should read; an alert keeps the time at which it came up."""
+    found: list[tuple[str, str]] = []
+    if not draft.network.reachable:
+        found.append(("bad", draft.network.error or "The network does not answer."))
+    if draft.network.safe_mode:
+        found.append(("bad", "The network is in safe mode: acts are held until it recovers (R21)."))
+    if not draft.wallet.address:
+        found.append(("warn", "This profile has no wallet: set one up to act."))
+    elif not draft.wallet.unlocked:
+        found.append(("bad" if due else "warn", "The key is locked: unlock the vault, the keeper cannot act."))
+    found += [("bad", f"{d.title[:1].upper()}{d.title[1:]}: {d.note}.") for d in due if d.severity == "bad"]
+    found += [("warn", f"Job {j.title or j.id} failed: {j.error}") for j in draft.jobs if j.state == "failed"]
+    found += [
+        ("warn", f"{i.action} {i.subject[:10]}… is signed and not yet seen on the chain: the agent keeps looking.")
+        for i in intents
+        if i.in_flight and now_ms - i.updated_ms > STUCK_MS
+    ]
+    found += [("bad", f"A {i.action} failed: {i.note}") for i in intents[-10:] if i.state == FAILED and i.note]
+    since = {a.text: a.at_ms for a in before}
+    return tuple(Alert(severity, text, since.get(text, now_ms)) for severity, text in found)  # type: ignore[arg-type]

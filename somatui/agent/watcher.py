@@ -1,0 +1,113 @@
+"""Looks at the chain: often at its small state, at its lists when that state, an act of ours or time says so."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from somatui.agent.ground import Ground
+from somatui.agent.picture import Seen
+from somatui.chain.errors import ChainError
+from somatui.chain.snapshot import SystemView
+from somatui.config import ConfigError
+from somatui.domain.snapshot import NetworkView
+
+log = logging.getLogger(__name__)
+
+LISTS_EVERY_S = 15.0
+"""Claims by others change lists without changing the small state; so often they are read whatever it says."""
+MOST_WAIT_S = 30.0
+"""The longest pause between two tries while the network does not answer."""
+
+
+class Watcher:
+    """One look after another. `seen` is the last; `on_look` is told of every one, `list_coins` refreshes the wallet."""
+
+    def __init__(
+        self, ground: Ground, list_coins: Callable[[], Awaitable[object]], on_look: Callable[[], None]
+    ) -> None:
+        self._ground = ground
+        self._list_coins = list_coins
+        self._on_look = on_look
+        self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._listed_at = float("-inf")
+        self._failures = 0
+        profile = ground.profile
+        self.seen = Seen(NetworkView(name=profile.name, kind=profile.network, rpc_url=profile.rpc_url))
+
+    def poke(self) -> None:
+        """Look soon, at the lists too."""
+        self._listed_at = float("-inf")
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            self._wake.clear()
+            await self.look()
+            pause = self._ground.settings.watch_interval_ms / 1_000
+            pause = min(pause * 2 ** min(self._failures, 8), max(pause, MOST_WAIT_S))
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def refresh(self) -> None:
+        """Look now, lists and all, and have it told before this returns."""
+        self._listed_at = float("-inf")
+        await self.look()
+
+    async def look(self) -> None:
+        """One look; what fails is kept in `seen.network.error`, with everything else as it was."""
+        async with self._turn:
+            try:
+                self.seen = await self._look()
+                self._failures = 0
+            except ChainError as failure:
+                self._failures += 1
+                self._moved()
+                broken = replace(self.seen.network, reachable=False, error=str(failure))
+                self.seen = replace(self.seen, network=broken)
+        self._on_look()
+
+    def _moved(self) -> None:
+        """A practice network that was started again may have other addresses."""
+        try:
+            if self._ground.profile.network == "practice" and self._ground.reload():
+                self._failures = 0
+                self._wake.set()
+        except ConfigError as failure:
+            log.warning("the settings cannot be read: %s", failure)
+
+    async def _look(self) -> Seen:
+        ground, chain, before = self._ground, self._ground.chain, self.seen
+        system = await chain.system()
+        network = before.network
+        if before.system is None or not network.reachable or network.rpc_url != chain.endpoints.rpc_url:
+            network = await chain.network(ground.profile.name, ground.profile.network, ground.now_ms(), system)
+            if not network.reachable:
+                self._failures += 1
+                return replace(before, network=network)
+        network = replace(network, safe_mode=system.safe_mode, synced_at_ms=ground.now_ms(), error=None)
+        targets, stakes = before.targets, before.stakes
+        if self._lists_due(system):
+            began = time.monotonic()
+            targets = await chain.targets(("open", "filled"))
+            if ground.address:
+                await self._list_coins()
+                stakes = await chain.staked(ground.address, system.pools)
+            self._listed_at = began
+        return Seen(network, system, targets, stakes)
+
+    def _lists_due(self, system: SystemView) -> bool:
+        old = self.seen.system
+        if old is None or time.monotonic() - self._listed_at > LISTS_EVERY_S:
+            return True
+        names = ("number", "hits", "targets_generated")
+        moved = any(getattr(old.epoch, n) != getattr(system.epoch, n) for n in names)
+        return moved or old.models != system.models
