@@ -1,0 +1,114 @@
+"""How values look in a pane: cells of toned text, amounts, lengths of time, sizes, bars; holds no state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from somatui.domain.ids import short
+from somatui.domain.money import soma
+
+Span = tuple[str, str]
+"""A piece of text and its tone, one of `TONES` or "" for plain."""
+Cell = tuple[Span, ...]
+
+TONES = ("good", "warn", "bad", "muted", "accent", "money", "strong")
+NOTHING: Cell = (("–", "muted"),)
+
+_EIGHTHS = "▁▂▃▄▅▆▇█"
+_UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+
+
+def cell(text: str, tone: str = "") -> Cell:
+    """One piece of text in one tone."""
+    return ((text, tone),)
+
+
+def plain(content: Cell) -> str:
+    """The text of a cell without its tones."""
+    return "".join(text for text, _ in content)
+
+
+def joined(parts: Iterable[Cell], gap: str = " ") -> Cell:
+    """Cells one after another, the empty ones left out."""
+    found: list[Span] = []
+    for part in parts:
+        if part:
+            if found:
+                found.append((gap, ""))
+            found.extend(part)
+    return tuple(found)
+
+
+def amount(shannons: int, decimals: int = 4, *, sign: bool = False, tone: str = "") -> Cell:
+    """SOMA cut at `decimals`, for a right-aligned column; nothing at all is muted."""
+    return cell(soma(shannons, decimals, sign=sign), tone if shannons else "muted")
+
+
+def amount_exact(shannons: int, *, sign: bool = False, tone: str = "") -> Cell:
+    """SOMA with all nine decimals, those past the fourth muted, so that amounts align and the eye finds the sum."""
+    text = soma(shannons, 9, sign=sign)
+    head, tail = text[:-5], text[-5:]
+    return ((head, tone if shannons else "muted"), (tail, "muted" if not int(tail) or abs(shannons) >= 10**5 else tone))
+
+
+def tiny(identifier: str) -> str:
+    """The first four digits of an id: enough beside its neighbours, and what commands accept."""
+    return identifier.removeprefix("0x")[:4]
+
+
+def number(value: float, decimals: int = 4, *, sign: bool = False) -> str:
+    """A distance, threshold or loss with fixed decimals and a true minus sign."""
+    text = f"{value:+.{decimals}f}" if sign else f"{value:.{decimals}f}"
+    return text.replace("-", "−")
+
+
+def count(value: float) -> str:
+    """A whole number with its thousands apart: `61,220`."""
+    return f"{value:,.0f}"
+
+
+def percent(fraction: float) -> str:
+    """`0.874` as `87%`, cut so that 100% means all of it."""
+    return f"{int(fraction * 100 + 1e-9)}%"
+
+
+def bytes_text(size: int) -> str:
+    """A size in the largest unit that fits: `4.84 GB`."""
+    for unit, factor in _UNITS:
+        if size >= factor:
+            return f"{size / factor:.{2 if size < 10 * factor else 1}f} {unit}"
+    return f"{size} B"
+
+
+def coarse(milliseconds: int) -> str:
+    """A length of time that reads the same for at least a minute, so that nothing on the screen ticks: `9h 12m`."""
+    minutes = max(0, milliseconds) // 60_000
+    if minutes < 1:
+        return "<1m"
+    if minutes < 60:
+        return f"{minutes}m"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h {minutes:02d}m"
+    return f"{hours // 24}d {hours % 24}h"
+
+
+def bar(fraction: float, width: int) -> Cell:
+    """A bar that reads without colour: heavy for what is done, light for what is left."""
+    full = round(min(1.0, max(0.0, fraction)) * width)
+    return (("━" * full, "accent"), ("─" * (width - full), "muted"))
+
+
+def sparkline(values: Iterable[float], width: int) -> str:
+    """The newest `width` values as blocks between their least and greatest."""
+    shown = list(values)[-width:]
+    if not shown:
+        return ""
+    least, most = min(shown), max(shown)
+    reach = (most - least) or 1.0
+    return "".join(_EIGHTHS[min(7, int((v - least) / reach * 8))] for v in shown)
+
+
+def named(identifier: str, label: str = "", *, mine: bool = False) -> Cell:
+    """A model by its label, or by its short id, with a star when it is the operator's own."""
+    return ((label or short(identifier), "strong" if mine else ""), *(((" ★", "accent"),) if mine else ()))
