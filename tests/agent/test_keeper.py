@@ -1,0 +1,109 @@
+"""The keeper: what it begins, what it leaves alone, and how it comes back to what did not succeed."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from somatui.agent.keeper import PAUSE_MS, Keeper
+from somatui.config import Settings
+from somatui.domain.duties import duties
+from somatui.domain.snapshot import IntentView, Snapshot
+from tests.domain.worlds import ME, NOW_MS, an_id, model, target, world
+
+WAITING = model(state="pending", commit_epoch=411, key_at_hand=True)
+PAYS = target("72", status="claimable", fill_epoch=410, generation_epoch=410, submitter=ME, mine=True)
+
+
+def due(least: int = 0, **changes: object) -> Snapshot:
+    made = world(**changes)
+    found = duties(made, auto_reveal=True, auto_claim=True, claim_min_net_shannons=least)
+    return replace(made, duties=found)
+
+
+class Desk:
+    """Takes what the keeper asks for, and fails as often as it is told to."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.asked: list[tuple[str, dict[str, Any], str]] = []
+        self.failures = failures
+        self.now = NOW_MS
+
+    async def act(self, action: str, args: dict[str, Any], key: str) -> None:
+        self.asked.append((action, args, key))
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("not now")
+
+
+def keeper_of(desk: Desk, settings: Settings | None = None) -> Keeper:
+    return Keeper(desk.act, lambda: settings or Settings(), lambda: desk.now)
+
+
+async def looks(keeper: Keeper, *pictures: Snapshot) -> None:
+    for picture in pictures:
+        keeper.look(picture)
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+def test_it_reveals_and_claims_what_is_open_once_a_look() -> None:
+    desk = Desk()
+    asyncio.run(looks(keeper_of(desk), due(models=(WAITING,), targets=(PAYS,))))
+    assert [(a, args) for a, args, _ in desk.asked] == [
+        ("reveal", {"model_id": WAITING.id}),
+        ("claim", {"target_ids": [PAYS.id]}),
+    ]
+
+
+def test_a_failure_is_tried_again_after_a_pause_under_another_key() -> None:
+    desk = Desk(failures=1)
+    keeper = keeper_of(desk)
+    picture = due(models=(WAITING,))
+
+    async def twice() -> None:
+        await looks(keeper, picture, picture)
+        assert len(desk.asked) == 1, "not before the pause is over"
+        desk.now += PAUSE_MS + 1
+        await looks(keeper, replace(picture, at_ms=desk.now))
+
+    asyncio.run(twice())
+    assert len(desk.asked) == 2 and desk.asked[0][2] != desk.asked[1][2]
+
+
+def test_what_is_under_way_already_is_left_alone() -> None:
+    desk = Desk()
+    began = (
+        IntentView("r", "reveal", WAITING.id, "signed", NOW_MS),
+        IntentView("c", "claim", PAYS.id, "planned", NOW_MS),
+    )
+    asyncio.run(looks(keeper_of(desk), due(models=(WAITING,), targets=(PAYS,), intents=began)))
+    assert desk.asked == []
+
+
+def test_nothing_is_begun_while_locked_unreachable_or_in_safe_mode() -> None:
+    desk = Desk()
+    picture = due(models=(WAITING,))
+    locked = replace(picture, wallet=replace(picture.wallet, unlocked=False))
+    gone = replace(picture, network=replace(picture.network, reachable=False))
+    safe = replace(picture, network=replace(picture.network, safe_mode=True))
+    asyncio.run(looks(keeper_of(desk), locked, gone, safe))
+    assert desk.asked == []
+
+
+def test_a_duty_that_is_not_open_or_not_armed_waits() -> None:
+    desk = Desk()
+    early = due(models=(model(state="pending", commit_epoch=412, key_at_hand=True),))
+    unarmed = due(models=(model(state="pending", commit_epoch=411, key_at_hand=False),))
+    asyncio.run(looks(keeper_of(desk), early, unarmed))
+    assert desk.asked == []
+
+
+def test_targets_that_bring_too_little_are_not_claimed() -> None:
+    desk = Desk()
+    dear = replace(PAYS, id=an_id("73"), reward_shannons=900_000_000)
+    least = 50_000_000
+    picture = due(least, targets=(PAYS, dear))
+    asyncio.run(looks(keeper_of(desk, Settings(claim_min_net_shannons=least)), picture))
+    assert [args for _, args, _ in desk.asked] == [{"target_ids": [dear.id]}]
