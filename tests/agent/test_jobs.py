@@ -1,0 +1,156 @@
+"""Jobs with their real workers: streaming, stopping, dying, going on after the agent was gone."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from somatui.agent.ground import Ground
+from somatui.agent.jobs import Jobs, JobsError
+from somatui.agent.journal import Journal
+from somatui.chain.client import Chain, Endpoints
+from somatui.config import Profile, Settings
+from somatui.domain.snapshot import JobView
+from somatui.paths import Paths
+
+pytestmark = pytest.mark.slow
+
+CORPUS = {"paths": [str(Path(__file__).parent)], "max_bytes": 16_384, "seed": 0}
+
+
+def ground_in(folder: Path) -> Ground:
+    paths = Paths.for_profile("practice", folder).create()
+    profile = Profile("practice", "practice")
+    return Ground(paths, profile, Settings(threads=1), Journal.open(paths.journal), Chain(Endpoints("")))
+
+
+def jobs_on(ground: Ground, hits: list[dict[str, Any]] | None = None) -> Jobs:
+    async def take(_job: str, hit: dict[str, Any]) -> str:
+        if hits is not None:
+            hits.append(hit)
+        return "done"
+
+    return Jobs(ground, take, lambda: None)
+
+
+async def until(jobs: Jobs, job_id: str, holds: Callable[[JobView], bool], seconds: float = 60) -> JobView:
+    """The job as soon as it is so."""
+    async with asyncio.timeout(seconds):
+        while True:
+            found = jobs.get(job_id).view()
+            if holds(found):
+                return found
+            assert found.state != "failed" or holds(found), found.error
+            await asyncio.sleep(0.02)
+
+
+def ended(job: JobView) -> bool:
+    return job.state in ("done", "failed", "stopped")
+
+
+def args(steps: int = 2, **more: Any) -> dict[str, Any]:
+    return {"steps": steps, "micro_batch": 1, "accumulate": 1, "corpus": CORPUS, "checkpoint_every": 1} | more
+
+
+def test_a_training_streams_and_ends_with_weights_and_embedding(tmp_path: Path) -> None:
+    ground = ground_in(tmp_path)
+
+    async def day() -> JobView:
+        jobs = jobs_on(ground)
+        job = jobs.start("train", args())
+        return await until(jobs, job.id, ended)
+
+    done = asyncio.run(day())
+    assert (done.state, done.done, done.metrics["step"], done.metrics["steps"]) == ("done", 1.0, 2.0, 2.0)
+    assert done.history and done.history[-1] == done.metrics["loss"]
+    assert Path(done.result["weights"]).is_file() and len(base64.b64decode(done.result["embedding"])) == 64
+    again = jobs_on(ground)
+    assert [(j.id, j.state, j.result["embedding"]) for j in again.views()] == [
+        (done.id, "done", done.result["embedding"])
+    ]
+    assert any('"kind":"done"' in line for line in again.log(done.id, 20))
+
+
+def test_a_job_that_makes_no_sense_is_refused_and_one_that_fails_says_why(tmp_path: Path) -> None:
+    async def day() -> JobView:
+        jobs = jobs_on(ground_in(tmp_path))
+        with pytest.raises(JobsError, match="steps must be"):
+            jobs.start("train", args(steps=0))
+        with pytest.raises(JobsError, match="no dance jobs"):
+            jobs.start("dance", {})
+        gone = {"paths": [str(tmp_path / "gone")], "max_bytes": 16_384, "seed": 0}
+        job = jobs.start("train", args(corpus=gone))
+        return await until(jobs, job.id, ended)
+
+    failed = asyncio.run(day())
+    assert failed.state == "failed" and failed.error is not None and "gone" in failed.error
+
+
+def test_a_stopped_job_has_no_worker_and_stays_stopped(tmp_path: Path) -> None:
+    ground = ground_in(tmp_path)
+
+    async def day() -> tuple[str, int]:
+        jobs = jobs_on(ground)
+        job = jobs.start("train", args(steps=100_000))
+        await until(jobs, job.id, lambda j: "loss" in j.metrics)
+        assert job.worker is not None and job.worker.pid is not None
+        pid = job.worker.pid
+        await jobs.stop(job.id)
+        with pytest.raises(JobsError, match="not running"):
+            await jobs.stop(job.id)
+        return job.state, pid
+
+    state, pid = asyncio.run(day())
+    assert state == "stopped"
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert jobs_on(ground).views()[0].state == "stopped"
+
+
+def test_a_worker_that_is_killed_is_started_again_and_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    async def day() -> list[int]:
+        jobs = jobs_on(ground_in(tmp_path))
+        job = jobs.start("train", args(steps=100_000))
+        await until(jobs, job.id, lambda j: j.metrics.get("step", 0) >= 3)
+        assert job.worker is not None and job.worker.pid is not None
+        os.killpg(job.worker.pid, signal.SIGKILL)
+        await until(jobs, job.id, lambda j: any("died" in line for line in j.last_lines))
+        before = int(job.metrics["step"])
+        await until(jobs, job.id, lambda j: j.metrics.get("step", 0) > before + 1)
+        await jobs.stop(job.id)
+        events = [json.loads(line) for line in (job.folder / "events.jsonl").read_text().splitlines()]
+        second = [e["kind"] for e in events].index("hello", 1)
+        return [int(e["step"]) for e in events[second:] if e["kind"] == "metric"]
+
+    assert asyncio.run(day())[0] > 1, "it began anew"
+
+
+def test_what_ran_when_the_agent_was_gone_goes_on_with_the_next(tmp_path: Path) -> None:
+    ground = ground_in(tmp_path)
+    hits: list[dict[str, Any]] = []
+
+    async def first() -> str:
+        jobs = jobs_on(ground)
+        job = jobs.start("train", args(steps=12, submit=True))
+        await until(jobs, job.id, lambda j: j.metrics.get("step", 0) >= 2)
+        with (job.folder / "events.jsonl").open("a") as events:
+            events.write('{"seq":9,"at":1,"kind":"hit","target_id":"0x1","distance":0.5,"name":"f"}\n')
+        await jobs.close()
+        return job.id
+
+    async def second(name: str) -> JobView:
+        jobs = jobs_on(ground, hits)
+        jobs.resume()
+        return await until(jobs, name, ended)
+
+    done = asyncio.run(second(asyncio.run(first())))
+    assert (done.state, done.metrics["step"]) == ("done", 12.0)
+    assert [hit["target_id"] for hit in hits] == ["0x1"] and done.metrics["done"] == 1.0
