@@ -21,7 +21,6 @@ from somatui.chain.errors import ChainError
 from somatui.config import ConfigError, Settings, save_setting
 from somatui.domain.actions import Action, Context, by_name
 from somatui.domain.codec import to_json
-from somatui.domain.ids import IdError
 from somatui.vault.base import VaultError, VaultLocked
 
 
@@ -81,7 +80,7 @@ class Methods:
     async def preview(self, action: str, args: dict[str, Any]) -> dict[str, Any]:
         """What an act would do: its checks, its consequence, and what the node says to it unsigned."""
         known, context = self._asked(action, args)
-        refused = _worded(known.unavailable, context)
+        refused = known.unavailable(context)
         checks = to_json(known.preflight(context))
         if refused is not None:
             return {"checks": checks, "consequence": None, "simulated": None, "refused": refused}
@@ -101,7 +100,7 @@ class Methods:
         if not self.flows.begun(key):
             await self.watcher.refresh()
             known, context = self._asked(action, args)
-            reason = _worded(known.unavailable, context)
+            reason = known.unavailable(context)
             if reason is not None:
                 raise RpcError(REFUSED, reason, {"checks": to_json(known.preflight(context))})
         result = await told(self._do(action, args, key))
@@ -134,7 +133,7 @@ class Methods:
     async def job_start(self, kind: str, args: dict[str, Any]) -> dict[str, Any]:
         """Start a job."""
         known, context = self._asked(kind, args)
-        reason = _worded(known.unavailable, context)
+        reason = known.unavailable(context)
         if reason is not None:
             raise RpcError(REFUSED, reason, {"checks": to_json(known.preflight(context))})
         try:
@@ -230,10 +229,3 @@ async def told(doing: Awaitable[Any]) -> Any:
         raise RpcError(UNKNOWN, str(unknown), {"digest": unknown.digest}) from None
     except (ActFailed, ChainError, VaultError) as failed:
         raise RpcError(FAILED, str(failed)) from None
-
-
-def _worded(ask: Callable[[Context], str | None], context: Context) -> str | None:
-    try:
-        return ask(context)
-    except IdError as wrong:
-        return str(wrong)

@@ -34,7 +34,8 @@ class Context:
 class Action:
     """An act of the operator. The docstring's first line is its help; subclasses say when it may be done.
 
-    Ask `unavailable` first: `consequence` and `call` raise IdError for words that `preflight` refuses.
+    Subclasses fill `checks` and `meaning`, which may raise IdError for words that name nothing; users of an action ask
+    `unavailable`, `preflight` and `consequence`, which turn that into a refusal.
     """
 
     name: ClassVar[str]
@@ -58,14 +59,28 @@ class Action:
 
     def preflight(self, context: Context) -> tuple[Check, ...]:
         """The checks that the chain will make, made here first."""
-        return ()
+        try:
+            return self.checks(context)
+        except IdError as unknown:
+            return (Check(False, str(unknown)),)
 
     def consequence(self, context: Context) -> Consequence | None:
-        """What it costs and risks; None for what costs nothing."""
+        """What it costs and risks; None for what costs nothing, and for words that `preflight` refuses."""
+        try:
+            return self.meaning(context)
+        except IdError:
+            return None
+
+    def checks(self, context: Context) -> tuple[Check, ...]:
+        """The checks of this action; may raise IdError."""
+        return ()
+
+    def meaning(self, context: Context) -> Consequence | None:
+        """The consequence of this action; may raise IdError."""
         return None
 
     def call(self, context: Context) -> tuple[str, dict[str, Any]]:
-        """The agent's method and its parameters."""
+        """The agent's method and its parameters; raises IdError for words that `preflight` refuses."""
         return "act", {"action": self.name, "args": dict(context.options)}
 
 
@@ -97,16 +112,13 @@ class Claim(Action):
     example = "somatui targets claim --all --yes"
     signs = confirms = True
 
-    def preflight(self, context: Context) -> tuple[Check, ...]:
-        try:
-            targets = _chosen_targets(context)
-        except IdError as unknown:
-            return (Check(False, str(unknown)),)
+    def checks(self, context: Context) -> tuple[Check, ...]:
+        targets = _chosen_targets(context)
         if not targets:
             return (Check(False, "Nothing is claimable yet: a filled target opens two epochs after its fill."),)
         return preflight.claim(context.snapshot, targets, context.now_ms)
 
-    def consequence(self, context: Context) -> Consequence | None:
+    def meaning(self, context: Context) -> Consequence | None:
         return consequence.claim(context.snapshot, _chosen_targets(context))
 
     def call(self, context: Context) -> tuple[str, dict[str, Any]]:
@@ -120,16 +132,13 @@ class Reveal(Action):
     example = "somatui models reveal 7c1f --yes"
     signs = confirms = True
 
-    def preflight(self, context: Context) -> tuple[Check, ...]:
-        try:
-            model = _chosen_model(context)
-        except IdError as unknown:
-            return (Check(False, str(unknown)),)
+    def checks(self, context: Context) -> tuple[Check, ...]:
+        model = _chosen_model(context)
         if model is None:
             return (Check(False, "No model of this wallet waits for its reveal: publish one with p."),)
         return preflight.reveal(context.snapshot, model, context.now_ms)
 
-    def consequence(self, context: Context) -> Consequence | None:
+    def meaning(self, context: Context) -> Consequence | None:
         model = _chosen_model(context)
         return None if model is None else consequence.reveal(context.snapshot, model)
 
@@ -163,13 +172,13 @@ class Publish(Action):
     def _stake(self, context: Context) -> int:
         return int(context.options.get("stake_shannons") or context.snapshot.epoch.parameters.model_min_stake_shannons)
 
-    def preflight(self, context: Context) -> tuple[Check, ...]:
+    def checks(self, context: Context) -> tuple[Check, ...]:
         if self._trained(context) is None and not context.options.get("weights"):
             return (Check(False, "No finished training to publish: train a model first with t."),)
         commission = int(context.options.get("commission_bps", 1_000))
         return preflight.publish(context.snapshot, self._stake(context), commission, self._embedding(context))
 
-    def consequence(self, context: Context) -> Consequence | None:
+    def meaning(self, context: Context) -> Consequence | None:
         return consequence.publish(
             context.snapshot, str(context.options.get("label") or "the trained model"), self._stake(context)
         )
@@ -185,7 +194,7 @@ class Score(Action):
     name, verb, key = "score", "score run", "s"
     example = "somatui score run --limit 200"
 
-    def preflight(self, context: Context) -> tuple[Check, ...]:
+    def checks(self, context: Context) -> tuple[Check, ...]:
         snapshot = context.snapshot
         running = any(j.kind == "score" and j.state in ("starting", "running") for j in snapshot.jobs)
         is_open = any(t.status == "open" for t in snapshot.targets)
@@ -205,7 +214,7 @@ class Train(Action):
     name, verb, key = "train", "train run", "t"
     example = "somatui train run --steps 200"
 
-    def preflight(self, context: Context) -> tuple[Check, ...]:
+    def checks(self, context: Context) -> tuple[Check, ...]:
         running = any(j.kind == "train" and j.state in ("starting", "running") for j in context.snapshot.jobs)
         return (Check(not running, "A train job runs already: stop it with x in the jobs pane."),)
 
@@ -236,7 +245,7 @@ class StopJob(Action):
     example = "somatui jobs stop JOB"
     panes = ("jobs",)
 
-    def preflight(self, context: Context) -> tuple[Check, ...]:
+    def checks(self, context: Context) -> tuple[Check, ...]:
         wanted = context.words[0] if context.words else context.row
         alive = any(j.id == wanted and j.state in ("starting", "running") for j in context.snapshot.jobs)
         return (Check(alive, "No running job under the cursor."),)
