@@ -1,24 +1,20 @@
-"""Weights as files: architecture, safetensors without copies, AES-256-CTR, checks by name (protocol.md 3.9, 5.2)."""
+"""Weights as files: architecture, safetensors without copies, checks by name (protocol.md 5.2); ciphers are cipher's."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CTR
 from safetensors import SafetensorError
 from safetensors.torch import load, load_file, save
 
+from somatui.engine.cipher import WeightsError as WeightsError
+from somatui.engine.cipher import checksum as checksum
+from somatui.engine.cipher import crypt as crypt
+
 VOCABULARY = 264
 Tensors = dict[str, torch.Tensor]
-
-
-class WeightsError(ValueError):
-    """Weights that cannot be used; the text is one sentence that names what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +107,6 @@ def open_bytes(data: bytes, heads: int | None = None) -> tuple[ModelConfig, Tens
 def to_bytes(tensors: Tensors) -> bytes:
     """Safetensors bytes as the network stores them, before encryption."""
     return save({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()})
-
-
-def checksum(data: bytes) -> bytes:
-    """Blake2b-256 of the bytes: manifest checksum and weights commitment when they are encrypted (32 bytes)."""
-    return hashlib.blake2b(data, digest_size=32).digest()
-
-
-def crypt(data: bytes, key: bytes) -> bytes:
-    """AES-256-CTR with a zero initial counter; encrypts and decrypts alike. A key must serve once only (R16)."""
-    if len(key) != 32:
-        raise WeightsError(f"The decryption key has {len(key)} bytes, not 32.")
-    stream = Cipher(AES(key), CTR(bytes(16))).encryptor()
-    return stream.update(data) + stream.finalize()
 
 
 def initial(config: ModelConfig, seed: int) -> Tensors:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal, TextIO, get_args
@@ -48,23 +49,24 @@ def parse_message(line: str) -> Message:
     return Message(seq, at, kind, found)
 
 
-def parse_job(line: str, job: str) -> dict[str, Any]:
-    """Read the job line of a worker that does `job`. Raises ProtocolError, also for another version."""
+def parse_job(line: str, *jobs: str) -> dict[str, Any]:
+    """Read the job line of a worker that does `jobs`. Raises ProtocolError, also for another version."""
     try:
         found = json.loads(line)
     except ValueError:
         raise ProtocolError("the job line is not JSON") from None
-    if not isinstance(found, dict) or found.get("job") != job:
-        raise ProtocolError(f"this worker does “{job}” jobs only")
+    if not isinstance(found, dict) or found.get("job") not in jobs:
+        raise ProtocolError(f"this worker does “{'” and “'.join(jobs)}” jobs only")
     if found.get("version") != VERSION:
         raise ProtocolError(f"the job line has version {found.get('version')!s:.20}, this worker speaks {VERSION}")
     return found
 
 
 class Emitter:
-    """Writes a worker's messages. Takes standard output for itself, so that stray prints land on standard error."""
+    """Writes a worker's messages, from any thread. Takes standard output for itself: stray prints go elsewhere."""
 
     def __init__(self, out: TextIO | None = None) -> None:
+        self._lock = threading.Lock()
         self._out = out or sys.stdout
         self._seq = 0
         if out is None:
@@ -72,6 +74,7 @@ class Emitter:
 
     def send(self, kind: Kind, **body: Any) -> None:
         """Write one message and flush it."""
-        self._seq += 1
-        self._out.write(Message(self._seq, time.time_ns() // 1_000_000, kind, body).to_line() + "\n")
-        self._out.flush()
+        with self._lock:
+            self._seq += 1
+            self._out.write(Message(self._seq, time.time_ns() // 1_000_000, kind, body).to_line() + "\n")
+            self._out.flush()

@@ -54,8 +54,11 @@ class Session:
         os._exit(1)
 
 
-def run(job: str, work: Callable[[dict[str, Any], Session], dict[str, Any]], *refusals: type[Exception]) -> int:
-    """Do one job: hello, work, then `done` with its result (exit 0) or `failed` with one sentence (exit 1).
+Work = Callable[[dict[str, Any], Session], dict[str, Any]]
+
+
+def run(jobs: str | tuple[str, ...], work: Work, *refusals: type[Exception]) -> int:
+    """Do one of these jobs: hello, work, then `done` with its result (exit 0) or `failed` with a sentence (exit 1).
 
     Anything but the named refusals is a defect: it leaves its traceback on standard error and still says `failed`.
     """
@@ -66,7 +69,7 @@ def run(job: str, work: Callable[[dict[str, Any], Session], dict[str, Any]], *re
     emitter = Emitter()
     emitter.send("hello", version=VERSION, pid=os.getpid())
     try:
-        asked = parse_job(sys.stdin.readline(), job)
+        asked = parse_job(sys.stdin.readline(), *((jobs,) if isinstance(jobs, str) else jobs))
         session = Session(emitter, take(asked.pop("secrets_fd")) if "secrets_fd" in asked else None)
         session.listen()
         result = work(asked, session)
