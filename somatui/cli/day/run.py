@@ -20,7 +20,7 @@ from somatui.cli.day.teller import Teller
 from somatui.cli.options import Arguments
 from somatui.cli.output import Answer, amount, fields
 from somatui.cli.problem import FAILED, INTERRUPTED, USAGE, Problem
-from somatui.cli.stop import children, stop_everything
+from somatui.cli.stop import children, forget, stop_everything
 from somatui.domain.snapshot import Snapshot
 from somatui.paths import Paths, make_private
 
@@ -37,9 +37,11 @@ def spend_the_day(args: Arguments) -> Answer:
         try:
             day, seen = _spend(paths, teller, args)
         finally:
+            teller.end()
             with _undisturbed():
                 for complaint in stop_everything(paths, also=children()):
                     teller.say(complaint)
+                _forget_what_never_began(args, paths)
     return summary(day, seen, paths, teller.seconds)
 
 
@@ -53,6 +55,13 @@ def _state(args: Arguments) -> Path:
             f"{state} holds a practice state already: name an empty folder, or open it with {_open(state)}.", USAGE
         )
     return state
+
+
+def _forget_what_never_began(args: Arguments, paths: Paths) -> None:
+    """Delete the temporary folder of a day whose network wrote nothing: there is nothing in it to look at."""
+    chosen = args.state is not None or getattr(args, "home", None) is not None
+    if not chosen and paths.home is not None and not any(paths.network_dir.glob("*")):
+        forget(paths.home)
 
 
 def _open(state: Path | None) -> str:

@@ -155,7 +155,7 @@ class Day:
 
 def submitting(seen: Snapshot) -> bool:
     """Whether a submission of the journal has not come to its end."""
-    ended = {"done", "failed", "refused", "abandoned", "lost", "final"}
+    ended = {"done", "refused", "failed", "lost"}
     return any(i.action == "submit" and i.state not in ended for i in seen.intents)
 
 

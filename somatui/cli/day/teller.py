@@ -33,6 +33,11 @@ class Teller:
             print(f"{self.seconds:6.1f} s  {text}"[: width - 1], end="", file=sys.stderr, flush=True)
             self._live = True
 
+    def end(self) -> None:
+        """Nothing more is live: whatever is printed next begins on a line of its own."""
+        self._wipe()
+        sys.stderr.flush()
+
     def _wipe(self) -> None:
         if self._live:
             print("\r\x1b[K", end="", file=sys.stderr)
