@@ -1,0 +1,150 @@
+"""The application: one world, one link to the agent, one operator's hand; screens and panes show what these hold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from somatui.domain.actions import ACTIONS, Context, by_name
+from somatui.paths import Paths
+from somatui.tui.acting import Operator
+from somatui.tui.keys import SHELL_KEYS
+from somatui.tui.link import Link
+from somatui.tui.screens.home import HomeScreen
+from somatui.tui.state import SECTIONS, World
+from somatui.tui.theme import THEMES
+
+
+class SomatuiApp(App[int]):
+    """The console over the agent of `paths`' profile; `first` opens the screen for a machine with nothing set up."""
+
+    CSS_PATH = ["theme.tcss", "panes.tcss"]
+    TITLE = "somatui"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "leave", show=False, priority=True),
+        Binding("ctrl+q", "leave", show=False),
+    ]
+
+    def __init__(self, paths: Paths, theme: str = "dark", *, first: bool = False) -> None:
+        super().__init__(watch_css=False)
+        self.animation_level = "none"
+        self.paths = paths
+        self.world = World(paths.profile)
+        self.link = Link(paths, self)
+        self.operator = Operator(self)
+        self.clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+        self.farewell = ""
+        self._first = first
+        for known in THEMES.values():
+            self.register_theme(known)
+        self.theme = theme if theme in THEMES else "dark"
+
+    def get_default_screen(self) -> Screen[Any]:
+        """Home, or the first screen where nothing is set up."""
+        if self._first:
+            from somatui.tui.screens.first import FirstScreen
+
+            return FirstScreen(self.paths)
+        return HomeScreen()
+
+    def on_ready(self) -> None:
+        """Once something is painted: call the agent."""
+        if not self._first:
+            self.link.open()
+
+    def enter_home(self) -> None:
+        """From the first screen into the console."""
+        self.link.open()
+        self.switch_screen(HomeScreen())
+
+    def now_ms(self) -> int:
+        """Now, in ms since 1970."""
+        return self.clock()
+
+    @property
+    def home(self) -> HomeScreen | None:
+        """The home screen, wherever it is in the stack."""
+        return next((s for s in self.screen_stack if isinstance(s, HomeScreen)), None)
+
+    def on_sections(self, sections: dict[str, Any]) -> None:
+        """The agent has pushed sections of its picture."""
+        changed = self.world.apply(sections)
+        if changed:
+            self._refresh(changed)
+
+    def on_connection(self, connected: bool, trouble: str) -> None:
+        """The line to the agent has come up or broken."""
+        world = self.world
+        if world.connected != connected or not world.since_ms:
+            world.since_ms = self.now_ms()
+        first_trouble = trouble and trouble != world.trouble
+        world.connected, world.trouble = connected, trouble
+        if first_trouble:
+            self.say(trouble, "warn")
+        elif connected and self.home is not None:
+            self.home.forget_trouble()
+        self._refresh(SECTIONS if connected else frozenset())
+
+    def _refresh(self, changed: frozenset[str]) -> None:
+        if (home := self.home) is not None and home.is_mounted:
+            home.refresh_world(changed)
+        for screen in self.screen_stack:
+            follow = getattr(screen, "follow", None)
+            if follow is not None:
+                follow()
+
+    def say(self, text: str, tone: str = "") -> None:
+        """One sentence for the operator, kept on the message line until the next one or esc."""
+        if (home := self.home) is not None:
+            home.say(text, tone)
+
+    def context(self, words: tuple[str, ...] = (), options: dict[str, Any] | None = None) -> Context | None:
+        """Where the operator stands, or None before the first picture."""
+        home, snapshot = self.home, self.world.snapshot
+        if home is None or snapshot is None:
+            return None
+        return Context(snapshot, self.now_ms(), home.current, home.row, words, options or {})
+
+    def action_act(self, name: str) -> None:
+        """Begin the registry's act of that name."""
+        action = by_name(name)
+        if action is not None:
+            self.operator.begin(action, self.context())
+
+    def action_leave(self) -> None:
+        """Leave; whatever runs goes on."""
+        snapshot = self.world.snapshot
+        running = sum(j.state in ("starting", "running") for j in snapshot.jobs) if snapshot else 0
+        if self.world.connected:
+            jobs = f" and {running} job{'s' if running != 1 else ''}" if running else ""
+            self.farewell = (
+                f"The agent{jobs} {'go' if running else 'goes'} on: somatui opens here again, "
+                "somatui agent stop ends it."
+            )
+        self.exit(0)
+
+    async def on_unmount(self) -> None:
+        """Hang up."""
+        await self.link.close()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette's entries: every act with its key and, where it is not possible now, why; then every move."""
+        context = self.context()
+        for action in ACTIONS if context else ():
+            assert context is not None
+            reason = action.unavailable(context)
+            help_text = action.help() if reason is None else f"Not now: {reason}"
+            yield SystemCommand(f"{action.name}  {action.key}", help_text, lambda n=action.name: self.action_act(n))
+        for key in SHELL_KEYS:
+            if key.command and key.command != "palette" and self.home is not None:
+                yield SystemCommand(f"{key.command}  {key.shown}", key.help, lambda k=key: self._move(k.call))
+        for name in THEMES:
+            yield SystemCommand(f"theme {name}", "Other colours for now.", lambda n=name: setattr(self, "theme", n))
+
+    def _move(self, call: str) -> None:
+        self.call_later(self.run_action, call, self.home)

@@ -1,0 +1,59 @@
+"""The bottom of the screen: what can be done here, made from the registry, and one line for what the console says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from somatui.domain.actions import ACTIONS, Context
+
+LAST = (("/", "filter"), (":", "act"), ("?", "help"), ("q", "quit"))
+GAP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One key of the footer; `ready` says whether it can be done now."""
+
+    key: str
+    name: str
+    ready: bool
+
+    @property
+    def width(self) -> int:
+        """Cells it takes, gap included."""
+        return len(self.key) + 1 + len(self.name) + GAP
+
+
+def offers(context: Context) -> list[Offer]:
+    """The acts of this pane on this network, in the registry's order."""
+    practice = context.snapshot.network.kind == "practice"
+    return [
+        Offer(action.key, action.name, action.unavailable(context) is None)
+        for action in ACTIONS
+        if action.key and context.pane in action.panes and (practice or not action.practice_only)
+    ]
+
+
+def fitting(found: list[Offer], width: int) -> list[Offer]:
+    """As many as fit in `width` cells: those that cannot be done now go first, from the right; order is kept."""
+    kept = list(found)
+    while kept and sum(o.width for o in kept) > width:
+        idle = [o for o in kept if not o.ready]
+        kept.remove(idle[-1] if idle else kept[-1])
+    return kept
+
+
+def footer(context: Context | None, width: int) -> Content:
+    """The footer's one line."""
+    tail = [Offer(key, name, True) for key, name in LAST]
+    acts = fitting(offers(context), width - 1 - sum(o.width for o in tail[-2:])) if context else []
+    room = width - 1 - sum(o.width for o in acts)
+    while sum(o.width for o in tail) - GAP > room:
+        tail.pop(0)
+    parts: list[tuple[str, str]] = [(" ", "")]
+    for offer in (*acts, *tail):
+        key = "bold $footer-key-foreground" if offer.ready else "$muted"
+        parts += [(offer.key, key), (f" {offer.name}", "" if offer.ready else "$muted"), (" " * GAP, "")]
+    return Content.assemble(*parts[:-1])

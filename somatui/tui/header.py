@@ -1,0 +1,142 @@
+"""The top of the screen: which network, which epoch and how long it lasts, free money, connection, alerts, pane tabs.
+
+It shows time in minutes, so that a quiet console writes nothing to the terminal.
+"""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.widget import Widget
+
+from somatui.domain.actions import PANES
+from somatui.domain.ids import short
+from somatui.domain.money import soma
+from somatui.domain.snapshot import EpochView, Snapshot
+from somatui.tui.state import World
+
+FRESH_MS = 60_000
+Part = tuple[str, str]
+
+
+def minutes(milliseconds: int) -> str:
+    """A length of time without seconds: `9h 12m`, `12m`, `3d 2h`, `<1m`."""
+    whole = max(0, milliseconds) // 60_000
+    if whole < 60:
+        return f"{whole}m" if whole else "<1m"
+    hours, rest = divmod(whole, 60)
+    return f"{hours}h {rest:02d}m" if hours < 48 else f"{hours // 24}d {hours % 24}h"
+
+
+def left(epoch: EpochView, now_ms: int) -> str:
+    """How long the epoch lasts at least, or that its time is up (R21: it may end late)."""
+    rest = epoch.ends_at_ms - now_ms
+    return f"{minutes(rest)} left" if rest > 0 else "time is up"
+
+
+def bar(epoch: EpochView, now_ms: int, cells: int = 14) -> str:
+    """The part of the epoch that is gone, in whole cells."""
+    gone = (now_ms - epoch.starts_at_ms) / max(1, epoch.duration_ms)
+    full = min(cells, max(0, int(gone * cells)))
+    return "█" * full + "░" * (cells - full)
+
+
+def network_parts(snapshot: Snapshot) -> list[Part]:
+    """The network's name on its own colour, so that practice is never mistaken for money."""
+    name = snapshot.network.name or snapshot.network.kind
+    words = name.upper() if name.lower() == snapshot.network.kind else f"{snapshot.network.kind.upper()} {name}"
+    return [(f" {words} ", f"bold $on-network on $network-{snapshot.network.kind}")]
+
+
+def connection_parts(world: World, now_ms: int, *, roomy: bool = True) -> list[Part]:
+    """Whether the agent answers, whether the network answers it, and what runs."""
+    if not world.connected:
+        age = now_ms - world.since_ms
+        since = f" {minutes(age)}" if world.since_ms and age >= FRESH_MS else ""
+        return [(f"agent ○ {'away' if world.snapshot else 'not connected'}{since}", "bold $stale")]
+    snapshot = world.snapshot
+    running = sum(j.state in ("starting", "running") for j in snapshot.jobs) if snapshot else 0
+    parts: list[Part] = [
+        ("agent " if roomy else "", "$muted"),
+        ("●", "$good"),
+        (f" {running} job{'' if running == 1 else 's'}", ""),
+    ]
+    if snapshot is not None and not snapshot.network.reachable:
+        parts.append(("  network silent", "bold $bad"))
+    elif snapshot is not None and now_ms - snapshot.network.synced_at_ms > FRESH_MS and snapshot.network.synced_at_ms:
+        parts.append((f"  synced {minutes(now_ms - snapshot.network.synced_at_ms)} ago", "$stale"))
+    return parts
+
+
+def alert_parts(snapshot: Snapshot) -> list[Part]:
+    """How many alerts want to be read, in the colour of the worst; nothing when all is well."""
+    loud = [a for a in snapshot.alerts if a.severity != "info"]
+    if not loud:
+        return []
+    worst = "bad" if any(a.severity == "bad" for a in loud) else "warn"
+    return [(f"▲ {len(loud)} alert{'' if len(loud) == 1 else 's'}", f"bold ${worst}")]
+
+
+def _width(groups: list[list[Part]]) -> int:
+    return sum(len(text) for group in groups for text, _ in group)
+
+
+def header(world: World, now_ms: int, width: int) -> Content:
+    """The header's one line for `width` cells: what matters less is left out before anything is cut."""
+    snapshot = world.snapshot
+    if snapshot is None:
+        name = (" somatui  ", "bold")
+        return Content.assemble(name, (world.profile, "$muted"), "   ", *connection_parts(world, now_ms))
+    epoch, wallet = snapshot.epoch, snapshot.wallet
+    time_left = left(epoch, now_ms)
+    roomy = width >= 120
+    name: list[Part] = [(" somatui ", "bold")]
+    who: list[Part] = [("wallet ", "$muted"), (wallet.label or short(wallet.address) or "none", "")]
+    if not wallet.unlocked and wallet.address:
+        who.append((" locked", "bold $warn"))
+    when: list[Part] = [("epoch ", "$muted"), (str(epoch.number), "bold")]
+    when += [("  ", ""), (bar(epoch, now_ms), "$accent"), ("  ", "")] if roomy else [(" · ", "$muted")]
+    when.append((time_left, ""))
+    groups = [
+        name + network_parts(snapshot), who, when,
+        [(f"{soma(wallet.free_shannons)} SOMA", "bold $money")],
+        connection_parts(world, now_ms, roomy=roomy), alert_parts(snapshot),
+    ]  # fmt: skip
+    groups = [g for g in groups if g]
+    if _width(groups) + 3 * len(groups) > width and who in groups:
+        groups.remove(who)
+    gaps = max(1, len(groups) - 1)
+    room = max(0, width - 1 - _width(groups))
+    gap = max(1, min(6 if roomy else 3, room // gaps))
+    parts: list[Part] = []
+    for group in groups:
+        parts += [*group, (" " * gap, "")]
+    return Content.assemble(*parts[:-1])
+
+
+def tabs(current: str, width: int) -> Content:
+    """The panes with their numbers, the current one marked by colour and line."""
+    parts: list[Part] = [(" ", "")]
+    for number, pane in enumerate(PANES, 1):
+        style = "bold $accent underline" if pane == current else "$muted"
+        parts += [(f"{number} {pane.capitalize()}", style), ("   " if width >= 60 else " ", "")]
+    return Content.assemble(*parts)
+
+
+class OneLine(Widget):
+    """A line that is painted again only when its words or colours differ."""
+
+    DEFAULT_CSS = "OneLine { height: 1; width: 100%; }"
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._content = Content("")
+
+    def put(self, content: Content) -> None:
+        """Show `content`."""
+        if content.plain != self._content.plain or content.spans != self._content.spans:
+            self._content = content
+            self.refresh(layout=self.styles.height is not None and self.styles.height.is_auto)
+
+    def render(self) -> Content:
+        """What was put."""
+        return self._content

@@ -1,0 +1,145 @@
+"""The first screen of a machine with nothing set up: practice at one key, or where a real network is set up."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widgets import Static
+
+from somatui.paths import Paths
+from somatui.tui.practice import PracticeStart, StartFailed
+
+LEDGER = "ledger.sqlite3"
+LOOK_SECONDS = 0.5
+HANG = 13
+
+
+class FirstScreen(Screen[None]):
+    """Offers practice or setup, shows how the start goes, and opens the console when it is done."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "practice('default')", show=False),
+        Binding("f", "practice('free')", show=False),
+        Binding("s", "setup", show=False),
+        Binding("escape", "stop", show=False),
+        Binding("q", "leave", show=False),
+    ]
+
+    def __init__(self, paths: Paths) -> None:
+        super().__init__()
+        self._paths = paths
+        self._known = (paths.network_dir / LEDGER).exists()
+        self._start: PracticeStart | None = None
+        self._timer: Timer | None = None
+        self._said: tuple[str, str] = ("", "")
+        self._failed = False
+
+    def compose(self) -> ComposeResult:
+        """One frame in the middle."""
+        frame = Vertical(Static(id="offer"), Static(id="said"), id="first")
+        frame.border_title = "somatui"
+        yield frame
+
+    def on_mount(self) -> None:
+        """Fill it."""
+        self._show()
+
+    def on_resize(self) -> None:
+        """Lines are as long as there is room."""
+        self._show()
+
+    def _show(self) -> None:
+        room = max(24, min(self.app.size.width, 76) - 6)
+        lines = [*_wrapped("The console for operators of the SOMA network.", room, "bold"), Content("")]
+        if self._known:
+            practice = "Go on with the practice network of this machine, which is stopped."
+        else:
+            lines += [*_wrapped("Nothing is set up on this machine yet.", room), Content("")]
+            practice = "A network of your own on this machine, with play money: no account, no GPU, no cost."
+        lines += _offer("p", "practice", practice, room)
+        if self._failed:
+            lines += _offer("f", "free ports", "The same on ports that nobody else uses.", room)
+        lines += _offer("s", "setup", "A real network. The guided setup comes in a later release; until then its "
+                        f"settings stand in {self._paths.config_file}", room)  # fmt: skip
+        lines += _offer("q", "quit", "", room)
+        self.query_one("#offer", Static).update(Content("\n").join(lines))
+        text, tone = self._said
+        said = Content("\n").join([Content(""), *_wrapped(text, room, tone)]) if text else Content("")
+        self.query_one("#said", Static).update(said)
+
+    def _say(self, text: str, tone: str = "") -> None:
+        if (text, tone) != self._said:
+            self._said = (text, tone)
+            self._show()
+
+    def action_practice(self, ports: str) -> None:
+        """Start the practice network, then its agent, then the console."""
+        if self._start is None:
+            self._start = PracticeStart(self._paths, ports)
+            self._failed = False
+            self._say_progress()
+            self._timer = self.set_interval(LOOK_SECONDS, self._say_progress)
+            self.run_worker(self._practice(self._start), exit_on_error=False)
+
+    async def _practice(self, start: PracticeStart) -> None:
+        try:
+            await start.run()
+        except (StartFailed, OSError) as failure:
+            self._failed = True
+            self._end_start()
+            self._say(str(failure), "$bad")
+        else:
+            self._end_start()
+            self._say("The practice network is up; starting the agent…", "$accent")
+            self._app_of_ours.enter_home()
+
+    def _end_start(self) -> None:
+        self._start = None
+        if self._timer is not None:
+            self._timer.stop()
+
+    @property
+    def _app_of_ours(self) -> Any:
+        return self.app
+
+    def _say_progress(self) -> None:
+        if self._start is not None:
+            what = "Starting the practice network" if self._known else "Making a practice network, half a minute or so"
+            told = self._start.progress()
+            self._say(f"{what}…  esc takes it back." + (f"\n{told}" if told else ""), "$accent")
+
+    def action_setup(self) -> None:
+        """Say how a real network is set up until the setup is built."""
+        self._say(
+            f"The guided setup comes in a later release. Until then write profile = \"testnet\" into "
+            f"{self._paths.config_file}; somatui config shows every setting, somatui doctor what is missing.",
+            "$accent",
+        )  # fmt: skip
+
+    async def action_stop(self) -> None:
+        """Take the start back."""
+        if self._start is not None:
+            await self._start.stop()
+
+    async def action_leave(self) -> None:
+        """Leave, and take back a start that is under way."""
+        await self.action_stop()
+        self.app.exit(0)
+
+
+def _wrapped(text: str, room: int, tone: str = "") -> list[Content]:
+    lines = [line for part in text.split("\n") for line in textwrap.wrap(part, room)]
+    return [Content.assemble((line, tone)) for line in lines]
+
+
+def _offer(key: str, name: str, text: str, room: int) -> list[Content]:
+    first, *rest = textwrap.wrap(text, room - HANG) or [""]
+    head = Content.assemble((f"{key}  ", "bold $accent"), (f"{name:<{HANG - 3}}", "bold"), first)
+    return [head, *(Content(" " * HANG + line) for line in rest), Content("")]

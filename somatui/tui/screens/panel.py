@@ -1,0 +1,72 @@
+"""A panel above the console: a frame in the middle that scrolls when it is taller than the terminal; esc closes it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen, ScreenResultType
+from textual.widgets import Static
+
+Part = tuple[str, str]
+
+
+def rows(pairs: list[tuple[str, str, str]]) -> Content:
+    """Labels and values under each other, each value in its tone; a line of a value hangs under the first."""
+    lines: list[Content] = []
+    wide = max((len(label) for label, _, _ in pairs), default=0)
+    for label, value, tone in pairs:
+        first, *more = value.split("\n")
+        lines.append(Content.assemble((f"{label:<{wide}}  ", "$muted"), (first, tone)))
+        lines += [Content.assemble((" " * (wide + 2), ""), (line, tone)) for line in more]
+    return Content("\n").join(lines)
+
+
+class Panel(ModalScreen[ScreenResultType]):
+    """The frame; subclasses say what stands in it."""
+
+    AUTO_FOCUS = "#frame"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", show=False),
+        Binding("q", "close", show=False),
+    ]
+
+    title_text = ""
+    foot_text = "esc back"
+
+    def compose(self) -> ComposeResult:
+        """One scrolling frame with one text."""
+        frame = VerticalScroll(Static(id="text"), id="frame")
+        frame.border_title = Content(self.title_text).markup
+        frame.border_subtitle = Content(self.foot_text).markup
+        yield frame
+
+    @property
+    def room(self) -> int:
+        """Cells a line of text has inside the frame."""
+        return max(20, min(self.app.size.width, 76) - 6)
+
+    def on_mount(self) -> None:
+        """Fill the frame."""
+        self.follow()
+
+    def on_resize(self) -> None:
+        """Lines are as long as there is room."""
+        self.follow()
+
+    def put(self, content: Content) -> None:
+        """Show `content` where it says something else than before."""
+        for text in self.query("#text").results(Static):
+            shown = text.content
+            if not isinstance(shown, Content) or shown.plain != content.plain or shown.spans != content.spans:
+                text.update(content)
+
+    def follow(self) -> None:
+        """The world has changed: say it anew."""
+
+    def action_close(self) -> None:
+        """Close the panel."""
+        self.dismiss(None)
