@@ -199,6 +199,10 @@ class Journal:
         rows = self._read("SELECT digest, kind, amount_shannons, epoch, subject, intent, at_ms FROM money ORDER BY seq")
         return [dict(r) | {"amount_shannons": (SIGN[r["kind"]] or -1) * r["amount_shannons"]} for r in rows]
 
+    def accounted(self, digest: str | None = None) -> bool:
+        """Whether any movement of that transaction is written down; without a digest, whether there is any at all."""
+        return bool(self._read("SELECT 1 FROM money WHERE ? IS NULL OR digest = ? LIMIT 1", digest, digest))
+
     def sums(self) -> dict[str, int]:
         """The sum of each kind of entry, in shannons."""
         rows = self._read("SELECT kind, SUM(amount_shannons) AS total FROM money GROUP BY kind")

@@ -205,8 +205,12 @@ class Chain:
 
     async def coins(self, address: str) -> tuple[CoinView, ...]:
         """All coins of the address, as of the last checkpoint; the agent's own bookkeeping is newer (9.7)."""
+        return tuple(coin for coin, _ in await self.coins_and_origins(address))
+
+    async def coins_and_origins(self, address: str) -> tuple[tuple[CoinView, str], ...]:
+        """The same, each with the digest of the transaction that wrote this version of it."""
         found: list[Any] = await self._get(lambda c: c.list_owned_objects(address, "coin"))
-        return _understood(lambda: tuple(snapshot.read_coin(o) for o in found))
+        return _understood(lambda: tuple((snapshot.read_coin(o), str(o.previous_transaction)) for o in found))
 
     async def staked(self, address: str, pools: Mapping[str, str] | None = None) -> tuple[StakeView, ...]:
         """All stakes of the address; `pools` (of `system`) tells which model each is for."""

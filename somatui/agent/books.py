@@ -1,0 +1,108 @@
+"""Money that others' transactions bring: written down once per digest before its coins may be spent; and the balance.
+
+What own acts cost and bring is written by the flows, in the same step as the act's end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from somatui.agent.ground import Ground
+from somatui.agent.journal import Money
+from somatui.agent.states import DONE
+from somatui.chain.effects import EffectsView
+from somatui.domain.snapshot import CoinView
+from somatui.wire.objects import SYSTEM_STATE_ID
+from somatui.wire.text import hex_id
+
+Listed = Sequence[tuple[CoinView, str]]
+SYSTEM_STATE = hex_id(SYSTEM_STATE_ID)
+RECONCILE_LOOKS = 10
+RECONCILE_PAUSE_S = 0.3
+
+
+class Books:
+    """The journal's money against the wallet's coins."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._known: set[str] = set()
+
+    async def admit(self, listed: Listed, known: Callable[[str], bool]) -> tuple[CoinView, ...]:
+        """The coins of a listing that are accounted for; those that came from elsewhere are, from now on.
+
+        Left out are new coins of own acts whose end is not written yet: their amounts are still to be read.
+        Raises ChainError.
+        """
+        origins = {origin for _, origin in listed} - self._known
+        journal = self._ground.journal
+        opening = not journal.accounted()
+        unwritten = {i.digest for i in journal.unfinished() if i.digest}
+        for origin in sorted(origins):
+            if journal.accounted(origin):
+                self._known.add(origin)
+            elif origin not in unwritten:
+                coins = [coin for coin, made_by in listed if made_by == origin]
+                await self._write_down(origin, coins, opening=opening)
+                self._known.add(origin)
+        return tuple(coin for coin, origin in listed if origin in self._known or known(coin.id))
+
+    async def _write_down(self, origin: str, coins: list[CoinView], *, opening: bool) -> None:
+        """Book all that one foreign transaction brought; a claim by somebody else touches the system's state."""
+        effects = await self._ground.chain.transaction(origin)
+        ground = self._ground
+        if ground.journal.accounted(origin) or origin in {i.digest for i in ground.journal.unfinished()}:
+            return
+        total = sum(c.balance_shannons for c in coins)
+        epoch = effects.epoch if effects else ground.snapshot().epoch.number
+        if opening or effects is None or not _pays_out(effects, coins):
+            rows = [Money(origin, "received", total, epoch, coins[0].id)]
+        else:
+            target, bond = self._own_bond(effects)
+            rows = [Money(origin, "earned", max(total - bond, 0), epoch, target)]
+            rows += [Money(origin, "bond_returned", min(bond, total), epoch, target)] if bond else []
+        ground.journal.record(rows, ground.now_ms())
+        ground.changed()
+
+    def _own_bond(self, effects: EffectsView) -> tuple[str, int]:
+        """The target that a foreign claim paid out, and the bond that lay in it if it was filled by this wallet."""
+        gone = set(effects.gone)
+        for intent in reversed(self._ground.journal.intents("submit")):
+            if intent.subject in gone and intent.state == DONE:
+                return intent.subject, int(intent.result.get("bond_shannons", 0))
+        return "", 0
+
+    async def reconcile(self) -> dict[str, Any]:
+        """The journal's sums and the chain's free balance, in shannons; the difference is 0 when nothing is missing.
+
+        Raises ChainError.
+        """
+        ground = self._ground
+        for look in range(RECONCILE_LOOKS):
+            if look:
+                await asyncio.sleep(RECONCILE_PAUSE_S)
+            listed = await ground.chain.coins_and_origins(ground.address) if ground.address else ()
+            await self.admit(listed, lambda _: True)
+            free = sum(coin.balance_shannons for coin, _ in listed)
+            expected = ground.journal.expected_free_shannons()
+            if free == expected:
+                break
+        sums = ground.journal.sums()
+        return {
+            "earned_shannons": sums["earned"],
+            "fees_shannons": sums["fee"],
+            "bonded_shannons": sums["bond"],
+            "bonds_returned_shannons": sums["bond_returned"],
+            "staked_shannons": sums["staked"],
+            "received_shannons": sums["received"],
+            "chain_free_shannons": free,
+            "expected_free_shannons": expected,
+            "difference_shannons": free - expected,
+        }
+
+
+def _pays_out(effects: EffectsView, coins: list[CoinView]) -> bool:
+    touched = {c.id: c.operation for c in effects.changed}
+    return SYSTEM_STATE in touched and all(touched.get(c.id) == "created" for c in coins)

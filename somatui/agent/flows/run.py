@@ -1,0 +1,170 @@
+"""Runs acts: each intent by one task at a time, from wherever the journal says it stands to its end.
+
+What interrupts a step before anything is signed is tried again or ends the intent; what is signed is never given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from somatui.agent.flows.base import ActFailed, ActLost, ActRefused, Flow, Hindered, OutcomeUnknown, seen_keys
+from somatui.agent.flows.claim import Claim, claim_many
+from somatui.agent.flows.faucet import Faucet
+from somatui.agent.flows.publish import Publish
+from somatui.agent.flows.reveal import Reveal
+from somatui.agent.flows.submit import Submit
+from somatui.agent.ground import Ground, UploadFailed
+from somatui.agent.journal import Intent
+from somatui.agent.signer import NotTaken, Rejected, Signer
+from somatui.agent.states import DONE, FAILED, LOST, REFUSED
+from somatui.chain.build import BuildError
+from somatui.chain.errors import ChainError
+from somatui.domain.checks import Check
+from somatui.domain.coins import NoCoin
+from somatui.vault.base import VaultError, VaultLocked
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S, MOST_PAUSE_S = 0.5, 30.0
+TRIES = 4
+"""Tries of a step that may be given up, while the network or the store does not answer."""
+ANSWER_LIMIT_S = 180.0
+"""After this `act` answers that the outcome is unknown; the intent goes on. The node itself gives up after 90 s."""
+QUIET_LIMIT_S = 10.0
+
+_PASSING = (ChainError, UploadFailed, Hindered, NotTaken)
+_HINDRANCES = (*_PASSING, NoCoin, Rejected, BuildError, VaultError)
+
+
+class Flows:
+    """Every act of one wallet."""
+
+    def __init__(self, ground: Ground, signer: Signer) -> None:
+        self._ground = ground
+        self._signer = signer
+        kinds = (Faucet, Publish, Reveal, Submit, Claim)
+        self._flows: dict[str, Flow] = {kind.action: kind(ground, signer) for kind in kinds}
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    async def act(self, action: str, args: dict[str, Any], key: str) -> dict[str, Any]:
+        """Do an act to its end and give its result. The same key again is the same act, not a second one.
+
+        Raises:
+            ActRefused: nothing was sent. VaultLocked: nothing either.
+            ActFailed: it went wrong for good (ActLost: somebody was faster).
+            OutcomeUnknown: it takes too long to wait for, and goes on.
+        """
+        if action not in self._flows:
+            text = f"This agent cannot {action}: restart the older side, console or agent."
+            raise ActRefused((Check(False, text),), text)
+        if action == "claim":
+            return await claim_many(self._flows[action], self._one, args, key)
+        return await self._one(action, args, key)
+
+    async def _one(self, action: str, args: dict[str, Any], key: str) -> dict[str, Any]:
+        intent = self._ground.journal.by_key(key)
+        if intent is None:
+            vault = self._ground.vault
+            if action != "faucet" and (vault is None or vault.locked):
+                raise VaultLocked("The key is locked: unlock the vault first.")
+            try:
+                intent = await self._flows[action].begin(args, key)
+            except ChainError as failure:
+                raise ActRefused((Check(False, str(failure)),), str(failure)) from failure
+        if not intent.ended:
+            await asyncio.wait({self._task(intent)}, timeout=ANSWER_LIMIT_S)
+        return self._outcome(self._ground.journal.get(intent.id))
+
+    async def resume(self) -> None:
+        """Carry on everything that the journal holds unfinished, and return when all of it has ended."""
+        tasks = [self._task(intent) for intent in self._ground.journal.unfinished()]
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Stop carrying on; the next start goes on from the journal."""
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    def keys_at_hand(self) -> set[str]:
+        """Ids of the models that this vault can reveal."""
+        return seen_keys(self._ground)
+
+    def labels(self) -> dict[str, str]:
+        """The operator's names of the models that this journal has published."""
+        published = self._ground.journal.intents("publish")
+        return {str(i.result["model_id"]): str(i.args.get("label") or "") for i in published if "model_id" in i.result}
+
+    async def reconcile(self) -> dict[str, Any]:
+        """The journal's money against the chain's, when nothing is on its way. Raises ChainError."""
+        await self._signer.quiet(QUIET_LIMIT_S)
+        return await self._signer.books.reconcile()
+
+    def _task(self, intent: Intent) -> asyncio.Task[None]:
+        task = self._running.get(intent.id)
+        if task is None or task.done():
+            task = asyncio.get_running_loop().create_task(self._carry(intent))
+            self._running[intent.id] = task
+            task.add_done_callback(lambda ended: self._forget(intent.id, ended))
+        return task
+
+    def _forget(self, intent_id: str, ended: asyncio.Task[None]) -> None:
+        if self._running.get(intent_id) is ended:
+            del self._running[intent_id]
+
+    async def _carry(self, intent: Intent) -> None:
+        flow = self._flows[intent.action]
+        tries, pause = 0, FIRST_PAUSE_S
+        try:
+            while not intent.ended:
+                try:
+                    before = intent.state
+                    intent = await flow.step(intent)
+                    if intent.state != before:
+                        tries, pause = 0, FIRST_PAUSE_S
+                except _HINDRANCES as hindrance:
+                    tries += 1
+                    intent = self._hindered(flow, self._ground.journal.get(intent.id), hindrance, tries)
+                    if not intent.ended:
+                        await asyncio.sleep(pause)
+                        pause = min(pause * 2, MOST_PAUSE_S)
+        except Exception as defect:
+            self._defect(flow, intent, defect)
+
+    def _hindered(self, flow: Flow, intent: Intent, why: Exception, tries: int) -> Intent:
+        """What becomes of an intent whose step did not succeed, nothing of it being in flight any more."""
+        log.info("%s in state %s: %s", intent.id, intent.state, why)
+        if isinstance(why, NotTaken):
+            intent = flow.back(intent, str(why))
+        if intent.in_flight:
+            return intent
+        if isinstance(why, Rejected) and (ended := flow.rejected(intent, why)) is not None:
+            return ended
+        if flow.stubborn(intent) or (isinstance(why, _PASSING) and tries < TRIES):
+            return intent if intent.note == str(why) else flow.enter(intent, intent.state, note=str(why))
+        return flow.refused(intent, str(why))
+
+    def _defect(self, flow: Flow, intent: Intent, defect: Exception) -> None:
+        """A defect ends an intent only where nothing of it is at risk; the next start tries the others again."""
+        log.exception("%s met something unforeseen", intent.id)
+        now = self._ground.journal.get(intent.id)
+        if not now.ended and not now.in_flight and not flow.stubborn(now):
+            flow.enter(
+                now, FAILED, note=f"The agent met something unforeseen ({type(defect).__name__}): see agent.log."
+            )
+
+    def _outcome(self, intent: Intent) -> dict[str, Any]:
+        note = intent.note or f"{intent.action} ended as {intent.state}."
+        if intent.state == DONE:
+            return self._flows[intent.action].result(intent)
+        if intent.state == REFUSED:
+            raise ActRefused((Check(False, note),), note)
+        if intent.state == LOST:
+            raise ActLost(note)
+        if intent.state == FAILED:
+            raise ActFailed(note)
+        text = f"The {intent.action} is not through yet and goes on by itself: see its intent {intent.id}."
+        raise OutcomeUnknown(intent.digest or "", text)

@@ -1,0 +1,286 @@
+"""Signs and sends, one transaction at a time per coin, and never lets go of one before its outcome is known.
+
+What is sent, and what its effects mean, is for the flows; which coin pays is decided here and in the purse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from soma_sdk import Keypair
+
+from somatui.agent.books import Books
+from somatui.agent.ground import Ground
+from somatui.agent.journal import Intent
+from somatui.agent.purse import Held, Purse
+from somatui.chain.effects import EffectsView
+from somatui.chain.errors import ChainError, NotFound, Refused, Timeout
+from somatui.domain.snapshot import CoinView
+from somatui.wire.text import b58encode, hex_id, parse_address
+from somatui.wire.transaction import SignedTransaction, TransactionData
+
+log = logging.getLogger(__name__)
+
+Build = Callable[[CoinView, tuple[CoinView, ...]], TransactionData]
+Facts = Callable[[TransactionData], dict[str, Any]]
+Look = Callable[[], Awaitable[None]]
+
+FIRST_PAUSE_S, MOST_PAUSE_S = 0.25, 15.0
+LOOKS_AFTER_REFUSAL = 6
+"""How often the digest of refused bytes is looked for before they count as not taken; a checkpoint takes 0.3 s."""
+SETTLE_LIMIT_S = 15.0
+_NEVER = frozenset({"missing", "wrong_owner", "wrong_digest"})
+"""Reasons after which the node gave up waiting and that no waiting cures (protocol.md 8, item 3)."""
+
+
+class Rejected(Exception):
+    """The node tried the unsigned transaction and it would fail; nothing was signed. `kind` as in EffectsView."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class NotTaken(Exception):
+    """The node refused signed bytes and they cannot land any more; nothing was executed. `reason` says why."""
+
+    def __init__(self, reason: ChainError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class Signer:
+    """The one who signs for a wallet."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.books = Books(ground)
+        self._purse = Purse()
+        self._turn = asyncio.Lock()
+        self._freed = asyncio.Event()
+        self._listed = False
+        self._busy = 0
+        for intent in ground.journal.unfinished():
+            if intent.in_flight and intent.signed:
+                self._purse.hold(_coins_of(intent.signed))
+
+    @property
+    def coins(self) -> tuple[CoinView, ...]:
+        """The wallet's coins, roles assigned, at the versions that the next transactions will spend."""
+        snapshot = self.ground.snapshot()
+        return self._purse.coins(snapshot.epoch.parameters, reveal_pending=self._reveal_pending())
+
+    @property
+    def idle(self) -> bool:
+        """Whether no transaction is on its way."""
+        return self._busy == 0
+
+    def _reveal_pending(self) -> bool:
+        waiting = any(
+            m.mine and (m.state in ("created", "pending") or m.update_commit_epoch is not None)
+            for m in self.ground.snapshot().models
+        )
+        return waiting or any(i.action == "publish" for i in self.ground.journal.unfinished())
+
+    async def refresh(self) -> None:
+        """Take the chain's listing over, money that came from elsewhere into the books first. Raises ChainError."""
+        async with self._turn:
+            began = self._purse.begin_listing()
+            listed = await self.ground.chain.coins_and_origins(self.ground.address)
+            admitted = await self.books.admit(listed, self._purse.knows)
+            self._purse.listed(admitted, began, self.ground.snapshot().epoch.number)
+            self._listed = True
+        self._freed.set()
+
+    async def send(
+        self,
+        intent: Intent,
+        state: str,
+        build: Build,
+        need_shannons: int,
+        *,
+        reserved: bool = False,
+        sweep: bool = False,
+        spends_shannons: int = 0,
+        facts: Facts | None = None,
+        last_look: Look | None = None,
+    ) -> EffectsView:
+        """Have the node try it, sign it, journal it as `state`, send it, and return when its effects are known.
+
+        `spends_shannons` leave the paying coin besides the fee when it succeeds; `facts` go into the intent's result
+        together with the signed bytes; `last_look` may raise to stop it right before it is tried and signed.
+
+        Raises:
+            NoCoin, Rejected, ChainError, VaultLocked: nothing was signed.
+            NotTaken: signed, refused, and it cannot land any more.
+        """
+        held = await self._take(need_shannons, reserved, sweep)
+        in_flight = False
+        self._busy += 1
+        try:
+            if last_look is not None:
+                await last_look()
+            data = build(held.coin, held.sweep)
+            await self.tried(data)
+            signed = self._signed(data)
+            digest = b58encode(data.digest)
+            known = facts(data) if facts else {}
+            now = self.ground.now_ms()
+            self.ground.journal.enter(intent.id, state, now, digest=digest, signed=signed, result=known)
+            in_flight = True
+            self.ground.changed()
+            try:
+                effects = await self._land(digest, signed)
+            except NotTaken:
+                in_flight = False
+                raise
+            await self._landed(effects, held, spends_shannons)
+            in_flight = False
+            return effects
+        finally:
+            self._busy -= 1
+            if not in_flight:
+                self._release(held.ids)
+
+    async def settle(self, intent: Intent, spends_shannons: int = 0) -> EffectsView:
+        """The effects of what an earlier process signed: found on the chain, or had by sending the same bytes again.
+
+        Raises NotTaken when the node refuses them for good.
+        """
+        if intent.digest is None or intent.signed is None:
+            raise ValueError(f"{intent.id} has nothing in flight")
+        ids = _coins_of(intent.signed)
+        self._purse.hold(ids)
+        self._busy += 1
+        in_flight = True
+        try:
+            try:
+                effects = await self._land(intent.digest, intent.signed, look_first=True)
+            except NotTaken:
+                in_flight = False
+                raise
+            await self._landed(effects, self._purse.held(ids), spends_shannons)
+            in_flight = False
+            return effects
+        finally:
+            self._busy -= 1
+            if not in_flight:
+                self._release(ids)
+
+    async def tried(self, data: TransactionData) -> EffectsView:
+        """What the node says it would do. Raises Rejected when it would fail, ChainError when it cannot be tried."""
+        effects = await self.ground.chain.simulate(data.to_bytes())
+        if not effects.success:
+            raise Rejected(effects.error_kind or "OtherError", effects.error_text or "The network would fail it.")
+        return effects
+
+    async def preview(self, action: str, args: dict[str, Any]) -> dict[str, Any] | None:
+        """`{"fee_shannons", "error"}` of the act as the node tries it unsigned; None where that is not possible."""
+        from somatui.agent.preview import preview
+
+        return await preview(self.ground, self, action, args)
+
+    async def quiet(self, limit_s: float) -> bool:
+        """Wait until nothing is on its way; False when that takes too long."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + limit_s
+        while not self.idle:
+            if loop.time() > ends:
+                return False
+            await asyncio.sleep(0.05)
+        return True
+
+    async def ready(self) -> None:
+        """See that the wallet has been read once. Raises ChainError."""
+        if not self._listed:
+            await self.refresh()
+
+    async def _take(self, need_shannons: int, reserved: bool, sweep: bool) -> Held:
+        await self.ready()
+        while True:
+            self._freed.clear()
+            held = self._purse.take(
+                need_shannons,
+                self.ground.snapshot().epoch.parameters,
+                reveal_pending=self._reveal_pending(),
+                reserved=reserved,
+                sweep=sweep,
+            )
+            if held is not None:
+                return held
+            await self._freed.wait()
+
+    def _release(self, ids: Iterable[str]) -> None:
+        self._purse.release(ids)
+        self._freed.set()
+
+    def _signed(self, data: TransactionData) -> bytes:
+        """The signed bytes, checked to hold this transaction and this wallet's signature. Raises VaultLocked."""
+        signed = bytes(Keypair.from_secret_key(self.ground.key()).sign(data.to_bytes()))
+        made = SignedTransaction.from_bytes(signed)
+        if made.data != data or made.signature.address != parse_address(self.ground.address):
+            raise ValueError("the signature is not this wallet's or not of this transaction")
+        return signed
+
+    async def _land(self, digest: str, signed: bytes, *, look_first: bool = False) -> EffectsView:
+        """Send the same bytes until the outcome is known, however long that takes."""
+        pause = FIRST_PAUSE_S
+        while True:
+            if look_first and (found := await self._found(digest)) is not None:
+                return found
+            try:
+                return await self.ground.chain.execute(signed)
+            except ChainError as failure:
+                log.warning("transaction %s: %s", digest, failure)
+                if _final(failure):
+                    for _ in range(LOOKS_AFTER_REFUSAL):
+                        if (found := await self._found(digest)) is not None:
+                            return found
+                        await asyncio.sleep(FIRST_PAUSE_S)
+                    await self._refreshed()
+                    raise NotTaken(_reason(failure)) from failure
+            look_first = True
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, MOST_PAUSE_S)
+
+    async def _found(self, digest: str) -> EffectsView | None:
+        try:
+            return await self.ground.chain.transaction(digest)
+        except ChainError:
+            return None
+
+    async def _landed(self, effects: EffectsView, held: Held | None, spends_shannons: int) -> None:
+        """Take the effects over and wait for the checkpoint, before which the node tries nothing with these coins."""
+        self._purse.wrote(effects, held, spends_shannons if effects.success else 0)
+        try:
+            await self.ground.chain.settled(effects.digest, SETTLE_LIMIT_S)
+        except ChainError as failure:
+            log.warning("transaction %s is executed and in no checkpoint yet: %s", effects.digest, failure)
+        self.ground.changed()
+
+    async def _refreshed(self) -> None:
+        try:
+            await self.refresh()
+        except ChainError as failure:
+            log.info("the wallet could not be read: %s", failure)
+
+
+def _final(failure: ChainError) -> bool:
+    """Whether the node has taken a decision about the bytes; everything else may still land."""
+    if isinstance(failure, Timeout):
+        return failure.reason is not None and failure.reason.kind in _NEVER
+    if failure.outcome_unknown:
+        return False
+    return isinstance(failure, NotFound) or (isinstance(failure, Refused) and failure.kind != "not_configured")
+
+
+def _reason(failure: ChainError) -> ChainError:
+    return failure.reason if isinstance(failure, Timeout) and failure.reason is not None else failure
+
+
+def _coins_of(signed: bytes) -> tuple[str, ...]:
+    """The coins that signed bytes name."""
+    return tuple(hex_id(ref.id) for ref in SignedTransaction.from_bytes(signed).data.gas_payment)
