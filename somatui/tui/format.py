@@ -41,12 +41,12 @@ def joined(parts: Iterable[Cell], gap: str = " ") -> Cell:
 
 def amount(shannons: int, decimals: int = 4, *, sign: bool = False, tone: str = "") -> Cell:
     """SOMA cut at `decimals`, for a right-aligned column; nothing at all is muted."""
-    return cell(soma(shannons, decimals, sign=sign), tone if shannons else "muted")
+    return cell(soma(shannons, decimals, sign=sign).replace("-", "−"), tone if shannons else "muted")
 
 
 def amount_exact(shannons: int, *, sign: bool = False, tone: str = "") -> Cell:
     """SOMA with all nine decimals, those past the fourth muted, so that amounts align and the eye finds the sum."""
-    text = soma(shannons, 9, sign=sign)
+    text = soma(shannons, 9, sign=sign).replace("-", "−")
     head, tail = text[:-5], text[-5:]
     return ((head, tone if shannons else "muted"), (tail, "muted" if not int(tail) or abs(shannons) >= 10**5 else tone))
 
@@ -65,6 +65,11 @@ def number(value: float, decimals: int = 4, *, sign: bool = False) -> str:
 def count(value: float) -> str:
     """A whole number with its thousands apart: `61,220`."""
     return f"{value:,.0f}"
+
+
+def many(value: int, what: str) -> str:
+    """`1 coin`, `2 coins`."""
+    return f"{value:,} {what}{'' if value == 1 else 's'}"
 
 
 def percent(fraction: float) -> str:

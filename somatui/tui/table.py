@@ -117,7 +117,8 @@ class KeyedTable(ScrollView, can_focus=True):
         self._cursor: str | None = None
         self._filter = ""
         self._sort: tuple[int, bool] | None = None
-        self._layout: tuple[tuple[int, int], ...] = ()
+        self._room = -1
+        self._fitted: tuple[tuple[int, int], ...] = ()
         self._empty = ""
         self._empty_lines: list[str] = []
 
@@ -211,7 +212,7 @@ class KeyedTable(ScrollView, can_focus=True):
     def _differ(self, old: Row | None, new: Row | None) -> bool:
         if old is None or new is None:
             return old is not new
-        return old is not new and any(old.cells[i] != new.cells[i] for i, _ in self._layout)
+        return old is not new and any(old.cells[i] != new.cells[i] for i, _ in self._seen())
 
     def _paint(self, index: int) -> None:
         self.refresh(Region(0, index + 1 - round(self.scroll_y), self.size.width, 1))
@@ -253,7 +254,7 @@ class KeyedTable(ScrollView, can_focus=True):
 
     def action_sort_next(self) -> None:
         """Sort by the next column that is seen; after the last one, the natural order."""
-        seen = [i for i, _ in self._layout]
+        seen = [i for i, _ in self._seen()]
         at = -1 if self._sort is None or self._sort[0] not in seen else seen.index(self._sort[0])
         self._sort_by((seen[at + 1], False) if at + 1 < len(seen) else None)
 
@@ -279,14 +280,13 @@ class KeyedTable(ScrollView, can_focus=True):
                 self._put(index)
             return
         x = 0
-        for i, width in self._layout:
+        for i, width in self._seen():
             if x <= point.x < x + width + GAP:
                 self._sort_by((i, self._sort == (i, False)))
             x += width + GAP
 
     def on_resize(self) -> None:
         """Choose the columns anew."""
-        self._layout = fit(self.columns, self.size.width)
         self._wrap()
         self.virtual_size = Size(1, len(self._rows) + 1)
         self._keep_in_view(self._at())
@@ -305,7 +305,7 @@ class KeyedTable(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """The headings, a row, or a line of the sentence that stands for no rows."""
-        width, base = self.size.width, self.rich_style
+        width, base = self._width, self.rich_style
         if not self._rows:
             text = self._empty_lines[y] if y < len(self._empty_lines) and not self._filter else ""
             if self._filter and y == 0:
@@ -323,12 +323,23 @@ class KeyedTable(ScrollView, can_focus=True):
             on_cursor = self.get_component_rich_style(name, partial=True)
         return self._line(row, width, base, on_cursor)
 
+    @property
+    def _width(self) -> int:
+        return self.scrollable_content_region.width
+
+    def _seen(self) -> tuple[tuple[int, int], ...]:
+        """The columns that fit, with a cell between the last one and the scroll bar where there is one."""
+        room = self._width - (1 if self.show_vertical_scrollbar else 0)
+        if self._room != room:
+            self._room, self._fitted = room, fit(self.columns, room)
+        return self._fitted
+
     def _tone(self, tone: str) -> Style:
         return self.get_component_rich_style(f"table--{tone}", partial=True) if tone else Style.null()
 
     def _heading(self, width: int, style: Style) -> Strip:
         parts = []
-        for i, room in self._layout:
+        for i, room in self._seen():
             column = self.columns[i]
             arrow = "" if self._sort is None or self._sort[0] != i else " ↓" if self._sort[1] else " ↑"
             title = column.title[: room - len(arrow)] + arrow
@@ -339,7 +350,7 @@ class KeyedTable(ScrollView, can_focus=True):
     def _line(self, row: Row, width: int, base: Style, on_cursor: Style | None) -> Strip:
         segments: list[Segment] = []
         blank = base if on_cursor is None else base + on_cursor
-        for n, (i, room) in enumerate(self._layout):
+        for n, (i, room) in enumerate(self._seen()):
             if n:
                 segments.append(Segment(" " * GAP, blank))
             used = sum(cell_len(text) for text, _ in row.cells[i])

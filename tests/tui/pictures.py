@@ -128,7 +128,7 @@ def _targets(models: tuple[ModelView, ...]) -> tuple[TargetView, ...]:
 
     return (
         *(target(n) for n in range(12)),
-        target(12, intent="uploading"),
+        target(12, intent="planned"),
         *(sent(n, 412) for n in (20, 21)),
         *(replace(sent(n, 410), status="claimable") for n in (30, 31, 32)),
         replace(sent(40, 411), mine=False, submitter=OTHER, own_model_won=True, winning_model_id=an_id("own")),
@@ -146,7 +146,7 @@ def _jobs() -> tuple[JobView, ...]:
         JobView(
             id="train-7",
             kind="train",
-            title="latex-01, small, 500 steps",
+            title="train 500 steps on latex",
             state="running",
             started_at_ms=NOW_MS - HOUR_MS // 4,
             updated_at_ms=NOW_MS - 800,
@@ -158,13 +158,13 @@ def _jobs() -> tuple[JobView, ...]:
         JobView(
             id="score-3",
             kind="score",
-            title="python standard library",
+            title="score 2000 of Python's standard library",
             state="running",
             started_at_ms=NOW_MS - HOUR_MS // 10,
             updated_at_ms=NOW_MS - 300,
             done=0.31,
             metrics={"candidates_per_s": 24.1, "scored": 620.0, "hits": 7.0, "best_distance": 0.9553},
-            history=(0.2, 0.5, 0.9, 1.1, 1.0, 1.2, 1.1),
+            history=tuple(0.9553 + 0.4 / (1 + n // 4) for n in range(31)),
             last_lines=(
                 "hit  argparse.py  distance 0.9553  target 7c1f",
                 "hit  typing.py  distance 0.9712  target 02ee",
@@ -173,7 +173,7 @@ def _jobs() -> tuple[JobView, ...]:
         JobView(
             id="train-6",
             kind="train",
-            title="rust-net, small, 200 steps",
+            title="train 200 steps on Python's standard library",
             state="done",
             started_at_ms=NOW_MS - 30 * HOUR_MS,
             updated_at_ms=NOW_MS - 28 * HOUR_MS,
@@ -186,7 +186,7 @@ def _jobs() -> tuple[JobView, ...]:
         JobView(
             id="score-2",
             kind="score",
-            title="a folder that went away",
+            title="score notes",
             state="failed",
             started_at_ms=NOW_MS - 3 * HOUR_MS,
             updated_at_ms=NOW_MS - 3 * HOUR_MS + 4_000,

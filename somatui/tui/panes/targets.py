@@ -15,6 +15,8 @@ from somatui.tui.table import Column, Row
 Names = dict[str, tuple[str, bool]]
 """Model id to its name in a narrow column, and whether it is the operator's own."""
 
+_UNDER_WAY = {"planned": "uploading", "uploaded": "signing", "signed": "sending"}
+"""What an own submission is doing in each state of the journal that is not its last."""
 _OPEN_RANK, _OTHERS_RANK = 3, 6
 
 
@@ -26,14 +28,14 @@ class TargetsPane(Pane):
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column("ID", 9),
         Column("STATE", 13),
-        Column("MODELS", 15, grow=11),
-        Column("BEST", 6, right=True),
+        Column("MODELS", 19, grow=9),
+        Column("BEST", 6, rank=1, right=True),
         Column("GAP", 7, right=True),
-        Column("WINNER", 10, rank=2),
-        Column("REWARD", 9, rank=1, right=True),
+        Column("WINNER", 10, rank=3),
+        Column("REWARD", 9, rank=2, right=True),
         Column("CLAIM", 7, right=True),
-        Column("THRESHOLD", 9, rank=3, right=True),
-        Column("EPOCH", 5, rank=4, right=True),
+        Column("THRESHOLD", 9, rank=4, right=True),
+        Column("EPOCH", 5, rank=5, right=True),
     )
 
     def __init__(self) -> None:
@@ -48,9 +50,9 @@ class TargetsPane(Pane):
         threshold, reward = snapshot.epoch.threshold, snapshot.epoch.reward_shannons
         return (
             (f"  {count(is_open)} open", ""),
+            (f"  {mine} to claim" if mine else "", "good"),
             (f"  threshold {number(threshold)}" if threshold else "", "muted"),
             (f"  reward {soma(reward)} SOMA" if reward else "", "muted"),
-            (f"  {mine} to claim" if mine else "", "good"),
         )
 
     def empty(self, snapshot: Snapshot, now_ms: int) -> str:
@@ -157,14 +159,16 @@ def _state(target: TargetView) -> tuple[Cell, int]:
     """Glyph and word for where a target stands, and its place in the natural order."""
     own = target.mine or target.own_model_won
     star: Cell = (("", ""),) if not own else ((" ★", "accent"),)
-    if target.intent:
-        return cell(f"↑ {target.intent}", "accent"), 1
+    if target.intent in _UNDER_WAY:
+        return cell(f"↑ {_UNDER_WAY[target.intent]}", "accent"), 1
     if target.status == "claimable":
         return (("● claimable", "good" if own else "muted"), *star), 0 if own else _OTHERS_RANK
     if target.status == "filled":
         return (("◐ filled", "" if own else "muted"), *star), 2 if own else _OTHERS_RANK + 1
     if target.status == "expired":
         return cell("✗ expired", "muted"), _OTHERS_RANK + 2
+    if target.intent in ("lost", "failed", "refused") and target.status == "open":
+        return cell(f"! {target.intent}", "bad" if target.intent == "failed" else "warn"), 2
     if target.best_distance is not None and target.best_distance <= target.threshold:
         return cell("◆ hit", "good"), _OPEN_RANK
     return cell("○ open"), _OPEN_RANK + 1
