@@ -1,0 +1,133 @@
+"""Finds what scored candidates hit on the board, keeps them for targets to come, and tells each hit once."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from pathlib import Path
+
+import base58
+import numpy as np
+from numpy.typing import NDArray
+
+from somatui.corpora.files import Candidate
+from somatui.engine import contract
+from somatui.engine.cipher import checksum
+from somatui.engine.contract import Score
+from somatui.workers.board import Board, BoardTarget
+from somatui.workers.matching import Aims, Kept, Named
+from somatui.workers.session import Session
+from somatui.workers.stand import Stand, write_whole
+
+SLACK = 1e-4
+"""Distances computed for many targets at once differ less than this from the contract's."""
+
+
+class Hits:
+    """The board's targets that can be hit, and the candidates that were scored."""
+
+    def __init__(self, work_dir: Path, session: Session, stand: Stand, most: int | None) -> None:
+        self._folder, self._session, self._stand, self._most = work_dir / "hits", session, stand, most
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._board = Board(0, 0.0, (), {})
+        self._places: dict[str, int] = {}
+        self._kept = Kept((), 0)
+        self._aims = Aims((), {}, 0)
+
+    @property
+    def dim(self) -> int:
+        """Numbers of an embedding, 0 while the board names no usable model."""
+        return self._kept.dim
+
+    def follow(self, board: Board, usable: dict[str, str], dims: dict[str, int]) -> None:
+        """Take over a board; targets that were not there before are held against the kept candidates.
+
+        `usable` gives the column of each model that can be scored, `dims` the size of each column's embeddings.
+        """
+        before = {t.id for t in self._aims.targets} if board.threshold == self._board.threshold else set()
+        self._board = board
+        self._stand.reported &= {t.id for t in board.targets}
+        dim = Counter(dims.values()).most_common(1)[0][0] if dims else 0
+        columns = [c for c in dims if dims[c] == dim]
+        self._kept = self._kept.with_columns(columns, dim)
+        self._places = place = {model: columns.index(c) for model, c in usable.items() if c in columns}
+        good = [t for t in board.targets if t.embedding.size == dim and all(m in place for m in t.model_ids)]
+        if left := len(board.targets) - len(good):
+            text = f"{left} of {len(board.targets)} targets are left out: a model of theirs cannot be scored on"
+            self._session.emitter.send("log", level="warn", text=text)
+        self._aims = Aims(good, place, dim)
+        fresh = [t for t in good if t.id not in before]
+        if fresh and len(self._kept):
+            self._match(slice(0, None), Aims(fresh, place, dim), None)
+
+    def deal(self, candidate: Candidate, scores: dict[str, Score]) -> bool:
+        """Keep a scored candidate and tell what it hits; whether it hits anything."""
+        row = self._kept.add(Named(candidate.name, candidate.digest), scores)
+        return self._match(slice(row, row + 1), self._aims, candidate.data)
+
+    def _match(self, rows: slice, aims: Aims, data: bytes | None) -> bool:
+        if not aims.targets:
+            return False
+        losses, embeddings = self._kept.view(rows)
+        far, places = aims.near(losses, embeddings)
+        self._best(rows.start, far, places, aims)
+        before = self._stand.hits
+        for number in np.flatnonzero((far <= self._board.threshold + SLACK).any(axis=0)):
+            target = aims.targets[number]
+            if target.id in self._stand.reported:
+                continue
+            if self._most is not None and self._stand.hits >= self._most:
+                break
+            close = np.flatnonzero(far[:, number] <= self._board.threshold + SLACK)
+            for row in close[np.argsort(far[close, number], kind="stable")]:
+                if self._tell(target, int(places[row, number]), rows.start + int(row), data):
+                    break
+        return self._stand.hits > before
+
+    def _exact(self, row: int, target: BoardTarget, winner: int) -> tuple[Score, float]:
+        column = self._kept.columns[self._places[target.model_ids[winner]]]
+        score = self._kept.scores(row)[column]
+        return score, contract.distance(score.embedding, target.embedding)
+
+    def _best(self, start: int, far: NDArray[np.float32], places: NDArray[np.intp], aims: Aims) -> None:
+        row, number = np.unravel_index(int(far.argmin()), far.shape)
+        if np.isfinite(far[row, number]):
+            _, distance = self._exact(start + int(row), aims.targets[number], int(places[row, number]))
+            if self._stand.best_distance is None or distance < self._stand.best_distance:
+                self._stand.best_distance = distance
+
+    def _tell(self, target: BoardTarget, winner: int, row: int, data: bytes | None) -> bool:
+        """Tell a hit after its bytes are on disk; False when the exact distance or the bytes are not what they were."""
+        score, distance = self._exact(row, target, winner)
+        if not distance <= self._board.threshold:
+            return False
+        named = self._kept[row]
+        told = base58.b58encode(named.digest).decode()
+        path = self._folder / told
+        if not path.exists():
+            found = data if data is not None else self._again(named)
+            if found is None:
+                return False
+            write_whole(path, found)
+        self._session.emitter.send(
+            "hit", target_id=target.id, model_id=target.model_ids[winner], winner=winner, loss=score.loss,
+            distance=distance, threshold=self._board.threshold,
+            embedding=base64.b64encode(score.embedding.astype("<f4").tobytes()).decode(),
+            name=named.name, path=str(path), size=path.stat().st_size, checksum=told, epoch=self._board.epoch,
+            models=[{"id": m, "weights_checksum": self._board.models[m].checksum} for m in target.model_ids],
+        )  # fmt: skip
+        self._stand.hits += 1
+        self._stand.reported.add(target.id)
+        return True
+
+    def _again(self, named: Named) -> bytes | None:
+        """A kept candidate's bytes, unless its file has changed since it was scored."""
+        try:
+            data = Path(named.name).read_bytes()
+        except OSError:
+            data = b""
+        if checksum(data) == named.digest:
+            return data
+        text = f"{named.name} hits a new target and has changed since it was scored: left out"
+        self._session.emitter.send("log", level="warn", text=text)
+        return None

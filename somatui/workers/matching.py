@@ -1,0 +1,120 @@
+"""Scored candidates against targets, at numpy's speed: who wins where, how far it is, and what is kept for later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from somatui.engine.contract import Score
+from somatui.workers.board import BoardTarget
+
+Losses = NDArray[np.float64]
+Vectors = NDArray[np.float32]
+KEPT_BYTES = 256 * 1024 * 1024
+KEPT_MOST = 20_000
+_BLOCK = 1 << 22
+"""Distances that are held at once."""
+
+
+class Aims:
+    """Targets as arrays; `columns` tells the column of each model's scores."""
+
+    def __init__(self, targets: Sequence[BoardTarget], columns: Mapping[str, int], dim: int) -> None:
+        self.targets = tuple(targets)
+        longest = max((len(t.model_ids) for t in targets), default=1)
+        # A shorter list repeats its last model: on a tie the first place wins, so repeats never do.
+        rows = [[columns[m] for m in t.model_ids] for t in targets]
+        padded = [row + row[-1:] * (longest - len(row)) for row in rows]
+        self._models = np.array(padded, dtype=np.intp).reshape(len(rows), longest)
+        vectors = np.array([t.embedding for t in targets], dtype=np.float32).reshape(len(rows), dim)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self._units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def near(self, losses: Losses, embeddings: Vectors) -> tuple[Vectors, NDArray[np.intp]]:
+        """Distances and winners, both [candidates, targets], of losses [candidates, models] and their embeddings.
+
+        The winner is a place in the target's own list: the lowest loss, the first on ties. A candidate that lacks the
+        score of one of a target's models is infinitely far from it. Distances are good to about 1e-6.
+        """
+        count, columns = losses.shape
+        far = np.full((count, len(self.targets)), np.inf, dtype=np.float32)
+        places = np.zeros(far.shape, dtype=np.intp)
+        step = max(1, _BLOCK // max(1, columns * len(self.targets)))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            units = embeddings / np.linalg.norm(embeddings, axis=2, keepdims=True)
+            for at in range(0, count, step):
+                part = slice(at, at + step)
+                told = losses[part][:, self._models]
+                places[part] = told.argmin(axis=2)
+                winning = self._models[np.arange(len(self.targets)), places[part]]
+                distances = 1 - units[part] @ self._units.T
+                found = np.take_along_axis(distances, winning[:, None, :], axis=1)[:, 0]
+                known = ~np.isnan(told).any(axis=2) & ~np.isnan(found)
+                far[part] = np.where(known, found, np.inf)
+        return far, places
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Where a kept candidate's bytes come from, and their Blake2b-256 digest (32 bytes)."""
+
+    name: str
+    digest: bytes
+
+
+class Kept:
+    """The newest scored candidates with their losses and embeddings, one column per weights; memory is bounded."""
+
+    def __init__(self, columns: Sequence[str], dim: int, most: int = KEPT_MOST) -> None:
+        self.columns, self.dim, self._most = tuple(columns), dim, most
+        row = max(1, len(columns)) * (8 + 4 * dim)
+        self.size = max(1, min(most, KEPT_BYTES // row))
+        self._losses: Losses = np.full((self.size, len(columns)), np.nan)
+        self._embeddings: Vectors = np.empty((self.size, len(columns), dim), dtype=np.float32)
+        self._named: list[Named] = []
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._named)
+
+    def __getitem__(self, row: int) -> Named:
+        return self._named[row]
+
+    def add(self, named: Named, scores: Mapping[str, Score]) -> int:
+        """Keep a candidate in place of the oldest; returns its row. Columns without a score stay unknown."""
+        row = self._next
+        self._next = (row + 1) % self.size
+        self._named[row : row + 1] = [named]
+        self._losses[row], self._embeddings[row] = np.nan, 0
+        for place, column in enumerate(self.columns):
+            if (score := scores.get(column)) is not None:
+                self._losses[row, place], self._embeddings[row, place] = score.loss, score.embedding
+        return row
+
+    def scores(self, row: int) -> dict[str, Score]:
+        """What is known of a candidate, by column."""
+        return {
+            column: Score(float(self._losses[row, place]), self._embeddings[row, place].copy())
+            for place, column in enumerate(self.columns)
+            if not np.isnan(self._losses[row, place])
+        }
+
+    def view(self, rows: slice) -> tuple[Losses, Vectors]:
+        """Losses [rows, columns] and embeddings [rows, columns, dim]."""
+        rows = slice(*rows.indices(len(self)))
+        return self._losses[rows], self._embeddings[rows]
+
+    def _oldest_first(self) -> Iterator[int]:
+        start = self._next if len(self) == self.size else 0
+        yield from ((start + n) % self.size for n in range(len(self)))
+
+    def with_columns(self, columns: Sequence[str], dim: int) -> Kept:
+        """The same candidates under other columns; what they lack there stays unknown."""
+        made = Kept(columns, dim, self._most)
+        if dim == self.dim:
+            for row in self._oldest_first():
+                made.add(self._named[row], self.scores(row))
+        return made

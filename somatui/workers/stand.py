@@ -1,0 +1,88 @@
+"""How far a score job is, in a file of its work folder, so that it goes on after any end."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from somatui.corpora.files import FileCorpus
+from somatui.workers.session import JobError
+
+_VERSION = 1
+
+
+@dataclass(slots=True)
+class Stand:
+    """Counts of the whole job, whatever ends it had, and the corpus's cursor behind the last candidate dealt with."""
+
+    path: Path
+    paths: tuple[str, ...]
+    max_bytes: int
+    seed: int
+    cursor: dict[str, Any] | None = None
+    scored: int = 0
+    hits: int = 0
+    best_distance: float | None = None
+    reported: set[str] = field(default_factory=set)
+    """Targets of the board that a hit was told for."""
+
+    @classmethod
+    def of(cls, job: dict[str, Any]) -> Stand:
+        """Where the job stands: at its cursor, else where its work folder says, else at the corpus's beginning."""
+        folder, corpus = Path(job["work_dir"]), job.get("corpus") or {}
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as failure:
+            raise JobError(f"The work folder {folder} cannot be made ({failure.strerror}).") from failure
+        paths = tuple(str(p) for p in corpus.get("paths") or ())
+        made = cls(folder / "stand.json", paths, int(corpus.get("max_bytes") or 16_384), int(corpus.get("seed") or 0))
+        if job.get("cursor"):
+            made.cursor = dict(job["cursor"])
+        else:
+            made._read()
+        return made
+
+    def _read(self) -> None:
+        """Take over what the file says if it is whole and of the same corpus."""
+        try:
+            told = json.loads(self.path.read_text("utf-8"))
+            if (told["version"], tuple(told["paths"]), told["max_bytes"], told["seed"]) == (
+                _VERSION, self.paths, self.max_bytes, self.seed,
+            ):  # fmt: skip
+                self.cursor, self.best_distance = told["cursor"], told["best_distance"]
+                self.scored, self.hits, self.reported = int(told["scored"]), int(told["hits"]), set(told["reported"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+
+    def corpus(self) -> FileCorpus:
+        """The corpus from here on. Raises CorpusError; JobError for a cursor that is none."""
+        paths = tuple(Path(p) for p in self.paths)
+        if self.cursor is None:
+            return FileCorpus(paths, self.max_bytes, self.seed)
+        try:
+            return FileCorpus.resumed(self.cursor, paths, self.max_bytes)
+        except (KeyError, TypeError, IndexError):
+            raise JobError("The job's cursor is not one of this corpus: start without it.") from None
+
+    def save(self) -> None:
+        """Write beside the file, then put it in place."""
+        told = asdict(self) | {"version": _VERSION, "paths": self.paths, "reported": sorted(self.reported)}
+        del told["path"]
+        write_whole(self.path, json.dumps(told).encode())
+
+    def result(self) -> dict[str, Any]:
+        """The counts, for the parent."""
+        return {"scored": self.scored, "hits": self.hits, "best_distance": self.best_distance, "cursor": self.cursor}
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write `data` beside `path`, safe on disk, and put it in place: readers see all of it or what was there before."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
