@@ -178,6 +178,12 @@ class Journal:
         found = self._intents("WHERE key = ?", key)
         return found[0] if found else None
 
+    def begun(self, key: str) -> bool:
+        """Whether an act with that key is known, or one of the several that it stands for (`key:…`)."""
+        prefix = f"{key}:"
+        query = "SELECT 1 FROM intents WHERE key = ? OR substr(key, 1, ?) = ? LIMIT 1"
+        return bool(self._read(query, key, len(prefix), prefix))
+
     def unfinished(self) -> tuple[Intent, ...]:
         """All intents that have not ended, the oldest first."""
         marks = ", ".join("?" * len(ENDED))

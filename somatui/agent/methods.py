@@ -97,7 +97,7 @@ class Methods:
         """Do it, and answer when it is done; the same key again is the same act."""
         if not key or len(key) > 200:
             raise RpcError(REFUSED, "An act needs a key of its own, so that it is never done twice.")
-        if not self.flows.begun(key):
+        if not self.ground.journal.begun(key):
             await self.watcher.refresh()
             known, context = self._asked(action, args)
             reason = known.unavailable(context)
