@@ -6,6 +6,7 @@ What interrupts a step before anything is signed is tried again or ends the inte
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -16,7 +17,7 @@ from somatui.agent.flows.publish import Publish
 from somatui.agent.flows.reveal import Reveal
 from somatui.agent.flows.submit import Submit
 from somatui.agent.ground import Ground, UploadFailed
-from somatui.agent.journal import Intent
+from somatui.agent.journal import Intent, JournalError
 from somatui.agent.signer import NotTaken, Rejected, Signer
 from somatui.agent.states import DONE, FAILED, LOST, REFUSED
 from somatui.chain.build import BuildError
@@ -34,7 +35,7 @@ ANSWER_LIMIT_S = 180.0
 """After this `act` answers that the outcome is unknown; the intent goes on. The node itself gives up after 90 s."""
 QUIET_LIMIT_S = 10.0
 
-_PASSING = (ChainError, UploadFailed, Hindered, NotTaken)
+_PASSING = (ChainError, UploadFailed, Hindered, NotTaken, JournalError)
 _HINDRANCES = (*_PASSING, NoCoin, Rejected, BuildError, VaultError)
 
 
@@ -152,9 +153,9 @@ class Flows:
         log.exception("%s met something unforeseen", intent.id)
         now = self._ground.journal.get(intent.id)
         if not now.ended and not now.in_flight and not flow.stubborn(now):
-            flow.enter(
-                now, FAILED, note=f"The agent met something unforeseen ({type(defect).__name__}): see agent.log."
-            )
+            why = f"The agent met something unforeseen ({type(defect).__name__}): see agent.log."
+            with contextlib.suppress(JournalError):
+                flow.enter(now, FAILED, note=why)
 
     def _outcome(self, intent: Intent) -> dict[str, Any]:
         note = intent.note or f"{intent.action} ended as {intent.state}."
