@@ -23,6 +23,9 @@ from somatui.domain.actions import Action, Context, by_name
 from somatui.domain.codec import to_json
 from somatui.vault.base import VaultError, VaultLocked
 
+UNLISTED = frozenset({"submit"})
+"""Acts that belong to jobs and to no key or verb; their flow checks them alone."""
+
 
 @dataclass(slots=True)
 class Methods:
@@ -97,7 +100,7 @@ class Methods:
         """Do it, and answer when it is done; the same key again is the same act."""
         if not key or len(key) > 200:
             raise RpcError(REFUSED, "An act needs a key of its own, so that it is never done twice.")
-        if not self.ground.journal.begun(key):
+        if action not in UNLISTED and not self.ground.journal.begun(key):
             await self.watcher.refresh()
             known, context = self._asked(action, args)
             reason = known.unavailable(context)
