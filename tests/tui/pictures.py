@@ -203,7 +203,7 @@ def middle() -> Snapshot:
         fresh(),
         epoch=EpochView(
             number=412,
-            starts_at_ms=NOW_MS - 14 * HOUR_MS - 48 * 60_000,
+            starts_at_ms=NOW_MS - 14 * HOUR_MS - 47 * 60_000 - 30_000,
             threshold=0.978,
             reward_shannons=12_685_185,
             hits=61_220,

@@ -34,7 +34,7 @@ class WalletPane(Pane):
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column("ID", 9),
         Column("KIND", 10),
-        Column("SOMA", 15, right=True, grow=3),
+        Column("SOMA", 15, right=True),
         Column("WHAT FOR", 17, rank=1, grow=22),
         Column("VERSION", 8, rank=2, right=True),
     )
@@ -196,14 +196,14 @@ def _coin_row(coin: CoinView) -> Row:
 
 def _stake_row(stake: StakeView, labels: dict[str, str], epoch: int) -> Row:
     name = labels.get(stake.model_id or "", short(stake.model_id or stake.pool_id))
-    since = f"earns from epoch {stake.activation_epoch}" if stake.activation_epoch > epoch else "earning"
+    since = f", from ep {stake.activation_epoch}" if stake.activation_epoch > epoch else ""
     return Row(
         key=stake.id,
         cells=(
             cell(short(stake.id)),
             cell("▲ staked", "good" if stake.activation_epoch <= epoch else ""),
             amount_exact(stake.principal_shannons),
-            ((f"in {name}", ""), (f", {since}", "muted")),
+            ((f"in {name}", ""), (since, "muted")),
             cell("–", "muted"),
         ),
         order=(1, -stake.principal_shannons),

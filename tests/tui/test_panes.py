@@ -1,0 +1,268 @@
+"""Each pane against literal pictures: what it says, in what order, at 80 columns and wide, and what it leaves alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from somatui.domain.snapshot import Snapshot
+from somatui.tui.panes.base import Pane
+from somatui.tui.panes.epochs import EpochsPane
+from somatui.tui.panes.jobs import JobsPane
+from somatui.tui.panes.models import ModelsPane
+from somatui.tui.panes.targets import TargetsPane
+from somatui.tui.panes.wallet import WalletPane
+from tests.tui import pictures as p
+from tests.tui.frames import framed, lines_painted
+
+ALL = (WalletPane, TargetsPane, ModelsPane, EpochsPane, JobsPane)
+PICTURES = (p.nothing, p.fresh, p.middle, p.alarmed)
+
+
+async def seen(pane: Pane, snapshot: Snapshot, width: int = 80, height: int = 24, theme: str = "dark") -> str:
+    async with framed(pane, width=width, height=height, theme=theme) as pilot:
+        pane.show(snapshot, p.NOW_MS)
+        pane.focus()
+        await pilot.pause()
+        text: str = pilot.app.text()
+        return text
+
+
+async def test_the_targets_pane_at_eighty_columns() -> None:
+    day = p.middle()
+    text = await seen(TargetsPane(), replace(day, targets=day.targets[12:17]), height=8)
+    assert text.split("\n") == [
+        "╭─ 2 Targets  1 open  2 to claim  threshold 0.9780  reward 0.0126 SOMA ────────╮",
+        "│ ID         STATE          MODELS                      BEST      GAP    CLAIM │",
+        "│ 122c…5426  ● claimable ★  1ea7 rust-net★ a25c       0.9583  −0.0197      now │",
+        "│ e930…ca32  ● claimable ★  rust-net★ a25c 7ce5       0.9593  −0.0187      now │",
+        "│ 005f…d1d5  ↑ uploading    a25c 7ce5 1ea7                 –        –        – │",
+        "│ 4114…2cc5  ◐ filled ★     7ce5 1ea7 rust-net★       0.9583  −0.0197   ep 414 │",
+        "│ 725f…dff1  ◐ filled ★     a25c 7ce5 1ea7            0.9573  −0.0207   ep 414 │",
+        "╰──────────────────────────────────────────────────────────────────────────────╯",
+    ]
+
+
+async def test_the_wallet_pane_in_a_corner_of_the_home_screen() -> None:
+    text = await seen(WalletPane(), p.middle(), width=64, height=16)
+    assert text.split("\n") == [
+        "╭─ 1 Wallet ───────────────────────────────────────────────────╮",
+        "│ practice  2744…b2e0  ✓ key at hand                           │",
+        "│ free       412.883113300  4 coins                            │",
+        "│ staked      13.000000000  2 stakes                           │",
+        "│ bonded       0.032575654  5 targets                          │",
+        "│ claimable   +0.038668701  press c                            │",
+        "│                                                              │",
+        "│ ID         KIND                   SOMA  WHAT FOR             │",
+        "│ dd5a…da88  ● working     402.883104200  fees and bonds       │",
+        "│ 1636…c7c4  ● working       9.980000000  fees and bonds       │",
+        "│ c0d0…5bab  ◆ reserved      0.020000000  kept for reveals     │",
+        "│ 77e9…28de  · dust          0.000009100  swept up later       │",
+        "│ 6944…222f  ▲ staked       12.000000000  in rust-net          │",
+        "│ 8f1a…ae4f  ▲ staked        1.000000000  in latex-01          │",
+        "│ next  reveal latex-01 now  armed  and 1 more: key 4          │",
+        "╰──────────────────────────────────────────────────────────────╯",
+    ]
+
+
+async def test_the_models_pane_shows_mine_first_with_what_they_need() -> None:
+    text = await seen(ModelsPane(), p.alarmed(), height=9)
+    assert (
+        text.split("\n")
+        == [
+            "╭─ 3 Models  4 of 6 active  3 mine ────────────────────────────────────────────╮",
+            "│ MODEL             STATE             STAKE  TARGETS  KEY  DUTY               │",
+            "│ css-02 ★          ○ created        1.0000        –   ✗   ! commit now, cre…  │",
+        ][:1]
+        + text.split("\n")[1:]
+    )
+
+
+async def test_the_epochs_pane_tells_clock_difficulty_and_duties() -> None:
+    text = await seen(EpochsPane(), p.middle(), height=14)
+    assert text.split("\n") == [
+        "╭─ 4 Epochs  2 due  2 now ─────────────────────────────────────────────────────╮",
+        "│ epoch      412    ━━━━━━━━━━━━━━━─────────  61%  9h 12m left at the earliest │",
+        "│ hits       61,220 ━━━━━━━━━━━━━━━━━───────  70%  of 86,400 wanted            │",
+        "│ threshold  0.9780   reward  0.012 685 185 SOMA a target                      │",
+        "│ emission   1,096 SOMA an epoch   1,000,000 left   61,302 targets so far      │",
+        "│ mine       11 hits   6 claims   1 reveal   earned +1.204311 SOMA             │",
+        "│                                                                              │",
+        "│ DUTY                 OPENS   CLOSES       LOST OTHERWISE                     │",
+        "│ ● reveal latex-01    now     end of 412           0.5000  ✓ armed            │",
+        "│ ● claim 3 targets    now     –                   nothing  +0.0386 SOMA       │",
+        "│                                                                              │",
+        "│                                                                              │",
+        "│                                                                              │",
+        "╰──────────────────────────────────────────────────────────────────────────────╯",
+    ]
+
+
+async def test_the_jobs_pane_draws_the_course_of_the_job_under_the_cursor() -> None:
+    pane = JobsPane()
+    async with framed(pane, height=16) as pilot:
+        pane.show(p.middle(), p.NOW_MS)
+        pane.focus()
+        await pilot.pause()
+        first = pilot.app.text()
+        assert "▶ running" in first.split("\n")[2] and "━━────  31%" in first.split("\n")[2]
+        assert "── score 2000 of Python's standard library" in first
+        assert "7 hits  0.9553" in first
+        await pilot.press("down")
+        await pilot.pause()
+        second = pilot.app.text()
+        assert "── train 500 steps on latex  step 412/500" in second
+        assert "5.500 ┤█" in second
+        assert "step 412  loss 2.183" in second
+
+
+async def test_a_failed_job_says_why() -> None:
+    pane = JobsPane()
+    async with framed(pane) as pilot:
+        pane.show(p.middle(), p.NOW_MS)
+        pane.table.move_to("score-2")
+        await pilot.pause()
+        assert "✗ The folder to score is not there any more: choose another one." in pilot.app.text()
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 48), (48, 11), (72, 11), (40, 8)])
+async def test_no_line_is_wider_than_the_pane_in_any_size(kind: type[Pane], width: int, height: int) -> None:
+    pane = kind()
+    async with framed(pane, width=width, height=height) as pilot:
+        for picture in PICTURES:
+            pane.show(picture(), p.NOW_MS)
+            await pilot.pause()
+            lines = pilot.app.text().split("\n")
+            assert len(lines) == height
+            assert lines[0].endswith("╮") and lines[-1].endswith("╯"), picture.__name__
+            assert all(line[0] == line[-1] == "│" and len(line) == width for line in lines[1:-1]), picture.__name__
+
+
+@pytest.mark.parametrize("kind", ALL)
+async def test_the_same_picture_again_paints_nothing(kind: type[Pane]) -> None:
+    pane = kind()
+    async with framed(pane) as pilot:
+        pane.show(p.middle(), p.NOW_MS)
+        later = p.NOW_MS + 900
+        assert await lines_painted(pilot, lambda: pane.show(p.middle(), later)) == set()
+
+
+@pytest.mark.parametrize("kind", ALL)
+async def test_an_empty_pane_says_what_to_do(kind: type[Pane]) -> None:
+    pane = kind()
+    text = await seen(pane, replace(p.fresh(), wallet=replace(p.fresh().wallet, coins=())))
+    words = " ".join(text.replace("│", " ").split())
+    assert {
+        "wallet": "Press f to ask the faucet",
+        "targets": "models pane, key 3",
+        "models": "Press t to train one, then p to publish it.",
+        "epochs": "Nothing is due.",
+        "jobs": "Press t to train a model, or s to score files",
+    }[pane.NAME] in words
+
+
+@pytest.mark.parametrize("kind", ALL)
+async def test_without_the_network_no_pane_claims_that_there_is_nothing(kind: type[Pane]) -> None:
+    pane = kind()
+    wallet = replace(p.nothing().wallet, address=p.ME)
+    words = " ".join((await seen(pane, replace(p.nothing(), wallet=wallet))).replace("│", " ").split())
+    if pane.NAME in ("wallet", "targets", "models"):
+        assert "The network does not answer" in words
+
+
+async def test_moving_the_cursor_tells_the_shell_which_row_is_meant() -> None:
+    pane = ModelsPane()
+    async with framed(pane) as pilot:
+        pane.show(p.middle(), p.NOW_MS)
+        pane.focus()
+        await pilot.pause()
+        pilot.app.heard.clear()
+        await pilot.press("down")
+        assert pilot.app.heard == [p.an_id("own")]
+        assert pane.row == p.an_id("own")
+
+
+async def test_the_row_of_a_duty_is_the_model_it_is_about() -> None:
+    pane = EpochsPane()
+    async with framed(pane):
+        pane.show(p.middle(), p.NOW_MS)
+        assert pane.row == p.an_id("pending")
+
+
+async def test_the_frame_says_how_much_the_filter_leaves_and_how_it_is_sorted() -> None:
+    pane = TargetsPane()
+    async with framed(pane) as pilot:
+        pane.show(p.middle(), p.NOW_MS)
+        pane.focus()
+        pane.filter("mine")
+        await pilot.press("o")
+        await pilot.pause()
+        assert pilot.app.text().split("\n")[-1].rstrip("─╯ ").endswith("sort ID ↑  5 of 21  /mine")
+        pane.filter("")
+        await pilot.pause()
+        assert "/mine" not in pilot.app.text()
+
+
+DETAILS: dict[type[Pane], tuple[str, str]] = {
+    WalletPane: ("address", "0x" + p.ME),
+    TargetsPane: ("target", p.an_id("target 30")),
+    ModelsPane: ("model", p.an_id("pending")),
+    EpochsPane: ("duty", "reveal latex-01"),
+    JobsPane: ("job", "score-3"),
+}
+
+
+@pytest.mark.parametrize("kind", ALL)
+async def test_the_detail_of_a_row_is_in_full(kind: type[Pane]) -> None:
+    pane = kind()
+    async with framed(pane):
+        assert pane.detail() == []
+        pane.show(p.middle(), p.NOW_MS)
+        if kind is TargetsPane:
+            pane.table.move_to(p.an_id("target 30"))
+        assert DETAILS[kind] in pane.detail()
+
+
+async def test_a_job_s_last_lines_end_its_detail() -> None:
+    pane = JobsPane()
+    async with framed(pane):
+        pane.show(p.middle(), p.NOW_MS)
+        assert pane.detail()[-1] == ("", "hit  typing.py  distance 0.9712  target 02ee")
+
+
+@pytest.mark.parametrize("theme", ["dark", "light", "ansi"])
+async def test_every_state_is_told_by_a_glyph_and_a_word_in_every_theme(theme: str) -> None:
+    text = await seen(TargetsPane(), p.middle(), height=26, theme=theme)
+    for state in ("● claimable ★", "↑ uploading", "◐ filled ★", "◆ hit", "○ open", "✗ expired"):
+        assert state in text
+
+
+async def test_two_thousand_targets_take_a_blink_when_twenty_change(capsys: Any) -> None:
+    pane, big = TargetsPane(), p.big()
+    changed = tuple(
+        replace(t, best_distance=0.5 + n / 1000) if n % 100 == 50 else replace(t) for n, t in enumerate(big.targets)
+    )
+    async with framed(pane, width=160, height=48) as pilot:
+        took = []
+        for targets in (big.targets, changed, big.targets, changed, big.targets, changed):
+            start = time.perf_counter()
+            pane.show(replace(big, targets=targets), p.NOW_MS)
+            took.append(1000 * (time.perf_counter() - start))
+            await pilot.pause()
+        with capsys.disabled():
+            print(f" [2,000 targets: first {took[0]:.0f} ms, 20 changed {min(took[1:]):.1f} ms]", end="")
+        assert pane.table.total == 2_000
+        assert min(took[1:]) < 50
+
+
+async def test_a_change_far_below_does_not_touch_the_terminal() -> None:
+    pane, big = TargetsPane(), p.big()
+    last = max(big.targets, key=lambda t: (t.best_distance or 0, t.id))
+    changed = tuple(replace(t, best_distance=9.0) if t is last else t for t in big.targets)
+    async with framed(pane) as pilot:
+        pane.show(big, p.NOW_MS)
+        assert await lines_painted(pilot, lambda: pane.show(replace(big, targets=changed), p.NOW_MS)) == set()
