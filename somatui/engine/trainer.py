@@ -106,6 +106,6 @@ def embedding_of(config: ModelConfig, tensors: Tensors, pieces: list[bytes]) -> 
     """A model's own embedding: the mean over positions of some representative sequences, of length 1 (f32 [dim])."""
     total = np.zeros(config.dim, dtype=np.float64)
     for piece in pieces:
-        total += contract.score(config, tensors, piece[: contract.CHUNK]).embedding
+        total += contract.embed(config, tensors, piece[: contract.CHUNK])
     mean = total / np.linalg.norm(total)
     return mean.astype(np.float32)

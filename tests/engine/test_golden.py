@@ -56,3 +56,9 @@ def test_the_recordings_hold_both_kinds_of_case() -> None:
 def test_empty_data_has_no_score() -> None:
     with pytest.raises(ValueError, match="empty"):
         next(contract.batches(b""))
+
+
+def test_an_embedding_without_a_loss_is_the_same_embedding() -> None:
+    tensors = weights.initial(weights.SMALL, 3)
+    data = bytes(range(256)) * 9
+    assert (contract.embed(weights.SMALL, tensors, data) == contract.score(weights.SMALL, tensors, data).embedding).all()
