@@ -85,12 +85,18 @@ def test_a_room_imports_only_the_packages_it_may(room: str) -> None:
 
 
 def test_the_console_loads_nothing_heavy_before_its_first_paint() -> None:
-    modules = loaded("somatui.tui.app")
+    modules = loaded("somatui.tui.console")
     assert "textual" in modules
     assert not tops(modules) & (HEAVY | CHAIN)
     ours = {m.split(".")[1] for m in modules if m.startswith("somatui.")}
     assert ours <= {"tui", "domain", "config", "paths", "agent"}
     assert {m for m in modules if m.startswith("somatui.agent.")} <= {"somatui.agent.client"}
+
+
+def test_the_consoles_first_frame_is_painted_before_textual_is_loaded() -> None:
+    modules = loaded("somatui.tui.app")
+    assert not tops(modules) & (HEAVY | CHAIN | {"textual", "rich", "asyncio", "tomllib"})
+    assert {m.split(".")[1] for m in modules if m.startswith("somatui.")} <= {"tui", "paths"}
 
 
 def test_the_agent_loads_nothing_that_belongs_to_a_worker_or_a_screen() -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from somatui.paths import Paths
+from somatui.tui.early import Frame
+
+if TYPE_CHECKING:
+    from somatui.tui.console import SomatuiApp
 
 
 def run(paths: Paths) -> int:
@@ -16,14 +22,33 @@ def run(paths: Paths) -> int:
     from somatui.config import load
 
     config = load(paths)
+    if not sys.stderr.isatty():
+        sys.stdout.write("The console paints on standard error, which is no terminal here: do not redirect it.\n")
+        return 2
     first = config.profile.network == "practice" and needs_first_screen(paths)
-    from somatui.tui.console import SomatuiApp
-
-    app = SomatuiApp(paths, config.settings.theme, first=first)
-    status = app.run()
+    gc.disable()
+    frame = Frame(config.profile.network, config.settings.theme, empty=first)
+    crashed = True
+    try:
+        app = _make(paths, config.settings.theme, first=first, painted=frame.painted)
+        status = app.run()
+        crashed = False
+    finally:
+        frame.end(crashed=crashed)
     if app.farewell:
         sys.stdout.write(app.farewell + "\n")
     return status if status is not None else app.return_code or 0
+
+
+def _make(paths: Paths, theme: str, *, first: bool, painted: bool) -> SomatuiApp:
+    from somatui.tui.console import SomatuiApp
+
+    driver = None
+    if painted:
+        from somatui.tui.driver import KeptScreen
+
+        driver = KeptScreen
+    return SomatuiApp(paths, theme, first=first, driver_class=driver)
 
 
 def needs_first_screen(paths: Paths) -> bool:

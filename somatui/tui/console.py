@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.screen import Screen
 
 from somatui.domain.actions import ACTIONS, Context, by_name
@@ -30,8 +32,15 @@ class SomatuiApp(App[int]):
         Binding("ctrl+q", "leave", show=False),
     ]
 
-    def __init__(self, paths: Paths, theme: str = "dark", *, first: bool = False) -> None:
-        super().__init__(watch_css=False)
+    def __init__(
+        self,
+        paths: Paths,
+        theme: str = "dark",
+        *,
+        first: bool = False,
+        driver_class: type[Driver] | None = None,
+    ) -> None:
+        super().__init__(driver_class=driver_class, watch_css=False)
         self.animation_level = "none"
         self.paths = paths
         self.world = World(paths.profile)
@@ -53,7 +62,9 @@ class SomatuiApp(App[int]):
         return HomeScreen()
 
     def on_ready(self) -> None:
-        """Once something is painted: call the agent."""
+        """Once something is painted: tidy up after the start, call the agent."""
+        gc.enable()
+        gc.freeze()
         if not self._first:
             self.link.open()
 

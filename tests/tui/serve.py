@@ -148,6 +148,7 @@ async def serve_for_ever(home: Path) -> None:
     """Serve the busy world of now, looking at the chain every second and finding it as it was."""
     paths = Paths.for_profile("practice", home)
     async with serving(paths, busy(time.time_ns() // 1_000_000)) as agent:
+        print("serving", flush=True)
         while True:
             await asyncio.sleep(1)
             now_ms = time.time_ns() // 1_000_000
