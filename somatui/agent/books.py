@@ -72,7 +72,7 @@ class Books:
         for intent in reversed(self._ground.journal.intents("submit")):
             if intent.subject in gone and intent.state == DONE:
                 return intent.subject, int(intent.result.get("bond_shannons", 0))
-        return "", 0
+        return next((t.id for t in self._ground.snapshot().targets if t.id in gone), ""), 0
 
     async def reconcile(self) -> dict[str, Any]:
         """The journal's sums and the chain's free balance, in shannons; the difference is 0 when nothing is missing.

@@ -20,6 +20,7 @@ from somatui.agent.states import ENDED, Fault, no_fault
 from somatui.domain.snapshot import IntentView, LedgerView
 
 VERSION = 1
+LIVE = tuple(sorted({s for order in states.ORDER.values() for s in order} - ENDED))
 
 SCHEMA = """
 CREATE TABLE intents(
@@ -27,6 +28,8 @@ CREATE TABLE intents(
     args TEXT NOT NULL, result TEXT NOT NULL, digest TEXT, signed BLOB, note TEXT,
     created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL) STRICT;
 CREATE INDEX intents_by_state ON intents(state);
+CREATE INDEX intents_by_action ON intents(action, created_ms);
+CREATE INDEX intents_by_age ON intents(created_ms);
 CREATE TABLE events(
     seq INTEGER PRIMARY KEY AUTOINCREMENT, intent TEXT NOT NULL REFERENCES intents(id), state TEXT NOT NULL,
     at_ms INTEGER NOT NULL, digest TEXT, detail TEXT) STRICT;
@@ -186,8 +189,8 @@ class Journal:
 
     def unfinished(self) -> tuple[Intent, ...]:
         """All intents that have not ended, the oldest first."""
-        marks = ", ".join("?" * len(ENDED))
-        return self._intents(f"WHERE state NOT IN ({marks}) ORDER BY created_ms, rowid", *sorted(ENDED))
+        marks = ", ".join("?" * len(LIVE))
+        return self._intents(f"WHERE state IN ({marks}) ORDER BY created_ms, rowid", *LIVE)
 
     def intents(self, action: str | None = None, last: int = 1_000_000) -> tuple[Intent, ...]:
         """The `last` newest intents (of one action), the oldest of them first."""

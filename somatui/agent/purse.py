@@ -112,6 +112,12 @@ class Purse:
             self._touched[coin_id] = self._looks
             self._coins[coin_id] = CoinView(coin_id, written.version, written.digest, balance)
 
+    def bar(self, coin_id: str, epoch: int) -> None:
+        """Do without a coin until the epoch is over: another transaction holds it so long (R10)."""
+        coin = self._coins.pop(coin_id, None)
+        if coin is not None:
+            self._gone[coin_id] = (coin.version, epoch)
+
     def begin_listing(self) -> int:
         """Call before asking the chain; `listed` wants the number back to know what has changed meanwhile."""
         self._looks += 1

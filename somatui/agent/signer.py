@@ -31,6 +31,8 @@ Look = Callable[[], Awaitable[None]]
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.25, 15.0
 LOOKS_AFTER_REFUSAL = 6
 """How often the digest of refused bytes is looked for before they count as not taken; a checkpoint takes 0.3 s."""
+REFUSALS = 4
+"""How often the node must refuse the same bytes for a reason that is not known before it is believed."""
 SETTLE_LIMIT_S = 15.0
 _NEVER = frozenset({"missing", "wrong_owner", "wrong_digest"})
 """Reasons after which the node gave up waiting and that no waiting cures (protocol.md 8, item 3)."""
@@ -227,7 +229,7 @@ class Signer:
 
     async def _land(self, digest: str, signed: bytes, *, look_first: bool = False) -> EffectsView:
         """Send the same bytes until the outcome is known, however long that takes."""
-        pause = FIRST_PAUSE_S
+        pause, refusals = FIRST_PAUSE_S, 0
         while True:
             if look_first and (found := await self._found(digest)) is not None:
                 return found
@@ -235,12 +237,13 @@ class Signer:
                 return await self.ground.chain.execute(signed)
             except ChainError as failure:
                 log.warning("transaction %s: %s", digest, failure)
-                if _final(failure):
+                refusals += _refusal(failure)
+                if _final(failure) or refusals >= REFUSALS:
                     for _ in range(LOOKS_AFTER_REFUSAL):
                         if (found := await self._found(digest)) is not None:
                             return found
                         await asyncio.sleep(FIRST_PAUSE_S)
-                    await self._refreshed()
+                    await self._not_taken(_reason(failure))
                     raise NotTaken(_reason(failure)) from failure
             look_first = True
             await asyncio.sleep(pause)
@@ -261,20 +264,29 @@ class Signer:
             log.warning("transaction %s is executed and in no checkpoint yet: %s", effects.digest, failure)
         self.ground.changed()
 
-    async def _refreshed(self) -> None:
+    async def _not_taken(self, reason: ChainError) -> None:
+        """Do without a coin that another transaction holds or that is not there, and read the wallet again."""
+        if isinstance(reason, Refused) and reason.kind != "stale" and reason.object_id is not None:
+            self._purse.bar(reason.object_id, self.ground.snapshot().epoch.number)
         try:
             await self.refresh()
         except ChainError as failure:
             log.info("the wallet could not be read: %s", failure)
 
 
-def _final(failure: ChainError) -> bool:
-    """Whether the node has taken a decision about the bytes; everything else may still land."""
-    if isinstance(failure, Timeout):
-        return failure.reason is not None and failure.reason.kind in _NEVER
+def _refusal(failure: ChainError) -> bool:
+    """Whether the node says that it executed nothing."""
     if failure.outcome_unknown:
         return False
     return isinstance(failure, NotFound) or (isinstance(failure, Refused) and failure.kind != "not_configured")
+
+
+def _final(failure: ChainError) -> bool:
+    """Whether the bytes can never land, since what they name is spent, held by others or not there."""
+    if isinstance(failure, Timeout):
+        return failure.reason is not None and failure.reason.kind in _NEVER
+    known = isinstance(failure, Refused) and failure.kind in _NEVER | {"stale", "locked"}
+    return known and _refusal(failure)
 
 
 def _reason(failure: ChainError) -> ChainError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from somatui.chain.client import Chain
 from somatui.chain.effects import EffectsView
-from somatui.chain.errors import Timeout, Unreachable
+from somatui.chain.errors import Refused, Timeout, Unreachable
 
 
 class Killed(BaseException):
@@ -44,6 +44,10 @@ class Rough(Chain):
         how = self.executing.pop(0) if self.executing else ""
         if how == "away":
             raise Unreachable("The network does not answer.", outcome_unknown=True)
+        if how == "refused":
+            raise Refused("The network refused it: for no known reason.", "other")
+        if how.startswith("locked"):
+            raise Refused("Object is held by another transaction.", "locked", how.removeprefix("locked "))
         if how == "unsent":
             raise Unreachable("The network does not answer.", outcome_unknown=False)
         self.executed.append(signed)

@@ -98,3 +98,12 @@ def test_a_coin_that_is_not_listed_any_more_is_gone_unless_it_is_in_use() -> Non
     one.release(held.ids)
     one.listed((), one.begin_listing(), 0)
     assert balances(one) == {}
+
+
+def test_a_barred_coin_is_done_without_until_the_epoch_is_over() -> None:
+    one = purse(coin("a", 5_000_000), coin("b", 4_000_000))
+    one.bar("a", 3)
+    one.listed((coin("a", 5_000_000), coin("b", 4_000_000)), one.begin_listing(), 3)
+    assert set(balances(one)) == {"b"}
+    one.listed((coin("a", 5_000_000), coin("b", 4_000_000)), one.begin_listing(), 4)
+    assert set(balances(one)) == {"a", "b"}

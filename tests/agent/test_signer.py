@@ -86,6 +86,29 @@ async def test_bytes_refused_for_good_are_signed_anew_with_the_coin_as_it_is(one
     assert sum(m.mine for m in (await one.look()).models) == 1
 
 
+async def test_a_refusal_for_no_known_reason_is_not_believed_at_once(one: World) -> None:
+    line = rough(one)
+    line.executing = ["refused", "refused"]
+    await one.publish()
+    states_seen = [s for s, _ in one.ground.journal.events(one.ground.journal.intents("publish")[0].id)]
+    assert states_seen.count("create_signed") == 1 and len(line.executed) == 2 and await one.difference() == 0
+
+
+async def test_a_coin_that_another_transaction_holds_is_done_without_until_the_epoch_ends(one: World) -> None:
+    await one.publish()
+    model_id = str((await one.publish("second", stake_shannons=1_000_000_000))["model_id"])
+    await one.advance()
+    line, before = rough(one), {c.id for c in one.signer.coins}
+    payer = max((c for c in one.signer.coins if c.role == "working"), key=lambda c: c.balance_shannons).id
+    line.executing = [f"locked {payer}"]
+    await one.flows.act("reveal", {"model_id": model_id}, "r")
+    await one.signer.refresh()
+    assert {c.id for c in one.signer.coins} == before - {payer}
+    await one.advance()
+    await one.signer.refresh()
+    assert {c.id for c in one.signer.coins} == before
+
+
 async def test_without_a_coin_that_is_large_enough_nothing_is_signed(one: World) -> None:
     line = rough(one)
     with pytest.raises(ActRefused, match="No single coin holds"):

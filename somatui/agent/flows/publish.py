@@ -119,7 +119,10 @@ class Publish(Flow):
         vault = self.ground.vault
         if vault is None:
             raise VaultLocked("This profile has no vault: the model's key is out of reach.")
-        return vault.get(key_name(intent.id))
+        try:
+            return vault.get(key_name(intent.id))
+        except KeyError:
+            raise Hindered("The model's key is not in this vault: restore the vault that made it.") from None
 
     async def _upload(self, intent: Intent) -> Intent:
         """Encrypted by the worker; the plain bytes must still be those the key was made for."""

@@ -93,7 +93,10 @@ class Reveal(Flow):
     def _key(self, published: Intent) -> bytes:
         if self.ground.vault is None:
             raise VaultLocked("This profile has no vault: the model's key is out of reach.")
-        return self.ground.vault.get(key_name(published.id))
+        try:
+            return self.ground.vault.get(key_name(published.id))
+        except KeyError:
+            raise Hindered("The model's key is not in this vault: restore the vault that made it.") from None
 
     def _fits(self, published: Intent, embedding: tuple[float, ...]) -> bool:
         """Whether vault and journal hold what the commitments were made of (R4)."""
