@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from somatui.domain.ids import short
 from somatui.domain.money import soma
+from somatui.domain.snapshot import Duty
 
 Span = tuple[str, str]
 """A piece of text and its tone, one of `TONES` or "" for plain."""
@@ -112,6 +113,14 @@ def sparkline(values: Iterable[float], width: int) -> str:
     least, most = min(shown), max(shown)
     reach = (most - least) or 1.0
     return "".join(_EIGHTHS[min(7, int((v - least) / reach * 8))] for v in shown)
+
+
+def due(duty: Duty) -> Cell:
+    """How a duty stands: armed, by hand, or what is wrong, in the tone of its weight."""
+    if duty.armed:
+        return cell(f"✓ {duty.note or 'armed'}", "good")
+    tone = {"bad": "bad", "warn": "warn", "info": ""}[duty.severity]
+    return cell(f"! {duty.note or 'by hand'}" if tone else duty.note or "by hand", tone)
 
 
 def named(identifier: str, label: str = "", *, mine: bool = False) -> Cell:

@@ -63,7 +63,7 @@ async def test_the_wallet_pane_in_a_corner_of_the_home_screen() -> None:
         "│ 77e9…28de  · dust          0.000009100  swept up later       │",
         "│ 6944…222f  ▲ staked       12.000000000  in rust-net          │",
         "│ 8f1a…ae4f  ▲ staked        1.000000000  in latex-01          │",
-        "│ next  reveal latex-01 now  armed  and 1 more: key 4          │",
+        "│ next  reveal latex-01 now  ✓ armed  and 1 more: key 4        │",
         "╰──────────────────────────────────────────────────────────────╯",
     ]
 

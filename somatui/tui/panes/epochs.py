@@ -9,7 +9,7 @@ from textual.widget import Widget
 from somatui.domain.deadline import opens_in
 from somatui.domain.money import soma, soma_exact
 from somatui.domain.snapshot import Duty, EpochView, Snapshot
-from somatui.tui.format import NOTHING, Cell, amount, bar, cell, coarse, count, many, number, percent
+from somatui.tui.format import NOTHING, Cell, amount, bar, cell, coarse, count, due, many, number, percent, plain
 from somatui.tui.panes.base import Detail, Line, Pane
 from somatui.tui.table import Column, Row
 
@@ -82,7 +82,7 @@ class EpochsPane(Pane):
                 closes = "never" if duty.closes_epoch is None else f"at the end of epoch {duty.closes_epoch}"
                 told += [("duty", duty.title), ("about", duty.subject)]
                 told += [("opens", opens_in(epoch, duty.opens_epoch, self.now_ms)), ("closes", closes)]
-                told += [("lost otherwise", f"{soma_exact(duty.at_stake_shannons)} SOMA"), ("note", duty.note or "–")]
+                told += [("lost otherwise", f"{soma_exact(duty.at_stake_shannons)} SOMA"), ("how", plain(due(duty)))]
         p = epoch.parameters
         told += [
             ("epoch", str(epoch.number)),
@@ -176,7 +176,7 @@ def _row(duty: Duty, place: int, epoch: int) -> Row:
             cell("now", "accent") if is_open else cell(f"ep {duty.opens_epoch}"),
             closing,
             risk if duty.at_stake_shannons else cell("nothing", "muted"),
-            cell(f"✓ {duty.note}" if duty.armed else duty.note, tone),
+            due(duty),
         ),
         order=(place,),
         values=(duty.title, duty.opens_epoch, duty.closes_epoch, duty.at_stake_shannons, duty.armed),

@@ -8,7 +8,7 @@ from somatui.domain.deadline import commit_window, opens_in, reveal_window
 from somatui.domain.ids import short
 from somatui.domain.money import soma_exact
 from somatui.domain.snapshot import Duty, ModelView, Snapshot
-from somatui.tui.format import NOTHING, Cell, amount, bar, bytes_text, cell, named, percent
+from somatui.tui.format import NOTHING, Cell, amount, bar, bytes_text, cell, due, named, percent, plain
 from somatui.tui.panes.base import Detail, Pane
 from somatui.tui.table import Column, Row
 
@@ -109,7 +109,7 @@ class ModelsPane(Pane):
                 lost = (
                     f"; {soma_exact(duty.at_stake_shannons)} SOMA are lost otherwise" if duty.at_stake_shannons else ""
                 )
-                told.append(("duty", f"{duty.title}, {duty.note}{lost}"))
+                told.append(("duty", f"{duty.title}: {plain(due(duty))}{lost}"))
         return told
 
 
@@ -155,7 +155,10 @@ def _row(model: ModelView, duty: Duty | None, epoch: int) -> Row:
 def _key(model: ModelView) -> Cell:
     if not model.mine or model.state == "inactive":
         return NOTHING
-    return cell("✓", "good") if model.key_at_hand else cell("✗", "bad")
+    if model.key_at_hand:
+        return cell("✓", "good")
+    needed = model.state != "active" or model.update_commit_epoch is not None
+    return cell("✗", "bad") if needed else NOTHING
 
 
 def _duty(duty: Duty | None, epoch: int) -> Cell:
@@ -164,4 +167,5 @@ def _duty(duty: Duty | None, epoch: int) -> Cell:
     when = "now" if duty.opens_epoch <= epoch else f"ep {duty.opens_epoch}"
     if duty.armed:
         return cell(f"✓ {duty.action} {when}", "good")
-    return cell(f"! {duty.action} {when}, {duty.note}", "bad" if duty.severity == "bad" else "warn")
+    tone = {"bad": "bad", "warn": "warn", "info": ""}[duty.severity]
+    return cell(f"{'! ' if tone else ''}{duty.action} {when}, {duty.note or 'by hand'}", tone)

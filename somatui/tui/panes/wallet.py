@@ -10,7 +10,7 @@ from somatui.domain.consequence import claim_income
 from somatui.domain.ids import short
 from somatui.domain.money import soma_exact
 from somatui.domain.snapshot import CoinView, LedgerView, Snapshot, StakeView
-from somatui.tui.format import Cell, amount_exact, cell, many, plain
+from somatui.tui.format import Cell, amount_exact, cell, due, many, plain
 from somatui.tui.panes.base import Detail, Line, Pane
 from somatui.tui.table import Column, Row
 
@@ -165,13 +165,13 @@ def _duty(snapshot: Snapshot) -> tuple[Cell, ...]:
         return ()
     duty = snapshot.duties[0]
     when = "now" if duty.opens_epoch <= snapshot.epoch.number else f"in epoch {duty.opens_epoch}"
-    tone = "good" if duty.armed else duty.severity if duty.severity != "info" else ""
     more = len(snapshot.duties) - 1
     return (
         (
             ("next  ", "muted"),
             (f"{duty.title} {when}", ""),
-            (f"  {duty.note}", tone),
+            ("  ", ""),
+            *due(duty),
             (f"  and {more} more: key 4" if more else "", "muted"),
         ),
     )
