@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from somatui.tui.console import SomatuiApp
 
 BACK_SECONDS = 60.0
+ENDS = {"job.start": "started", "job.stop": "it stops"}
+"""How an answer to a method reads where it is not the end of the matter."""
+SILENT = frozenset({"intent", "digest", "ok"})
+"""What an answer holds for the journal and not for the eye."""
 
 
 def sentence(text: str) -> str:
@@ -32,24 +36,25 @@ def refused(action: Action, reason: str) -> str:
     return reason if reason.startswith(prefix) else prefix + reason
 
 
-def outcome(title: str, answer: Any) -> str:
+def outcome(title: str, method: str, answer: Any) -> str:
     """What came of an act, in one sentence, out of the agent's answer: amounts, counts and short words."""
     result = answer.get("result", answer) if isinstance(answer, dict) else {}
     found = [_told(name, value) for name, value in result.items()] if isinstance(result, dict) else []
     told = ", ".join(part for part in found if part)
-    return sentence(f"{title}: done, {told}" if told else f"{title}: done")
+    end = ENDS.get(method, "done")
+    return sentence(f"{title}: {end}, {told}" if told else f"{title}: {end}")
 
 
 def _told(name: str, value: Any) -> str:
-    label = name.removesuffix("_shannons").replace("_", " ")
-    if isinstance(value, bool) or value is None:
+    label = name.removesuffix("_shannons").removesuffix("_id").replace("_", " ")
+    if isinstance(value, bool) or value is None or name in SILENT:
         return ""
     if name.endswith("_shannons"):
         return f"{label} {soma_exact(int(value))} SOMA"
     if isinstance(value, list):
-        return f"{len(value)} {label}"
+        return f"{len(value)} {label.removesuffix('s') if len(value) == 1 else label}"
     if isinstance(value, int | float) or (isinstance(value, str) and len(value) <= 24):
-        return f"{label.removesuffix(' id')} {value}"
+        return f"{label} {value}"
     return ""
 
 
@@ -76,7 +81,7 @@ class Operator:
         if action.confirms:
             self._ask(action, context, method, params)
         else:
-            self._start(action.name, method, params)
+            self._start(action.name.capitalize(), method, params)
 
     def _ask(self, action: Action, context: Context, method: str, params: dict[str, Any]) -> None:
         from somatui.tui.screens.confirm import ConfirmScreen
@@ -113,4 +118,4 @@ class Operator:
         except (AgentGone, OSError) as gone:
             self._app.say(f"{title}: {gone}", "bad")
         else:
-            self._app.say(outcome(title, answer), "good")
+            self._app.say(outcome(title, method, answer), "good")

@@ -69,9 +69,9 @@ class SomatuiApp(App[int]):
             self.link.open()
 
     def enter_home(self) -> None:
-        """From the first screen into the console."""
+        """From the first screen into the console, which covers it from then on."""
+        self.push_screen(HomeScreen())
         self.link.open()
-        self.switch_screen(HomeScreen())
 
     def now_ms(self) -> int:
         """Now, in ms since 1970."""
@@ -138,6 +138,15 @@ class SomatuiApp(App[int]):
                 "somatui agent stop ends it."
             )
         self.exit(0)
+
+    def _fatal_error(self) -> None:
+        """A defect ends the console with its trace, without the values of variables: whose they are nobody knows."""
+        from rich.segment import Segments
+        from rich.traceback import Traceback
+
+        trace = Traceback(show_locals=False, width=None)
+        self._exit_renderables.append(Segments(self.console.render(trace, self.console.options)))
+        self._close_messages_no_wait()
 
     async def on_unmount(self) -> None:
         """Hang up."""

@@ -61,9 +61,9 @@ def connection_parts(world: World, now_ms: int, *, roomy: bool = True) -> list[P
         (f" {running} job{'' if running == 1 else 's'}", ""),
     ]
     if snapshot is not None and not snapshot.network.reachable:
-        parts.append(("  network silent", "bold $bad"))
-    elif snapshot is not None and now_ms - snapshot.network.synced_at_ms > FRESH_MS and snapshot.network.synced_at_ms:
-        parts.append((f"  synced {minutes(now_ms - snapshot.network.synced_at_ms)} ago", "$stale"))
+        age = now_ms - snapshot.network.synced_at_ms
+        since = f" {minutes(age)}" if snapshot.network.synced_at_ms and age >= FRESH_MS else ""
+        parts.append((f"  network silent{since}", "bold $bad"))
     return parts
 
 

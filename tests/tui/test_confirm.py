@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+from typing import ClassVar
 
+import pytest
+from textual.widgets import Input
+
+from somatui.agent.server import FAILED, RpcError
+from somatui.domain.actions import Action, Context
+from somatui.domain.checks import Consequence
 from somatui.paths import Paths
 from tests.tui.consoles import console
 from tests.tui.serve import busy
@@ -26,3 +33,90 @@ async def test_claim_shows_what_it_means_and_y_sends_it_once(paths: Paths) -> No
         assert sent["action"] == "claim"
         assert sent["args"]["target_ids"] == [t.id for t in busy().claimable]
         assert len(sent["key"]) == 32
+
+
+async def test_each_yes_has_an_idempotency_key_of_its_own(paths: Paths) -> None:
+    async with console(paths) as c:
+        for times in (1, 2):
+            await c.press("c")
+            await c.shows("tried by the node")
+            await c.press("y")
+            await c.until(lambda n=times: len(c.agent.calls("act")) == n, "the act")
+        assert len({call["key"] for call in c.agent.calls("act")}) == 2
+
+
+@pytest.mark.parametrize("key", ["escape", "enter", "n", "q"])
+async def test_nothing_is_sent_when_it_is_left_with(paths: Paths, key: str) -> None:
+    async with console(paths) as c:
+        await c.press("c")
+        await c.shows("tried by the node")
+        await c.press(key)
+        await c.shows("Claim 2 targets: not done, nothing was sent.")
+        assert not c.agent.calls("act")
+
+
+async def test_the_other_way_out_is_reached_by_arrow_and_enter(paths: Paths) -> None:
+    async with console(paths) as c:
+        await c.press("c")
+        await c.shows("tried by the node")
+        await c.press("right", "enter")
+        await c.until(lambda: c.agent.calls("act"), "the act")
+
+
+async def test_a_yes_before_the_node_has_tried_it_waits_for_the_node(paths: Paths) -> None:
+    async with console(paths) as c:
+        await c.press("c", "y")
+        await c.until(lambda: c.agent.calls("act"), "the act")
+        assert [name for name, _ in c.agent.asked] == ["preview", "act"]
+
+
+async def test_what_the_node_refuses_cannot_be_agreed_to(paths: Paths) -> None:
+    async with console(paths) as c:
+        c.agent.answers["preview"] = {"checks": [], "simulated": {"fee_shannons": None, "error": "no gas"}}
+        await c.press("c")
+        await c.shows("The node refuses it: no gas")
+        await c.press("y", "y")
+        await c.press("escape")
+        await c.shows("not done")
+        assert not c.agent.calls("act")
+
+
+async def test_what_the_agent_refuses_is_said_in_its_own_words(paths: Paths) -> None:
+    async with console(paths) as c:
+        c.agent.answers["act"] = RpcError(FAILED, "The node answered that the target is gone.")
+        await c.press("c")
+        await c.shows("tried by the node")
+        await c.press("y")
+        await c.shows("Claim 2 targets: The node answered that the target is gone.")
+
+
+class Burn(Action):
+    """Burn the house."""
+
+    name, verb, key = "burn", "house burn", ""
+    confirms: ClassVar[bool] = True
+
+    def consequence(self, context: Context) -> Consequence:
+        return Consequence("Burn the house", "It burns.", irreversible=True, typed_word="burn")
+
+
+async def test_what_cannot_be_undone_may_ask_for_a_typed_word(paths: Paths) -> None:
+    async with console(paths) as c:
+        c.app.operator.begin(Burn(), c.app.context())
+        await c.shows("Burn the house")
+        await c.shows("cannot be undone")
+        await c.until(lambda: isinstance(c.app.focused, Input), "the entry")
+        await c.type("yes")
+        assert not c.agent.calls("act")
+        c.app.screen.query_one(Input).value = ""
+        await c.type("burn")
+        await c.until(lambda: c.agent.calls("act"), "the act")
+
+
+async def test_an_act_without_cost_goes_at_once(paths: Paths) -> None:
+    world = replace(busy(), jobs=())
+    async with console(paths, world) as c:
+        await c.press("s")
+        await c.until(lambda: c.agent.calls("job.start"), "the call")
+        assert c.agent.calls("job.start") == [{"kind": "score", "args": {"submit": True}}]
+        await c.shows("Score: started, job job-9.")

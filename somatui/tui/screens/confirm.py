@@ -22,7 +22,7 @@ from somatui.domain.money import soma_exact
 from somatui.tui.link import Link
 from somatui.tui.screens.panel import Panel, rows
 
-MOST_CHECKS = 6
+MOST_CHECKS = 8
 LABEL = 10
 
 
@@ -147,7 +147,7 @@ class ConfirmScreen(Panel[bool]):
     def _check_lines(self, room: int) -> list[Content]:
         failed = [c for c in self._checks if not c.ok and c.text != self._refused]
         held = [c for c in self._checks if c.ok]
-        shown = [*failed, *held[:MOST_CHECKS]]
+        shown = [*failed, *held[-MOST_CHECKS:]]
         lines: list[Content] = []
         for check in shown:
             first, *rest = textwrap.wrap(check.text, room - 2)

@@ -1,0 +1,116 @@
+"""One registry: every act's key works, is shown in footer, help and palette, and says why where it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from somatui.domain.actions import ACTIONS, PANES, Context
+from somatui.paths import Paths
+from somatui.tui.footer import fitting, footer, offers
+from somatui.tui.keys import SHELL_KEYS, clashes
+from tests.domain.worlds import NOW_MS
+from tests.tui.consoles import console
+from tests.tui.serve import busy
+
+
+@pytest.fixture
+def paths() -> Paths:
+    return Paths.for_profile("practice")
+
+
+def test_no_key_means_two_things() -> None:
+    assert clashes() == set()
+
+
+@pytest.mark.parametrize("pane", PANES)
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 160])
+def test_the_footer_never_is_wider_than_the_terminal_and_always_offers_help(pane: str, width: int) -> None:
+    line = footer(Context(busy(), NOW_MS, pane), width).plain
+    assert len(line) <= width
+    assert "? help  q quit" in line
+
+
+def test_the_footer_drops_what_cannot_be_done_first() -> None:
+    found = offers(Context(busy(), NOW_MS, "wallet"))
+    kept = fitting(found, 30)
+    assert kept
+    assert all(o.ready for o in kept)
+
+
+def test_acts_of_practice_are_not_offered_on_another_network() -> None:
+    world = busy()
+    real = replace(world, network=replace(world.network, kind="testnet"))
+    names = [o.name for o in offers(Context(real, NOW_MS, "wallet"))]
+    assert not {a.name for a in ACTIONS if a.practice_only} & set(names)
+
+
+async def test_a_key_that_cannot_act_now_says_why(paths: Paths) -> None:
+    async with console(paths) as c:
+        await c.press("t")
+        await c.shows("train: A train job runs already: stop it with x in the jobs pane.")
+        assert c.agent.asked == []
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda a: a.name)
+async def test_every_acts_key_asks_or_acts_or_says_why(paths: Paths, action: object) -> None:
+    async with console(paths) as c:
+        await c.press(action.key)  # type: ignore[attr-defined]
+        await c.until(lambda: c.agent.asked or c.app.home and c.app.home._said[0], "an answer")
+
+
+async def test_numbers_and_tab_move_among_panes(paths: Paths) -> None:
+    async with console(paths) as c:
+        for number, pane in enumerate(PANES, 1):
+            await c.press(str(number))
+            await c.until(lambda p=pane: c.app.home and c.app.home.current == p, pane)
+        await c.press("tab")
+        await c.until(lambda: c.app.home and c.app.home.current == PANES[0], "round to the first")
+        await c.press("shift+tab")
+        await c.until(lambda: c.app.home and c.app.home.current == PANES[-1], "back to the last")
+
+
+async def test_help_names_every_act_of_the_pane_and_every_key(paths: Paths) -> None:
+    async with console(paths, size=(100, 120)) as c:
+        await c.press("5", "question_mark")
+        await c.shows("Help: jobs")
+        for action in ACTIONS:
+            assert (action.help()[:30] in c.flat) == ("jobs" in action.panes), action.name
+        for key in SHELL_KEYS:
+            assert key.help[:30] in c.flat
+        await c.shows("Not now: A train job runs already")
+        await c.press("escape")
+        await c.until(lambda: c.app.screen is c.app.home, "home again")
+
+
+async def test_enter_opens_what_is_under_the_cursor_and_esc_closes_it(paths: Paths) -> None:
+    async with console(paths) as c:
+        await c.press("3", "enter")
+        await c.shows("esc back")
+        await c.shows("latex-01")
+        await c.press("escape")
+        await c.until(lambda: c.app.screen is c.app.home, "home again")
+
+
+async def test_the_palette_holds_every_act(paths: Paths) -> None:
+    async with console(paths) as c:
+        names = {command.title.split()[0] for command in c.app.get_system_commands(c.app.screen)}
+        assert {a.name for a in ACTIONS} <= names
+        await c.press("ctrl+p")
+        await c.until(lambda: c.app.screen is not c.app.home, "the palette")
+        await c.type("faucet")
+        await c.until(lambda: c.agent.calls("act"), "the act")
+
+
+async def test_the_id_under_the_cursor_goes_to_the_terminals_clipboard(paths: Paths) -> None:
+    async with console(paths) as c:
+        await c.press("3", "y")
+        await c.until(lambda: c.app.clipboard.startswith("0x"), "the id")
+
+
+async def test_q_leaves_and_says_what_goes_on(paths: Paths) -> None:
+    async with console(paths) as c:
+        await c.press("q")
+        await c.until(lambda: c.app.farewell, "the farewell")
+        assert c.app.farewell.startswith("The agent and 2 jobs go on: somatui opens here again")
