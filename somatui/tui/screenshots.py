@@ -167,8 +167,15 @@ async def _picture(paths: Paths, theme: str, size: tuple[int, int], arrange: Cal
 def _on_pane(name: str) -> Callable[[Any], Any]:
     async def arrange(pilot: Any) -> None:
         await pilot.press(str(PANES.index(name) + 1))
+        await _until(pilot, lambda: _filled(pilot.app), "the panes")
 
     return arrange
+
+
+def _filled(app: Any) -> bool:
+    """Whether every pane that there is room for has shown the picture."""
+    panes = list(app.query(".pane"))
+    return len(panes) >= (len(PANES) if app.home.in_grid else 1) and all(p.snapshot is not None for p in panes)
 
 
 async def _on_panel(pilot: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -128,7 +128,7 @@ class Pane(Vertical, can_focus=False):
         """Show only rows that match."""
         self.table.set_filter(text)
 
-    def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> Pane:
+    def focus(self, scroll_visible: bool = True) -> Self:
         """Give the focus to the table."""
         self.table.focus(scroll_visible)
         return self
@@ -143,6 +143,10 @@ class Pane(Vertical, can_focus=False):
         """Say in the frame how many rows are left."""
         event.stop()
         self._frame()
+
+    def tighten(self, lines: int) -> None:
+        """Leave out the blank line under `lines` others where it would cost a row of the table."""
+        self.set_class(self.size.height < lines + 2 + len(self.table.shown), "-tight")
 
     def row_moved(self) -> None:
         """Show anew what depends on the cursor."""

@@ -53,7 +53,6 @@ class EpochsPane(Pane):
 
     def tell(self, snapshot: Snapshot, now_ms: int) -> None:
         """Clock, difficulty and money, in lines of their own."""
-        self.set_class(self.size.height < 11, "-tight")
         epoch, width = snapshot.epoch, max(10, min(40, self.size.width - 53))
         lines = [_clock(epoch, now_ms, width), _hits(epoch, width), _difficulty(epoch)]
         if self.size.height >= 9:
@@ -61,6 +60,7 @@ class EpochsPane(Pane):
         if self.size.height >= 8:
             lines.append(_mine(snapshot))
         self.clock.say(*lines)
+        self.tighten(len(lines))
 
     def empty(self, snapshot: Snapshot, now_ms: int) -> str:
         """When duties come up."""

@@ -66,7 +66,7 @@ class WalletPane(Pane):
             self.money.say(*_lines(money))
         self.duty_line.say(*_duty(snapshot))
         self.duty_line.display = bool(snapshot.duties) and self.size.height >= 12
-        self.set_class(self.size.height < 12, "-tight")
+        self.tighten(6 if self.duty_line.display else 5)
 
     def empty(self, snapshot: Snapshot, now_ms: int) -> str:
         """Where coins come from."""
