@@ -1,0 +1,174 @@
+"""Scores over an address: the recorded answers come out, and whatever is wrong with a request harms nobody else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import base58
+import numpy as np
+import pytest
+import torch
+
+from somatui.engine import weights
+from somatui.workers.scoring_service import Service, fetch
+from tests.golden.scoring import recipe
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "scoring"
+CASE = next(c for c in json.loads((GOLDEN / "cases.json").read_text()) if c["name"] == "small-text-1500")
+ANSWER = next(a for a in map(json.loads, (GOLDEN / "expected.jsonl").open()) if a["name"] == CASE["name"])
+KEY = bytes(range(32))
+
+
+class Place:
+    """An address with files, and how often each was asked for."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        place = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                place.asked.append(self.path[1:])
+                data = place.files.get(self.path[1:])
+                self.send_response(200 if data is not None else 404)
+                self.send_header("Content-Length", str(len(data or b"")))
+                self.end_headers()
+                self.wfile.write(data or b"")
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    def put(self, name: str, data: bytes) -> dict[str, Any]:
+        """Put a file there; its manifest."""
+        self.files[name] = data
+        checksum = base58.b58encode(weights.checksum(data)).decode()
+        return {"url": f"http://127.0.0.1:{self.server.server_port}/{name}", "checksum": checksum, "size": len(data)}
+
+
+@pytest.fixture(scope="module")
+def service() -> Service:
+    """One that goes on through everything that is wrong."""
+    return Service()
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    made = Place()
+    thread = threading.Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield made
+    made.server.shutdown()
+    thread.join()
+    made.server.server_close()
+
+
+def request(place: Place, number: int = 1) -> dict[str, Any]:
+    """The recorded case as a request; the first model is encrypted, the others lie open."""
+    models = []
+    for n, seed in enumerate(CASE["model_seeds"]):
+        plain = weights.to_bytes({k: torch.from_numpy(v) for k, v in recipe.weights(CASE["config"], seed).items()})
+        manifest = place.put(f"model-{n}", plain if n else weights.crypt(plain, KEY))
+        models.append(manifest | {"key": None if n else base58.b58encode(KEY).decode()})
+    data = place.put("data", recipe.data_bytes(**CASE["data"]))
+    return {
+        "id": number, "data_url": data["url"], "data_checksum": data["checksum"], "data_size": data["size"],
+        "models": models, "target_embedding": recipe.target(16, CASE["target_seed"]).tolist(), "seed": 0,
+    }  # fmt: skip
+
+
+def check(answer: dict[str, Any]) -> None:
+    """Hold an answer against the recording."""
+    best = ANSWER["models"][ANSWER["winner"]]
+    assert answer["ok"] is True
+    assert answer["winner"] == ANSWER["winner"]
+    assert answer["loss"] == pytest.approx(best["loss"], rel=1e-5)
+    assert answer["distance"] == pytest.approx(best["distance"], abs=1e-5)
+    assert np.abs(np.array(answer["embedding"]) - best["embedding"]).max() <= 1e-4
+
+
+def test_the_recorded_answer_comes_out_and_models_are_fetched_once(place: Place) -> None:
+    service, asked = Service(), json.dumps(request(place, 7))
+    place.asked.clear()
+    for _ in range(2):
+        answer = service.answer(asked)
+        assert answer["id"] == 7
+        check(answer)
+    assert sorted(place.asked) == ["data", "data", "model-0", "model-1", "model-2"]
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"models": []}, "At least one model manifest is required"),
+    ({"target_embedding": []}, "Target embedding must not be empty"),
+    ({"target_embedding": [1.0] * 3}, "Invalid target embedding"),
+    ({"target_embedding": [0.0] * 16}, "must be finite and not all zero"),
+    ({"data_checksum": "1" * 32}, "Checksum mismatch"),
+    ({"data_checksum": "0OIl"}, "Invalid checksum"),
+    ({"data_size": 1499}, "Invalid size"),
+    ({"data_size": 1501}, "Invalid size"),
+    ({"data_size": 2**40}, "Invalid size"),
+    ({"data_url": "file:///etc/hostname"}, "no http address"),
+    ({"data_url": "http://127.0.0.1:1/data"}, "cannot be fetched"),
+    ({"seed": None}, "Invalid request"),
+]
+
+
+@pytest.mark.parametrize(("change", "says"), WRONG, ids=[says for _, says in WRONG])
+def test_a_wrong_request_is_refused_and_the_next_is_answered(
+    place: Place, service: Service, change: dict[str, Any], says: str
+) -> None:
+    right = request(place)
+    refused = service.answer(json.dumps(right | change))
+    assert refused["ok"] is False
+    assert says in refused["error"]
+    check(service.answer(json.dumps(right)))
+
+
+@pytest.mark.parametrize("line", ["", "nothing", "[]", "{}", '{"id":3}', '{"id":3,"models":7,"target_embedding":"x"}'])
+def test_a_line_that_is_no_request_is_refused(line: str) -> None:
+    assert Service().answer(line)["ok"] is False
+
+
+@pytest.mark.parametrize("key", [base58.b58encode(bytes(32)).decode(), base58.b58encode(b"short").decode(), None])
+def test_a_model_that_cannot_be_opened_is_invalid(place: Place, key: str | None) -> None:
+    asked = request(place)
+    asked["models"][0]["key"] = key
+    answer = Service().answer(json.dumps(asked))
+    assert answer["ok"] is False
+    assert answer["error"].startswith(f"Invalid model {asked['models'][0]['checksum']}")
+
+
+def test_a_missing_file_is_told_with_the_servers_answer(place: Place) -> None:
+    asked = request(place)
+    del place.files["data"]
+    assert "answers 404" in Service().answer(json.dumps(asked))["error"]
+
+
+def test_what_is_longer_than_its_manifest_is_not_read_to_its_end(place: Place) -> None:
+    manifest = place.put("long", b"x" * 1000)
+    with pytest.raises(ValueError, match="does not hold 10 bytes"):
+        fetch(manifest["url"], manifest["checksum"], 10)
+
+
+@pytest.mark.slow
+def test_the_process_answers_in_order_and_ends_with_its_input(place: Place) -> None:
+    lines = [json.dumps(request(place, 1)), "rubbish", json.dumps(request(place, 2))]
+    done = subprocess.run(
+        [sys.executable, "-m", "somatui.workers.scoring_service"], input="\n".join(lines) + "\n", text=True,
+        capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    first, refused, second = map(json.loads, done.stdout.splitlines())
+    assert (first["id"], refused["id"], second["id"]) == (1, None, 2)
+    check(first)
+    check(second)
+    assert refused["ok"] is False
