@@ -96,6 +96,13 @@ class Household:
         self._agent.kill()
         self._agent.wait()
 
+    def kill_network(self) -> None:
+        """SIGKILL; `start_network` brings it back with the same ports and the same chain."""
+        assert self._network is not None and self._network.stdout is not None
+        self._network.kill()
+        self._network.wait()
+        self._network.stdout.close()
+
     def stop_agent(self) -> int:
         """An orderly end; the exit status."""
         assert self._agent is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,6 +143,22 @@ async def test_a_faucet_killed_before_its_answer_is_counted_and_not_asked_again(
     assert home.agent_died()
     home.start_agent()
     assert (await home.look()).wallet.free_shannons == 2_000_000_000 and await home.difference() == 0
+
+
+@pytest.mark.parametrize("moment", ["keyed", "uploaded", "create_signed", "created", "commit_signed"])
+async def test_a_network_that_dies_under_a_publish_has_one_model_when_it_is_back(home: Household, moment: str) -> None:
+    await start(home)
+    acting = asyncio.ensure_future(home.act("publish", home.publishing("own"), "the act"))
+    async with asyncio.timeout(60), home.client() as client:
+        while not any(moment in [s for s, _ in i["events"]] for i in (await client.call("intents"))["intents"]):
+            await asyncio.sleep(0)
+    home.kill_network()
+    home.start_network()
+    await asyncio.wait({acting})
+    ended = await home.all_ended(120)
+    made = await own_models(home)
+    assert (ended[-1]["state"], made) in [("done", ["pending"]), ("refused", [])]
+    assert await home.difference() == 0
 
 
 async def test_an_orderly_end_leaves_nothing_running_and_exits_with_zero(home: Household) -> None:

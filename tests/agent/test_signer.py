@@ -13,11 +13,11 @@ from somatui.agent.flows import ActRefused
 from somatui.agent.journal import Intent, Journal
 from somatui.chain import build
 from somatui.domain.coins import NoCoin
-from somatui.wire.hashes import derive_id
+from somatui.wire.hashes import blake2b256, derive_id
 from somatui.wire.text import b58decode32, b58encode, hex_id
 from somatui.wire.transaction import SignedTransaction
 from tests.agent.cut import KillAt, Killed, Rough, until
-from tests.agent.world import World, operator, world
+from tests.agent.world import EMBEDDING, World, operator, world
 
 pytestmark = pytest.mark.slow
 
@@ -174,6 +174,16 @@ async def test_a_fresh_journal_takes_what_the_wallet_holds_as_received(one: Worl
     await one.restart()
     assert await one.difference() == 0
     assert one.ground.journal.sums()["received"] == one.ground.journal.expected_free_shannons() == free
+
+
+async def test_a_key_that_reached_the_vault_before_the_kill_is_the_key_that_is_used(one: World) -> None:
+    args = {"weights": str(one.weights()), "embedding": EMBEDDING, "label": "first", "commission_bps": 1_000}
+    intent = one.ground.journal.begin("publish", "first", args | {"stake_shannons": 10**9}, "k", one.ground.now_ms())
+    assert one.ground.vault is not None
+    one.ground.vault.set(f"model-key/{intent.id}", b"k" * 32)
+    await one.flows.resume()
+    ended = one.ground.journal.get(intent.id)
+    assert ended.state == "done" and ended.result["key_commitment"] == b58encode(blake2b256(b"k" * 32))
 
 
 class Acts:
