@@ -117,21 +117,21 @@ async def _train(
     """The worker's models: weights file, embedding in Base64. Raises ServeError."""
     job = {"job": "seed", "version": 1, "work_dir": str(work), "count": MODELS, "steps": STEPS, "seed": seed,
            "threads": THREADS}  # fmt: skip
-    with log.open("ab") as stderr:
+    with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
             *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=stderr, limit=2**24
         )
     assert process.stdin is not None and process.stdout is not None
     try:
         process.stdin.write((json.dumps(job) + "\n").encode())
-        failure, models = f"see {log}", None
+        said, models = "", None
         async for line in process.stdout:
             message = _message(line)
             match message.get("kind"):
                 case "done":
                     models = message.get("result", message).get("models")
                 case "failed":
-                    failure = str(message.get("error"))
+                    said = str(message.get("error"))
                 case "progress":
                     tell(f"Training: {100 * float(message.get('done', 0)):.0f} %.")
         status = await process.wait()
@@ -140,8 +140,17 @@ async def _train(
             process.kill()
             await process.wait()
     if status != 0 or not isinstance(models, list) or len(models) != MODELS:
-        raise ServeError(f"The network's models could not be trained ({failure}): cure that and start again.")
+        cause = _cause(said, log.read_text("utf-8", "replace"), status)
+        raise ServeError(f"The network's models could not be trained ({cause}): cure that and start again.")
     return models
+
+
+def _cause(said: str, log: str, status: int) -> str:
+    """Why the worker failed: its own words for a refusal, else the last line it left, else how it ended."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    left = lines[-1] if lines and ("Traceback" in log or not said) else ""
+    ended = f"it was ended by signal {-status}" if status < 0 else f"it ended with status {status} and no models"
+    return (left or said or ended).rstrip(".")
 
 
 def _message(line: bytes) -> dict[str, Any]:
