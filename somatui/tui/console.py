@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import signal
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
@@ -65,6 +67,9 @@ class SomatuiApp(App[int]):
         """Once something is painted: tidy up after the start, call the agent."""
         gc.enable()
         gc.freeze()
+        if not self.is_headless:
+            for ending in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(ending, self.exit, 128 + ending)
         if not self._first:
             self.link.open()
 

@@ -8,6 +8,7 @@ from textual.content import Content
 
 from somatui.domain.actions import ACTIONS, Context
 
+AWAY = ("a", "start the agent")
 LAST = (("/", "filter"), (":", "act"), ("?", "help"), ("q", "quit"))
 GAP = 2
 
@@ -45,10 +46,11 @@ def fitting(found: list[Offer], width: int) -> list[Offer]:
     return kept
 
 
-def footer(context: Context | None, width: int) -> Content:
-    """The footer's one line."""
-    tail = [Offer(key, name, True) for key, name in LAST]
-    acts = fitting(offers(context), width - 1 - sum(o.width for o in tail[-2:])) if context else []
+def footer(context: Context | None, width: int, *, connected: bool = True) -> Content:
+    """The footer's one line; without the agent nothing can be done but start it."""
+    tail = [Offer(key, name, True) for key, name in (LAST if connected else (AWAY, *LAST[-2:]))]
+    acts = offers(context) if context and connected else []
+    acts = fitting(acts, width - 1 - sum(o.width for o in tail[-2:]))
     room = width - 1 - sum(o.width for o in acts)
     while sum(o.width for o in tail) - GAP > room:
         tail.pop(0)

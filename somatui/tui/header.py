@@ -87,8 +87,8 @@ def header(world: World, now_ms: int, width: int) -> Content:
         name = (" somatui  ", "bold")
         return Content.assemble(name, (world.profile, "$muted"), "   ", *connection_parts(world, now_ms))
     epoch, wallet = snapshot.epoch, snapshot.wallet
-    time_left = left(epoch, now_ms)
     roomy = width >= 120
+    time_left = left(epoch, now_ms) if width >= 100 else left(epoch, now_ms).removesuffix(" left")
     name: list[Part] = [(" somatui ", "bold")]
     who: list[Part] = [("wallet ", "$muted"), (wallet.label or short(wallet.address) or "none", "")]
     if not wallet.unlocked and wallet.address:
@@ -104,6 +104,8 @@ def header(world: World, now_ms: int, width: int) -> Content:
     groups = [g for g in groups if g]
     if _width(groups) + 3 * len(groups) > width and who in groups:
         groups.remove(who)
+    if _width(groups) + len(groups) > width:
+        groups[0] = groups[0][1:]
     gaps = max(1, len(groups) - 1)
     room = max(0, width - 1 - _width(groups))
     gap = max(1, min(6 if roomy else 3, room // gaps))

@@ -13,9 +13,11 @@ from somatui.tui.screens.panel import Panel, rows
 class DetailScreen(Panel[None]):
     """What a pane tells of the row under its cursor."""
 
-    def __init__(self, title: str, pane: Any) -> None:
+    width = 92
+
+    def __init__(self, pane_name: str, pane: Any) -> None:
         super().__init__()
-        self.title_text = title.capitalize()
+        self.title_text = pane_name.removesuffix("s").capitalize()
         self._pane = pane
 
     def follow(self) -> None:

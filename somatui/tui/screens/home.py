@@ -141,7 +141,7 @@ class HomeScreen(Screen[None]):
         self.query_one("#header", OneLine).put(header(world, now_ms, width))
         self.query_one("#tabs", OneLine).put(tabs(self.current, width))
         self.query_one("#message", OneLine).put(self._message())
-        self.query_one("#footer", OneLine).put(footer(self.somatui.context(), width))
+        self.query_one("#footer", OneLine).put(footer(self.somatui.context(), width, connected=world.connected))
 
     def _message(self) -> Content:
         text, tone = self._said

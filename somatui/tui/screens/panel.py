@@ -34,6 +34,7 @@ class Panel(ModalScreen[ScreenResultType]):
         Binding("q", "close", show=False),
     ]
 
+    width = 76
     title_text = ""
     foot_text = "esc back"
 
@@ -47,7 +48,7 @@ class Panel(ModalScreen[ScreenResultType]):
     @property
     def room(self) -> int:
         """Cells a line of text has inside the frame."""
-        return max(20, min(self.app.size.width, 76) - 6)
+        return max(20, min(self.app.size.width, self.width) - 7)
 
     def on_mount(self) -> None:
         """Fill the frame."""
