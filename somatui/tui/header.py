@@ -84,8 +84,9 @@ def header(world: World, now_ms: int, width: int) -> Content:
     """The header's one line for `width` cells: what matters less is left out before anything is cut."""
     snapshot = world.snapshot
     if snapshot is None:
-        name = (" somatui  ", "bold")
-        return Content.assemble(name, (world.profile, "$muted"), "   ", *connection_parts(world, now_ms))
+        return Content.assemble(
+            (" somatui  ", "bold"), (world.profile, "$muted"), "   ", *connection_parts(world, now_ms)
+        )
     epoch, wallet = snapshot.epoch, snapshot.wallet
     roomy = width >= 120
     time_left = left(epoch, now_ms) if width >= 100 else left(epoch, now_ms).removesuffix(" left")

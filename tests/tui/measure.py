@@ -46,14 +46,14 @@ class Terminal:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self._begin = time.perf_counter()
-        self._child = pexpect.spawn(
+        self.child = pexpect.spawn(
             sys.executable, ["-m", "somatui"], env=env, dimensions=(rows, columns), timeout=LIMIT_S
         )
 
     def read(self, seconds: float) -> int:
         """Take what comes within `seconds`; the number of bytes."""
         try:
-            data: bytes = self._child.read_nonblocking(1 << 16, timeout=seconds)
+            data: bytes = self.child.read_nonblocking(1 << 16, timeout=seconds)
         except pexpect.TIMEOUT:
             return 0
         self._stream.feed(data.replace(b"\x1b[>", b"\x1b["))
@@ -76,10 +76,10 @@ class Terminal:
 
     def close(self) -> int:
         """Leave with q; the exit status."""
-        self._child.send("q")
-        self._child.expect(pexpect.EOF)
-        self._child.close()
-        return int(self._child.exitstatus or 0)
+        self.child.send("q")
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        return int(self.child.exitstatus or 0)
 
 
 def measure(runs: int, quiet_s: float) -> dict[str, float]:
