@@ -11,7 +11,6 @@ from typing import Any
 
 from somatui.agent.ground import Ground
 from somatui.agent.journal import Money
-from somatui.agent.states import DONE
 from somatui.chain.effects import EffectsView
 from somatui.domain.snapshot import CoinView
 from somatui.wire.objects import SYSTEM_STATE_ID
@@ -69,9 +68,10 @@ class Books:
     def _own_bond(self, effects: EffectsView) -> tuple[str, int]:
         """The target that a foreign claim paid out, and the bond that lay in it if it was filled by this wallet."""
         gone = set(effects.gone)
-        for intent in reversed(self._ground.journal.intents("submit")):
-            if intent.subject in gone and intent.state == DONE:
-                return intent.subject, int(intent.result.get("bond_shannons", 0))
+        for target in effects.gone:
+            intent = self._ground.journal.done("submit", target)
+            if intent is not None:
+                return target, int(intent.result.get("bond_shannons", 0))
         return next((t.id for t in self._ground.snapshot().targets if t.id in gone), ""), 0
 
     async def reconcile(self) -> dict[str, Any]:

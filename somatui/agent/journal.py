@@ -27,8 +27,9 @@ CREATE TABLE intents(
     id TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE, action TEXT NOT NULL, subject TEXT NOT NULL, state TEXT NOT NULL,
     args TEXT NOT NULL, result TEXT NOT NULL, digest TEXT, signed BLOB, note TEXT,
     created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL) STRICT;
-CREATE INDEX intents_by_state ON intents(state);
+CREATE INDEX intents_by_state ON intents(state, action);
 CREATE INDEX intents_by_action ON intents(action, created_ms);
+CREATE INDEX intents_by_subject ON intents(action, subject, state);
 CREATE INDEX intents_by_age ON intents(created_ms);
 CREATE TABLE events(
     seq INTEGER PRIMARY KEY AUTOINCREMENT, intent TEXT NOT NULL REFERENCES intents(id), state TEXT NOT NULL,
@@ -36,6 +37,7 @@ CREATE TABLE events(
 CREATE TABLE money(
     seq INTEGER PRIMARY KEY AUTOINCREMENT, digest TEXT NOT NULL, kind TEXT NOT NULL, amount_shannons INTEGER NOT NULL,
     epoch INTEGER NOT NULL, subject TEXT NOT NULL, intent TEXT, at_ms INTEGER NOT NULL, UNIQUE(digest, kind)) STRICT;
+CREATE INDEX money_by_kind ON money(kind, amount_shannons);
 """
 
 SIGN = {"fee": -1, "bond": -1, "staked": -1, "earned": 1, "bond_returned": 1, "received": 1, "bond_lost": 0}
@@ -198,6 +200,22 @@ class Journal:
         found = self._intents(f"{where} ORDER BY created_ms DESC, rowid DESC LIMIT ?", action, last)
         return tuple(reversed(found))
 
+    def done(self, action: str, subject: str) -> Intent | None:
+        """The newest intent that did this to that."""
+        where = "WHERE action = ? AND subject = ? AND state = ? ORDER BY created_ms DESC LIMIT 1"
+        found = self._intents(where, action, subject, states.DONE)
+        return found[0] if found else None
+
+    def signed_since(self, action: str, since_ms: int) -> list[int]:
+        """When each transaction of that act was signed, the oldest first."""
+        marks = ", ".join("?" * len(states.IN_FLIGHT))
+        rows = self._read(
+            f"SELECT at_ms FROM events JOIN intents ON intents.id = events.intent WHERE at_ms > ? AND action = ?"
+            f" AND events.state IN ({marks}) ORDER BY at_ms",
+            since_ms, action, *sorted(states.IN_FLIGHT),
+        )  # fmt: skip
+        return [row["at_ms"] for row in rows]
+
     def events(self, intent: str) -> tuple[tuple[str, int], ...]:
         """The states an intent has been in, with their times."""
         rows = self._read("SELECT state, at_ms FROM events WHERE intent = ? ORDER BY seq", intent)
@@ -210,7 +228,9 @@ class Journal:
 
     def accounted(self, digest: str | None = None) -> bool:
         """Whether any movement of that transaction is written down; without a digest, whether there is any at all."""
-        return bool(self._read("SELECT 1 FROM money WHERE ? IS NULL OR digest = ? LIMIT 1", digest, digest))
+        if digest is None:
+            return bool(self._read("SELECT 1 FROM money LIMIT 1"))
+        return bool(self._read("SELECT 1 FROM money WHERE digest = ? LIMIT 1", digest))
 
     def sums(self) -> dict[str, int]:
         """The sum of each kind of entry, in shannons."""

@@ -171,3 +171,17 @@ def test_the_fault_hook_kills_right_after_the_state_is_on_disk(path: Path, state
     assert done.returncode == -signal.SIGKILL
     journal = Journal.open(path)
     assert (journal.intents()[0].state, journal.sums()["fee"]) == (state, fee)
+
+
+def test_what_was_done_to_a_subject_and_when_it_was_signed_is_found_again(path: Path) -> None:
+    journal = Journal.open(path)
+    lost, done = (journal.begin("submit", "0x1", {}, key, 1) for key in ("a", "b"))
+    journal.enter(lost.id, states.SIGNED, 10, digest="A", signed=b"a")
+    journal.enter(lost.id, states.LOST, 20)
+    assert journal.done("submit", "0x1") is None and not journal.accounted("A") and not journal.accounted()
+    journal.enter(done.id, states.SIGNED, 30, digest="B", signed=b"b")
+    journal.enter(done.id, states.DONE, 40, money=[Money("B", "fee", 5, 1)])
+    found = journal.done("submit", "0x1")
+    assert found is not None and found.id == done.id and journal.done("claim", "0x1") is None
+    assert journal.signed_since("submit", 10) == [30] and journal.signed_since("submit", 0) == [10, 30]
+    assert journal.accounted("B") and not journal.accounted("A") and journal.accounted()

@@ -32,8 +32,7 @@ class Pace:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        recent = ground.journal.intents("submit", last=1_000)
-        self._sent = deque(i.updated_ms for i in recent if i.digest is not None)
+        self._sent = deque(ground.journal.signed_since("submit", ground.now_ms() - MINUTE_MS))
         self._turn = asyncio.Lock()
 
     async def turn(self) -> None:
@@ -65,7 +64,6 @@ class Submit(Flow):
     def __init__(self, ground: Ground, signer: Signer) -> None:
         super().__init__(ground, signer)
         self._pace = Pace(ground)
-        self._done = {i.subject for i in ground.journal.intents("submit") if i.state == DONE}
 
     async def begin(self, args: dict[str, Any], key: str) -> Intent:
         """Check the hit against the chain as it is now; one intent per target."""
@@ -73,7 +71,7 @@ class Submit(Flow):
             hit = Hit.read(args.get("hit") or {})
         except ValueError as wrong:
             raise ActRefused((Check(False, str(wrong)),), str(wrong)) from wrong
-        if hit.target_id in self._done:
+        if self.ground.journal.done(self.action, hit.target_id) is not None:
             text = "This wallet has filled that target already."
             raise ActRefused((Check(False, text),), text)
         found, _ = await self._checked(hit)
@@ -158,7 +156,6 @@ class Submit(Flow):
         if not effects.success:
             return self.failed(intent, effects, lost=effects.error_kind in _OVER)
         bond = int(self.ground.journal.get(intent.id).result["bond_shannons"])
-        self._done.add(hit.target_id)
         rows = (self.fee(intent, effects), Money(effects.digest, "bond", bond, effects.epoch, hit.target_id))
         return self.enter(intent, DONE, result={"fee_shannons": effects.fee.total, "epoch": effects.epoch}, money=rows)
 
