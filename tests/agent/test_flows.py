@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from somatui.agent.flows import ActLost, ActRefused
+from somatui.agent.flows import ActLost, ActRefused, OutcomeUnknown
 from somatui.agent.ground import UploadFailed
 from somatui.vault.base import VaultLocked
 from tests.agent.cut import Rough, until
@@ -276,3 +276,35 @@ async def test_the_fee_that_a_preview_tells_is_the_fee_that_is_paid(one: World) 
     assert seen == {"fee_shannons": claimed["fees_shannons"], "error": None}
     late = await one.signer.preview("claim", {"target_ids": [hits[0]["target_id"]]})
     assert late is not None and late["error"]
+
+
+async def test_a_vault_locked_after_the_create_delays_the_commit_until_it_is_open(one: World) -> None:
+    line, vault, journal = Rough(one.ground.chain), one.ground.vault, one.ground.journal
+    assert vault is not None
+
+    async def lock() -> None:
+        vault.lock()
+
+    line.before_execute = lock
+    one.ground.chain = line
+    task = asyncio.ensure_future(one.publish("k"))
+    await until(lambda: any("locked" in (i.note or "") for i in journal.unfinished()))
+    assert journal.unfinished()[0].state == "created" and len(line.executed) == 1
+    vault.unlock("practice")
+    assert (await task)["commit_epoch"] == 0 and len(line.executed) == 2
+
+
+async def test_an_act_that_takes_too_long_names_its_digest_and_goes_on(
+    one: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("somatui.agent.flows.run.ANSWER_LIMIT_S", 1.0)
+    line = Rough(one.ground.chain)
+    line.executing = ["away"] * 1_000
+    one.ground.chain = line
+    with pytest.raises(OutcomeUnknown) as unknown:
+        await one.publish("k")
+    intent = one.ground.journal.intents("publish")[0]
+    assert intent.in_flight and unknown.value.digest == intent.digest
+    line.executing = []
+    await one.flows.resume()
+    assert one.ground.journal.get(intent.id).state == "done" and await one.difference() == 0
