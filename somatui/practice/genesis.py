@@ -26,7 +26,7 @@ from somatui.wire.text import b58encode
 
 WORKER = "somatui.workers.seed"
 CHAIN = "practice"
-MODELS, STEPS, THREADS = 3, 50, 2
+MODELS, STEPS, THREADS = 3, 50, 3
 STAKE_SHANNONS = 1_000_000_000
 """Each seeded model's stake: the least that a model needs, so that a newcomer's model competes as an equal."""
 PLAN, LEDGER = "genesis.json", "ledger.sqlite3"

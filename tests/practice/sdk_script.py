@@ -12,7 +12,7 @@ from soma_sdk import Keypair, SomaClient
 
 
 async def main(data_url: str, weights_url: str) -> dict[str, Any]:
-    client, key = await SomaClient(chain="localnet"), Keypair.generate()
+    client, key = await SomaClient(**json.loads(sys.argv[5])), Keypair.generate()
     for _ in range(3):
         await client.request_faucet(key.address())
     sealed = urllib.request.urlopen(weights_url).read()
