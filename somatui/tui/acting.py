@@ -47,7 +47,7 @@ def outcome(title: str, method: str, answer: Any) -> str:
 
 def _told(name: str, value: Any) -> str:
     label = name.removesuffix("_shannons").removesuffix("_id").replace("_", " ")
-    if isinstance(value, bool) or value is None or name in SILENT:
+    if isinstance(value, bool) or value in (None, "") or name in SILENT:
         return ""
     if name.endswith("_shannons"):
         return f"{label} {soma_exact(int(value))} SOMA"

@@ -146,11 +146,11 @@ class HomeScreen(Screen[None]):
     def _message(self) -> Content:
         text, tone = self._said
         if text:
-            return Content.assemble((f" {text}", f"${tone}" if tone else ""))
+            return Content.assemble((text, f"${tone}" if tone else ""))
         snapshot = self.somatui.world.snapshot
         loud = [a for a in snapshot.alerts if a.severity != "info"] if snapshot else []
         first = next((a for a in loud if a.severity == "bad"), loud[0] if loud else None)
-        return Content.assemble((f" ▲ {first.text}", f"${first.severity}")) if first else Content("")
+        return Content.assemble((f"▲ {first.text}", f"${first.severity}")) if first else Content("")
 
     def say(self, text: str, tone: str = "") -> None:
         """One sentence on the message line."""
