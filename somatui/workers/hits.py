@@ -15,9 +15,10 @@ from somatui.engine import contract
 from somatui.engine.cipher import checksum
 from somatui.engine.contract import Score
 from somatui.workers.board import Board, BoardTarget
+from somatui.workers.files import write_whole
 from somatui.workers.matching import Aims, Kept, Named
 from somatui.workers.session import Session
-from somatui.workers.stand import Stand, write_whole
+from somatui.workers.stand import Stand
 
 SLACK = 1e-4
 """Distances computed for many targets at once differ less than this from the contract's."""

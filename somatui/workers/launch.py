@@ -15,6 +15,8 @@ from typing import Any
 
 from somatui.workers.protocol import Message, ProtocolError, parse_message
 
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Threads of a worker that spin while they wait would take the cores away from everything else here."""
 LINE_LIMIT = 4 * 1024 * 1024
 """Bytes of the longest line that is read; the longest honest one, three embeddings in decimals, has about 0.2 MiB."""
 _log = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ class WorkerProcess:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable, "-m", module,
                     stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, limit=LINE_LIMIT,
-                    start_new_session=True, pass_fds=() if read_end is None else (read_end,),
+                    start_new_session=True, env=PATIENT | os.environ, pass_fds=() if read_end is None else (read_end,),
                 )  # fmt: skip
         finally:
             if read_end is not None:

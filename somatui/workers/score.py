@@ -201,11 +201,8 @@ class Scoring:
 
 
 def work(job: dict[str, Any], session: Session) -> dict[str, Any]:
-    """Do the job; a disk that is full or read-only ends it with what can be done about it."""
-    try:
-        return Scoring(job, session).run()
-    except OSError as failure:
-        raise JobError(f"{failure.filename or job['work_dir']} cannot be written ({failure.strerror}).") from failure
+    """Do the job."""
+    return Scoring(job, session).run()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -75,6 +76,11 @@ def run(jobs: str | tuple[str, ...], work: Work, *refusals: type[Exception]) -> 
         result = work(asked, session)
     except expected as refused:
         emitter.send("failed", error=str(refused))
+        return 1
+    except OSError as failure:
+        traceback.print_exc()
+        where = failure.filename or "A file of this job"
+        emitter.send("failed", error=f"{where} cannot be read or written ({failure.strerror or failure}).")
         return 1
     except Exception as defect:
         emitter.send("failed", error=f"The worker met something unforeseen ({type(defect).__name__}): see its log.")

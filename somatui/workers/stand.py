@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from somatui.corpora.files import FileCorpus
+from somatui.workers.files import write_whole
 from somatui.workers.session import JobError
 
 _VERSION = 1
@@ -76,13 +76,3 @@ class Stand:
     def result(self) -> dict[str, Any]:
         """The counts, for the parent."""
         return {"scored": self.scored, "hits": self.hits, "best_distance": self.best_distance, "cursor": self.cursor}
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write `data` beside `path`, safe on disk, and put it in place: readers see all of it or what was there before."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)

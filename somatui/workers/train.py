@@ -1,7 +1,7 @@
 """Worker that trains a model of the small architecture on local files: `python -m somatui.workers.train`.
 
 Job: {"job": "train", "version": 1, "config": "small", "init": path | null, "corpus": {"paths": [path] | null,
-"max_bytes": n}, "steps": n, "micro_batch": n, "accumulate": n, "lr": x, "seed": n, "checkpoint_every": n,
+"max_bytes": n, "seed": n}, "steps": n, "micro_batch": n, "accumulate": n, "lr": x, "seed": n, "checkpoint_every": n,
 "work_dir": path, "threads": n}. It resumes from the checkpoint in its work folder, and ends with weights and embedding.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import sys
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ import torch
 from somatui.corpora.files import CorpusError, FileCorpus
 from somatui.engine import contract, weights
 from somatui.engine.trainer import CheckpointError, Plan, Trainer, embedding_of
+from somatui.workers.files import write_whole
 from somatui.workers.session import JobError, Session, run
 
-METRIC_EVERY_S = 0.5
-EMBEDDING_SAMPLES = 64
+METRIC_EVERY_S = 0.25
+EMBEDDING_SAMPLES = 16
 
 
 class Source:
@@ -32,32 +33,44 @@ class Source:
         self, paths: tuple[Path, ...], max_bytes: int, seed: int, cursor: dict[str, Any] | None = None
     ) -> None:
         self._paths, self._max_bytes = paths, max_bytes
-        self.given = 0
-        self._corpus = FileCorpus(paths, max_bytes, seed)
-        self._pieces = self._cut()
-        for _ in range(cursor["given"] if cursor else 0):
-            self.next()
+        self._begin(FileCorpus(paths, max_bytes, seed) if cursor is None else self._resumed(cursor))
+        if cursor is not None:
+            self._turn()
+            self._at = int(cursor["piece"])
 
-    def _cut(self) -> Any:
-        while True:
-            some = False
-            for candidate in self._corpus:
-                some = True
-                for at in range(0, len(candidate.data), contract.CHUNK):
-                    yield candidate.data[at : at + contract.CHUNK]
-            if not some:
-                raise JobError("The corpus holds nothing to train on: name other files or folders.")
-            self._corpus = FileCorpus(self._paths, self._max_bytes, self._corpus.seed + 1)
+    def _resumed(self, cursor: dict[str, Any]) -> FileCorpus:
+        try:
+            return FileCorpus.resumed(cursor["corpus"], self._paths, self._max_bytes)
+        except (KeyError, TypeError, IndexError):
+            raise CheckpointError("The checkpoint does not fit this corpus: train in another work folder.") from None
+
+    def _begin(self, corpus: FileCorpus) -> None:
+        self._corpus, self._candidates = corpus, iter(corpus)
+        self._before, self._data, self._at = corpus.cursor(), b"", 0
+
+    def _turn(self) -> None:
+        """Go to the next candidate, of the next round when this one is over."""
+        for _ in range(2):
+            self._before = self._corpus.cursor()
+            candidate = next(self._candidates, None)
+            if candidate is not None:
+                self._data, self._at = candidate.data, 0
+                return
+            self._begin(FileCorpus(self._paths, self._max_bytes, self._corpus.seed + 1))
+        raise JobError("The corpus holds nothing to train on: name other files or folders.")
 
     def next(self) -> bytes:
         """The next window."""
-        self.given += 1
-        piece: bytes = next(self._pieces)
-        return piece
+        start = self._at * contract.CHUNK
+        if start >= len(self._data):
+            self._turn()
+            start = 0
+        self._at += 1
+        return self._data[start : start + contract.CHUNK]
 
     def cursor(self) -> dict[str, Any]:
-        """How many windows have been given out, as JSON."""
-        return {"given": self.given}
+        """The corpus before the candidate at hand, and how many of its windows have been given out, as JSON."""
+        return {"corpus": self._before, "piece": self._at}
 
 
 def _begin(job: dict[str, Any], checkpoint: Path) -> tuple[Trainer, dict[str, Any] | None]:
@@ -87,47 +100,49 @@ def train(job: dict[str, Any], session: Session) -> dict[str, Any]:
     trainer, cursor = _begin(job, checkpoint)
     corpus = job.get("corpus") or {}
     paths = tuple(Path(p) for p in corpus.get("paths") or ())
-    source = Source(paths, int(corpus.get("max_bytes", 16_384)), trainer.plan.seed, cursor)
-    loss = _steps(trainer, source.next, steps, session, lambda: _save(trainer, source, checkpoint, session), job)
-    _save(trainer, source, checkpoint, session)
+    seed = trainer.plan.seed if corpus.get("seed") is None else int(corpus["seed"])
+    source = Source(paths, int(corpus.get("max_bytes") or 16_384), seed, cursor)
+    run = _Run(trainer, source, checkpoint, session, (cursor or {}).get("loss"))
+    run.advance(steps, int(job.get("checkpoint_every") or 50))
+    run.save()
     made = folder / "model.safetensors"
-    made.write_bytes(trainer.export())
+    write_whole(made, trainer.export())
     config, tensors = weights.open_file(made)
     embedding = embedding_of(config, tensors, [source.next() for _ in range(EMBEDDING_SAMPLES)])
-    told = base64.b64encode(embedding.tobytes()).decode()
-    return {"weights": str(made), "embedding": told, "loss": loss, "step": trainer.step, "steps": steps}
+    told = base64.b64encode(embedding.astype("<f4").tobytes()).decode()
+    return {"weights": str(made), "embedding": told, "loss": run.loss, "step": trainer.step, "steps": steps}
 
 
-def _steps(
-    trainer: Trainer,
-    sample: Callable[[], bytes],
-    steps: int,
-    session: Session,
-    save: Callable[[], None],
-    job: dict[str, Any],
-) -> float | None:
-    every, tokens = (
-        int(job.get("checkpoint_every", 50)),
-        trainer.plan.micro_batch * trainer.plan.accumulate * contract.CHUNK,
-    )
-    loss: float | None = None
-    began, begun_at, told = time.monotonic(), trainer.step, 0.0
-    while trainer.step < steps and not session.stopping.is_set():
-        loss = trainer.advance(sample)
-        now = time.monotonic()
-        if now - told >= METRIC_EVERY_S or trainer.step == steps:
-            told = now
-            rate = (trainer.step - begun_at) * tokens / (now - began)
-            session.emitter.send("metric", step=trainer.step, steps=steps, loss=loss, tokens_per_s=rate)
-            session.emitter.send("progress", done=trainer.step / steps)
-        if trainer.step % every == 0:
-            save()
-    return loss
+@dataclass(slots=True)
+class _Run:
+    """Steps with what is told and saved along the way; `loss` is the last step's."""
 
+    trainer: Trainer
+    source: Source
+    checkpoint: Path
+    session: Session
+    loss: float | None
 
-def _save(trainer: Trainer, source: Source, path: Path, session: Session) -> None:
-    trainer.save(path, source.cursor())
-    session.emitter.send("checkpoint", path=str(path), step=trainer.step)
+    def advance(self, steps: int, save_every: int) -> None:
+        """Make steps up to `steps` or until the worker is to stop; metrics come at most four times a second."""
+        plan, send = self.trainer.plan, self.session.emitter.send
+        tokens = plan.micro_batch * plan.accumulate * contract.CHUNK
+        began, begun_at, told = time.monotonic(), self.trainer.step, 0.0
+        while self.trainer.step < steps and not self.session.stopping.is_set():
+            self.loss = self.trainer.advance(self.source.next)
+            step, now = self.trainer.step, time.monotonic()
+            if now - told >= METRIC_EVERY_S or step == steps:
+                told = now
+                rate = (step - begun_at) * tokens / (now - began)
+                send("metric", step=step, steps=steps, loss=self.loss, tokens_per_s=rate)
+                send("progress", done=step / steps)
+            if step % save_every == 0:
+                self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint and tell of it."""
+        self.trainer.save(self.checkpoint, self.source.cursor() | {"loss": self.loss})
+        self.session.emitter.send("checkpoint", path=str(self.checkpoint), step=self.trainer.step)
 
 
 if __name__ == "__main__":

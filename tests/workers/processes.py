@@ -47,11 +47,17 @@ def rest(process: subprocess.Popen[str]) -> list[Message]:
     return messages
 
 
+def through(process: subprocess.Popen[str], kind: str) -> list[Message]:
+    """The messages to come, up to the next of a kind."""
+    assert process.stdout is not None
+    messages: list[Message] = []
+    for line in process.stdout:
+        messages.append(parse_message(line))
+        if messages[-1].kind == kind:
+            return messages
+    raise AssertionError(f"no {kind} before the end")
+
+
 def until(process: subprocess.Popen[str], kind: str) -> Message:
     """The next message of a kind."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        message = parse_message(line)
-        if message.kind == kind:
-            return message
-    raise AssertionError(f"no {kind} before the end")
+    return through(process, kind)[-1]

@@ -6,8 +6,7 @@ import base64
 import json
 import os
 import signal
-import subprocess
-import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,41 +14,11 @@ import numpy as np
 import pytest
 
 from somatui.engine import weights
-from somatui.workers.protocol import VERSION, Message, parse_message
 from tests.golden.scoring import recipe
+from tests.workers.processes import rest, start, until
 
 pytestmark = [pytest.mark.slow]
 GOLDEN = Path(__file__).parent.parent / "golden" / "scoring"
-
-
-def start(worker: str, job: dict[str, Any]) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"somatui.workers.{worker}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdin is not None
-    process.stdin.write(json.dumps({"job": worker, "version": VERSION} | job) + "\n")
-    process.stdin.flush()
-    return process
-
-
-def rest(process: subprocess.Popen[str]) -> list[Message]:
-    """Every message still to come, and the end of the process."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    messages = [parse_message(line) for line in process.stdout]
-    process.wait(30)
-    process.stdin.close()
-    process.stdout.close()
-    return messages
-
-
-def until(process: subprocess.Popen[str], kind: str) -> Message:
-    assert process.stdout is not None
-    for line in process.stdout:
-        message = parse_message(line)
-        if message.kind == kind:
-            return message
-    raise AssertionError(f"no {kind} before the end")
 
 
 def training(folder: Path, steps: int) -> dict[str, Any]:
@@ -98,11 +67,17 @@ def test_a_wrong_target_is_refused_in_one_sentence(tmp_path: Path, target: str, 
 
 
 def test_training_ends_with_weights_that_load_and_an_embedding(tmp_path: Path) -> None:
-    messages = rest(start("train", training(tmp_path, 6)))
+    messages = rest(start("train", training(tmp_path, 30)))
     result = messages[-1].body["result"]
     config, _ = weights.open_file(Path(result["weights"]))
     assert config == weights.SMALL
     assert np.linalg.norm(np.frombuffer(base64.b64decode(result["embedding"]), "<f4")) == pytest.approx(1, abs=1e-5)
+    assert (result["step"], result["steps"]) == (30, 30)
+    metrics = [m for m in messages if m.kind == "metric"]
+    assert all({"step", "steps", "loss", "tokens_per_s"} == m.body.keys() for m in metrics)
+    assert metrics[-1].body["loss"] == result["loss"]
+    assert all(later.at - earlier.at >= 249 for earlier, later in pairwise(metrics[:-1]))
+    assert sorted(f.name for f in (tmp_path / "work").iterdir()) == ["checkpoint.pt", "model.safetensors"]
     assert {"hello", "metric", "progress", "checkpoint", "done"} <= {m.kind for m in messages}
     assert [m.seq for m in messages] == list(range(1, len(messages) + 1))
 
@@ -130,3 +105,28 @@ def test_training_that_was_ended_goes_on_as_if_it_had_not(tmp_path: Path, how: s
     assert resumed.body["result"]["step"] == 12
     made = [Path(m.body["result"]["weights"]).read_bytes() for m in (whole, resumed)]
     assert made[0] == made[1]
+
+
+def test_training_that_had_ended_tells_the_same_again(tmp_path: Path) -> None:
+    job = training(tmp_path, 3)
+    first, again = (rest(start("train", job))[-1].body["result"] for _ in range(2))
+    assert first == again
+
+
+def test_the_corpus_has_a_seed_of_its_own(tmp_path: Path) -> None:
+    job = training(tmp_path, 2)
+    made = []
+    for seed in (4, 5, None):
+        corpus = job["corpus"] | {"seed": seed}
+        result = rest(start("train", job | {"corpus": corpus, "work_dir": str(tmp_path / str(seed))}))[-1].body[
+            "result"
+        ]
+        made.append(Path(result["weights"]).read_bytes())
+    assert made[0] == made[2] != made[1]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "work").write_text("a file")
+    *_, failed = rest(start("train", training(tmp_path, 2)))
+    assert failed.kind == "failed"
+    assert str(tmp_path / "work") in failed.body["error"]
