@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Read when torch is loaded: tests share few processors, and threads that spin would take them from each other.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(autouse=True)
 def _home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
