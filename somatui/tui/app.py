@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
 from somatui.paths import Paths
 from somatui.tui.early import Frame
+from somatui.tui.offer import Line, known_network, offer, room
 
 if TYPE_CHECKING:
     from somatui.tui.console import SomatuiApp
@@ -27,7 +29,8 @@ def run(paths: Paths) -> int:
         return 2
     first = config.profile.network == "practice" and needs_first_screen(paths)
     gc.disable()
-    frame = Frame(config.profile.network, config.settings.theme, empty=first)
+    offered = _offered(paths) if first else None
+    frame = Frame(config.profile.network, config.settings.theme, offered)
     crashed = True
     try:
         app = _make(paths, config.settings.theme, first=first, painted=frame.painted)
@@ -38,6 +41,11 @@ def run(paths: Paths) -> int:
     if app.farewell:
         sys.stdout.write(app.farewell + "\n")
     return status if status is not None else app.return_code or 0
+
+
+def _offered(paths: Paths) -> list[Line]:
+    cells = room(shutil.get_terminal_size().columns)
+    return offer(cells, str(paths.config_file), known=known_network(paths))
 
 
 def _make(paths: Paths, theme: str, *, first: bool, painted: bool) -> SomatuiApp:

@@ -12,6 +12,7 @@ import termios
 from typing import Any
 
 from somatui.tui.colours import TABLES
+from somatui.tui.offer import WIDTH, Line
 
 GRID_FROM = (120, 36)
 PANES = ("Wallet", "Targets", "Models", "Epochs", "Jobs")
@@ -22,7 +23,7 @@ Box = tuple[int, int, int, int, str]
 class Frame:
     """The frame on the terminal, and the terminal as it was. Use `end` when the console has closed, however it did."""
 
-    def __init__(self, network: str, theme: str, *, empty: bool = False) -> None:
+    def __init__(self, network: str, theme: str, offered: list[Line] | None = None) -> None:
         self._file = sys.__stderr__
         self._before: list[Any] | None = None
         self.painted = False
@@ -31,7 +32,10 @@ class Frame:
         with contextlib.suppress(OSError, termios.error):
             size = os.get_terminal_size(self._file.fileno())
             self._hush()
-            text = "" if empty else frame(network, theme, size.columns, size.lines)
+            if offered is None:
+                text = frame(network, theme, size.columns, size.lines)
+            else:
+                text = first_frame(theme, offered, size.columns, size.lines)
             self._file.write(ENTER + text)
             self._file.flush()
             self.painted = True
@@ -88,6 +92,24 @@ def frame(network: str, theme: str, columns: int, rows: int) -> str:
         parts += [pen.at(x, y), top, *sides, pen.at(x, y + height - 1), bottom]
     keys = " / filter  : act  ? help  q quit"
     parts.append(pen.at(0, rows - 1) + pen.ink("foreground", "panel") + keys[:columns].ljust(columns))
+    return "".join(parts) + "\x1b[0m"
+
+
+def first_frame(theme: str, offered: list[Line], columns: int, rows: int) -> str:
+    """The first screen with its words, in the middle, as a terminal takes it."""
+    pen = Pen(theme)
+    plain, line = pen.ink("foreground", "background"), pen.ink("primary", "background")
+    tones = {"": plain, "bold": pen.ink("foreground", "background", bold=True)}
+    tones["key"] = pen.ink("primary", "background", bold=True)
+    width, height = min(columns, WIDTH), len(offered) + 5
+    x, y = (columns - width) // 2, max(0, (rows - height) // 2)
+    parts = [pen.at(0, n) + plain + " " * columns for n in range(rows)]
+    parts += [pen.at(x, y), line, "╭─ somatui ".ljust(width - 1, "─") + "╮"]
+    for n in range(1, min(height, rows) - 1):
+        parts += [pen.at(x, y + n), line, "│", pen.at(x + width - 1, y + n), "│"]
+    parts += [pen.at(x, y + height - 1), "╰" + "─" * (width - 2) + "╯"] if height <= rows else []
+    for n, pieces in enumerate(offered[: max(0, rows - 3)]):
+        parts += [pen.at(x + 3, y + 2 + n), *(tones[tone] + text for text, tone in pieces)]
     return "".join(parts) + "\x1b[0m"
 
 

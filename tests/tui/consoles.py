@@ -19,6 +19,12 @@ from tests.tui.serve import Agent, serving
 SECONDS = 10.0
 
 
+def screen_of(app: SomatuiApp) -> str:
+    """The characters of the topmost screen, a line for each row."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
 class Console:
     """The app, its keys, and the agent it talks to."""
 
@@ -48,8 +54,7 @@ class Console:
     @property
     def screen(self) -> str:
         """The screen's characters, a line for each row."""
-        strips = self.app.screen._compositor.render_strips()
-        return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+        return screen_of(self.app)
 
     @property
     def flat(self) -> str:

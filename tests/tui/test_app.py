@@ -12,11 +12,13 @@ from somatui.domain.snapshot import Snapshot
 from somatui.paths import Paths
 from somatui.tui import early
 from somatui.tui.colours import TABLES
+from somatui.tui.console import SomatuiApp
 from somatui.tui.header import bar, header, minutes, tabs
+from somatui.tui.offer import offer, room
 from somatui.tui.screens.home import GRID_FROM
 from somatui.tui.state import World
 from tests.domain.worlds import NOW_MS
-from tests.tui.consoles import console
+from tests.tui.consoles import console, screen_of
 from tests.tui.serve import HOUR_MS, busy
 
 FRAME = set("╭╮╰╯")
@@ -92,6 +94,18 @@ async def test_the_early_frame_stands_where_the_real_one_does(paths: Paths, size
         await c.until(lambda: c.screen.count("╭") == (5 if size >= GRID_FROM else 1), "the panes")
         corners = _corners(c.screen)
     assert _corners("\n".join(screen.display)) == corners
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (60, 40)])
+async def test_the_first_screen_is_painted_early_as_it_is_later(paths: Paths, size: tuple[int, int]) -> None:
+    screen = pyte.Screen(*size)
+    offered = offer(room(size[0]), str(paths.config_file))
+    pyte.Stream(screen).feed(early.first_frame("dark", offered, *size))
+    app = SomatuiApp(paths, first=True)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        shown = screen_of(app)
+    assert [line.rstrip() for line in screen.display] == [line.rstrip() for line in shown.split("\n")]
 
 
 def _corners(text: str) -> set[tuple[int, int, str]]:

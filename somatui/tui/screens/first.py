@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -14,11 +13,11 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from somatui.paths import Paths
+from somatui.tui.offer import Line, known_network, offer, room, wrapped
 from somatui.tui.practice import PracticeStart, StartFailed
 
-LEDGER = "ledger.sqlite3"
 LOOK_SECONDS = 0.5
-HANG = 13
+TONES = {"key": "bold $accent"}
 
 
 class FirstScreen(Screen[None]):
@@ -35,7 +34,7 @@ class FirstScreen(Screen[None]):
     def __init__(self, paths: Paths) -> None:
         super().__init__()
         self._paths = paths
-        self._known = (paths.network_dir / LEDGER).exists()
+        self._known = known_network(paths)
         self._start: PracticeStart | None = None
         self._timer: Timer | None = None
         self._said: tuple[str, str] = ("", "")
@@ -56,23 +55,11 @@ class FirstScreen(Screen[None]):
         self._show()
 
     def _show(self) -> None:
-        room = max(24, min(self.app.size.width, 76) - 6)
-        lines = [*_wrapped("The console for operators of the SOMA network.", room, "bold"), Content("")]
-        if self._known:
-            practice = "Go on with the practice network of this machine, which is stopped."
-        else:
-            lines += [*_wrapped("Nothing is set up on this machine yet.", room), Content("")]
-            practice = "A network of your own on this machine, with play money: no account, no GPU, no cost."
-        lines += _offer("p", "practice", practice, room)
-        if self._failed:
-            lines += _offer("f", "free ports", "The same on ports that nobody else uses.", room)
-        lines += _offer("s", "setup", "A real network. The guided setup comes in a later release; until then its "
-                        f"settings stand in {self._paths.config_file}", room)  # fmt: skip
-        lines += _offer("q", "quit", "", room)
-        self.query_one("#offer", Static).update(Content("\n").join(lines))
+        cells = room(self.app.size.width)
+        lines = offer(cells, str(self._paths.config_file), known=self._known, failed=self._failed)
+        self.query_one("#offer", Static).update(_content(lines))
         text, tone = self._said
-        said = Content("\n").join([Content(""), *_wrapped(text, room, tone)]) if text else Content("")
-        self.query_one("#said", Static).update(said)
+        self.query_one("#said", Static).update(_content([(), *wrapped(text, cells, tone)] if text else []))
 
     def _say(self, text: str, tone: str = "") -> None:
         if (text, tone) != self._said:
@@ -134,12 +121,7 @@ class FirstScreen(Screen[None]):
         self.app.exit(0)
 
 
-def _wrapped(text: str, room: int, tone: str = "") -> list[Content]:
-    lines = [line for part in text.split("\n") for line in textwrap.wrap(part, room)]
-    return [Content.assemble((line, tone)) for line in lines]
-
-
-def _offer(key: str, name: str, text: str, room: int) -> list[Content]:
-    first, *rest = textwrap.wrap(text, room - HANG) or [""]
-    head = Content.assemble((f"{key}  ", "bold $accent"), (f"{name:<{HANG - 3}}", "bold"), first)
-    return [head, *(Content(" " * HANG + line) for line in rest), Content("")]
+def _content(lines: list[Line]) -> Content:
+    """Lines as Textual shows them."""
+    told = (Content.assemble(*((text, TONES.get(tone, tone)) for text, tone in line)) for line in lines)
+    return Content("\n").join(told)
