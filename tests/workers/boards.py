@@ -23,6 +23,7 @@ class Board:
     store: Store
     path: Path
     models: dict[str, Tensors] = field(default_factory=dict)
+    answers: dict[tuple[str, bytes], contract.Score] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=lambda: {"epoch": 7, "threshold": 0.0, "targets": [], "models": []})
 
     def add_model(self, seed: int) -> str:
@@ -53,10 +54,15 @@ class Board:
         beside.replace(self.path)
         return self.path
 
+    def _answer(self, model: str, data: bytes) -> contract.Score:
+        if (model, data) not in self.answers:
+            self.answers[model, data] = contract.score(SMALL, self.models[model], data)
+        return self.answers[model, data]
+
     def expected(self, target_id: str, data: bytes) -> tuple[int, contract.Score, float]:
         """Winner, its score and its distance, by the contract alone."""
         target = next(t for t in self.told["targets"] if t["id"] == target_id)
-        scores = [contract.score(SMALL, self.models[m], data) for m in target["model_ids"]]
+        scores = [self._answer(m, data) for m in target["model_ids"]]
         winner = contract.winner(scores)
         distance = contract.distance(scores[winner].embedding, np.array(target["embedding"], dtype=np.float32))
         return winner, scores[winner], distance
