@@ -38,8 +38,9 @@ def run(args: Arguments) -> Answer:
 
 
 def _serve_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ports", metavar="PORTS", default="default",
-                        help="default (9000 9123 9124 9125 9126), free, or five numbers with commas")  # fmt: skip
+    parser.add_argument("--ports", metavar="PORTS",
+                        help="default (9000 9123 9124 9125 9126), free, or five numbers with commas; a network that "
+                        "exists keeps its own where none are named")  # fmt: skip
     parser.add_argument("--seed", metavar="N", type=at_least(0), default=1, help="fixes the network (default 1)")
     parser.add_argument("--epoch-seconds", metavar="S", type=at_least(1), help="end epochs by the clock too")
     parser.add_argument("--background", action="store_true", help="start it detached and return when it answers")
@@ -48,19 +49,25 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
 def serve(args: Arguments) -> Answer:
     """Become the network, or start it in the background."""
     paths = _practice_paths(args)
-    if args.ports not in ("default", "free") and not _five_ports(args.ports):
-        raise Problem(f"“{args.ports}” are not ports: type default, free, or five numbers with commas.", USAGE)
+    ports = args.ports or ("free" if has_network(paths) else "default")
+    if ports not in ("default", "free") and not _five_ports(ports):
+        raise Problem(f"“{ports}” are not ports: type default, free, or five numbers with commas.", USAGE)
     make_private(paths.network_dir)
     if args.background:
         from somatui.practice.client import start_network
 
-        card = _card(start_network(paths.network_dir, args.ports, args.seed, epoch_seconds=args.epoch_seconds))
+        card = _card(start_network(paths.network_dir, ports, args.seed, epoch_seconds=args.epoch_seconds))
         return Answer({"ok": True} | card, fields((k, str(v)) for k, v in card.items()))
-    words = [sys.executable, "-m", "somatui.practice", "--folder", str(paths.network_dir), "--ports", args.ports]
+    words = [sys.executable, "-m", "somatui.practice", "--folder", str(paths.network_dir), "--ports", ports]
     words += ["--seed", str(args.seed)]
     words += ["--epoch-seconds", str(args.epoch_seconds)] if args.epoch_seconds else []
     sys.stdout.flush()
     os.execv(sys.executable, words)
+
+
+def has_network(paths: Paths) -> bool:
+    """Whether a practice network has been made here, running or not; `free` ports are then its own ports again."""
+    return (paths.network_dir / "genesis.json").exists()
 
 
 def _five_ports(text: str) -> bool:
