@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,7 @@ from somatui.tui.svg import save, standalone, transcript
 PROFILE = "practice"
 CONFIRMED = ("claim", "reveal", "publish")
 """Acts whose panel may be shown, the one that says most about a day first."""
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 300.0
 CURVE_POINTS = 24
 RUNNING = ("starting", "running")
 
@@ -39,6 +40,7 @@ class NotShown(Exception):
 def main() -> int:
     """Take the pictures; the exit status."""
     private_umask()
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     parser = argparse.ArgumentParser(prog="python -m somatui.tui.screenshots", description=__doc__)
     parser.add_argument(
         "--home", type=Path, help="a somatui home whose agent runs (default: a practice day of its own)"
@@ -67,11 +69,8 @@ def _practice_day(out: Path, seed: int) -> Iterator[Paths]:
         try:
             told = _somatui("practice", "run", "--state", str(home), "--seed", str(seed))
             said = told.replace(str(home), "~/practice-day")
-            _tell(
-                save(
-                    transcript(f"$ somatui practice run\n{said.rstrip()}", "somatui practice run"), out, "practice-run"
-                )
-            )
+            printed = f"$ somatui practice run\n{said.rstrip()}"
+            _tell(save(transcript(printed, "somatui practice run", 100), out, "practice-run"))
             _somatui("--home", str(home), "practice", "serve", "--background", "--ports", "free")
             yield Paths.for_profile(PROFILE, home)
         finally:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 FONTS = "'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas, monospace"
-SCALE = 1.5
+SCALE = 1.25
 
 _FONT_FACES = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->\s*", re.DOTALL)

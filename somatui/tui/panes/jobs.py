@@ -8,7 +8,7 @@ from textual.widget import Widget
 
 from somatui.domain.deadline import span
 from somatui.domain.snapshot import JobView, Snapshot
-from somatui.tui.chart import curve
+from somatui.tui.chart import curve, smoothed
 from somatui.tui.format import NOTHING, Cell, bar, cell, coarse, count, number, percent, sparkline
 from somatui.tui.panes.base import Detail, Line, Pane
 from somatui.tui.table import Column, Row
@@ -22,7 +22,7 @@ _STATES: dict[str, Cell] = {
     "failed": cell("✗ failed", "bad"),
 }
 _ALIVE = ("starting", "running", "stopping")
-_SENT = ("done", "lost", "failed", "refused")
+_SENT = {"done": "sent", "lost": "lost", "failed": "failed", "refused": "refused"}
 """How submissions of a score job end; the agent counts them beside the worker's own metrics."""
 
 
@@ -178,7 +178,8 @@ def _course(job: JobView, width: int, room: int) -> list[Cell]:
     words += [cell(f"  {line}", "muted") for line in job.last_lines]
     high = max(0, min(6, room - 1 - min(len(words), 5)))
     if len(job.history) > 1 and high >= 2:
-        told += curve(job.history, min(width, 120), high, 3 if job.kind == "train" else 4)
+        course = smoothed(job.history) if job.kind == "train" else job.history
+        told += curve(course, min(width, 120), high, 3 if job.kind == "train" else 4)
     left = room - len(told)
     return told + (words[:1] + words[1:][-(left - 1) :] if job.error and left > 1 else words[-left:] if left else [])
 
@@ -198,9 +199,10 @@ def _numbers(job: JobView) -> list[str]:
         told.append(f"step {count(step)}/{count(steps)}")
     if scored is not None:
         told.append(f"{count(scored)} scored")
-    sent = [
-        f"{count(job.metrics[name])} {'sent' if name == 'done' else name}" for name in _SENT if job.metrics.get(name)
-    ]
+    best = _metric(job, "best_distance")
+    if best is not None:
+        told.append(f"best {number(best)}")
+    sent = [f"{count(job.metrics[name])} {word}" for name, word in _SENT.items() if job.metrics.get(name)]
     told += sent
     if job.state == "running" and job.done and 0.02 < job.done < 1.0:
         told.append(f"{coarse(int((job.updated_at_ms - job.started_at_ms) * (1 / job.done - 1)))} left")
