@@ -75,7 +75,7 @@ def test_a_large_file_goes_up_in_parts_once_and_tells_how_far_it_is(store: Store
 @pytest.mark.parametrize(
     ("secrets", "more", "says"),
     [
-        ({"secret_key": "wrong"}, {}, "secret key is not the right one"),
+        ({"secret_key": "wrong"}, {}, "secret key is not the right one"),  # pragma: allowlist secret
         ({"access_key": None}, {}, "without the store's keys"),
         ({"weights_key": None}, {"encrypt": True}, "no key for that"),
         ({"weights_key": "00"}, {"encrypt": True}, "not 32"),
