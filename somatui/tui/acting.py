@@ -117,5 +117,8 @@ class Operator:
             self._app.say(f"{title}: {refusal.message}", "bad")
         except (AgentGone, OSError) as gone:
             self._app.say(f"{title}: {gone}", "bad")
+        except Exception as defect:
+            self._app.say(f"{title}: the console met something unforeseen ({type(defect).__name__}).", "bad")
+            raise
         else:
             self._app.say(outcome(title, method, answer), "good")

@@ -61,7 +61,21 @@ def _make(paths: Paths, theme: str, *, first: bool, painted: bool) -> SomatuiApp
 
 def needs_first_screen(paths: Paths) -> bool:
     """Whether neither an agent nor a practice network is there to look at."""
-    return not paths.socket.exists() and not network_runs(paths)
+    return not _agent_answers(paths) and not network_runs(paths)
+
+
+def _agent_answers(paths: Paths) -> bool:
+    if not paths.socket.exists():
+        return False
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(paths.socket))
+        except OSError:
+            return False
+    return True
 
 
 def network_runs(paths: Paths) -> bool:

@@ -16,8 +16,13 @@ SECTIONS = frozenset(f.name for f in fields(Snapshot))
 
 
 @cache
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(Snapshot)
+
+
+@cache
 def _reader(section: str) -> type:
-    return make_dataclass(f"Section_{section}", [(section, get_type_hints(Snapshot)[section])])
+    return make_dataclass(f"Section_{section}", [(section, _kinds()[section])])
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -47,6 +48,14 @@ def test_it_is_shown_only_where_neither_an_agent_nor_a_network_is(paths: Paths) 
     card |= {"admin_url": "", "store_url": "", "bucket": "", "started_at_ms": 0}
     (paths.network_dir / "network.json").write_text(json.dumps(card), "utf-8")
     assert not needs_first_screen(paths)
+
+
+async def test_an_agent_is_reason_enough_for_the_console_but_not_the_socket_of_a_dead_one(paths: Paths) -> None:
+    async with serving(paths, busy()):
+        assert not await asyncio.to_thread(needs_first_screen, paths)
+    with socket.socket(socket.AF_UNIX) as left_over:
+        left_over.bind(str(paths.socket))
+    assert needs_first_screen(paths)
 
 
 def test_the_verb_it_runs_names_profile_and_home(paths: Paths) -> None:

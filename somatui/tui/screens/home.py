@@ -64,14 +64,17 @@ class HomeScreen(Screen[None]):
         yield OneLine(id="tabs")
         with Container(id="panes"):
             for name in GRID_ORDER:
-                yield Container(id=f"slot-{name}", classes="slot")
+                current = name == self.current
+                with Container(id=f"slot-{name}", classes="slot -current" if current else "slot"):
+                    if current:
+                        self._panes[name] = pane = make_pane(name)
+                        yield pane
         yield OneLine(id="message")
         yield OneLine(id="footer")
 
-    async def on_mount(self) -> None:
+    def on_mount(self) -> None:
         """The visible pane first; the others, where there is room for them, after the first paint."""
         self._lay_out()
-        await self._mount_pane(self.current)
         self._panes[self.current].focus()
         self.refresh_world(frozenset())
         self.call_after_refresh(self._mount_rest)
@@ -117,7 +120,8 @@ class HomeScreen(Screen[None]):
         for name in PANES:
             self._owed[name] |= changed
         with self.app.batch_update():
-            self.set_class(not self.somatui.world.connected, "-away")
+            world = self.somatui.world
+            self.set_class(world.snapshot is not None and not world.connected, "-away")
             self._tell_panes()
             self._say_lines()
 
