@@ -51,7 +51,7 @@ def main() -> int:
     given = parser.parse_args()
     try:
         if given.home is not None:
-            asyncio.run(_take(Paths.for_profile(PROFILE, given.home), given.out, given.theme))
+            asyncio.run(take(Paths.for_profile(PROFILE, given.home), given.out, given.theme))
         else:
             with _practice_day(given.out, given.seed) as paths:
                 asyncio.run(_work_and_take(paths, given.out, given.theme))
@@ -106,7 +106,7 @@ async def _work_and_take(paths: Paths, out: Path, theme: str) -> None:
         await _score(paths, client)
         await client.call("job.start", kind="train", args={"steps": 400, "seed": 3})
         await _seen(paths, lambda s: _course(s) >= CURVE_POINTS, "a training under way")
-        await _take(paths, out, theme)
+        await take(paths, out, theme)
         for job in (await _seen(paths, lambda _: True, "the jobs")).jobs:
             if job.state in RUNNING:
                 await client.call("job.stop", job_id=job.id)
@@ -145,7 +145,7 @@ async def _seen(paths: Paths, holds: Callable[[Snapshot], bool], what: str) -> S
     return seen
 
 
-async def _take(paths: Paths, out: Path, theme: str) -> None:
+async def take(paths: Paths, out: Path, theme: str) -> None:
     """The three pictures of the console."""
     _tell(save(await _picture(paths, theme, (160, 48), _on_pane("jobs")), out, "home"))
     _tell(save(await _picture(paths, theme, (80, 24), _on_pane("targets")), out, "targets"))
