@@ -39,7 +39,7 @@ class JobsError(Exception):
 
 @dataclass(slots=True)
 class Job:
-    """One job as it stands. `asked` is what it was started with; `cursor` is where its worker has come."""
+    """One job as it stands. `asked` is what it was started with."""
 
     id: str
     kind: str
@@ -51,7 +51,6 @@ class Job:
     title: str = ""
     done: float | None = None
     error: str | None = None
-    cursor: dict[str, Any] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     result: dict[str, str] = field(default_factory=dict)
     history: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
@@ -83,7 +82,7 @@ class Job:
 
     def card(self) -> dict[str, Any]:
         """What is kept on disk of it."""
-        names = ("id", "kind", "asked", "started_at_ms", "updated_at_ms", "state", "title", "done", "error", "cursor",
+        names = ("id", "kind", "asked", "started_at_ms", "updated_at_ms", "state", "title", "done", "error",
                  "metrics", "result")  # fmt: skip
         return {name: getattr(self, name) for name in names} | {"history": list(self.history)}
 
@@ -208,7 +207,7 @@ class Jobs:
         job.worker = WorkerProcess()
         try:
             await kind.prepare(self._ground, job.folder)
-            line = kind.line(job.asked, job.folder, self._ground, job.cursor)
+            line = kind.line(job.asked, job.folder, self._ground)
             await job.worker.start(
                 kind.module, line, secrets=None, stderr_path=job.folder / "worker.log", on_message=hear
             )
@@ -251,7 +250,6 @@ class Jobs:
             if isinstance(body.get(drawn), (int, float)):
                 job.history.append(float(body[drawn]))
         elif message.kind == "checkpoint":
-            job.cursor = body.get("cursor", job.cursor)
             self._keep(job)
         elif message.kind == "log":
             self._say(job, str(body.get("text", "")))

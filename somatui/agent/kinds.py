@@ -29,8 +29,8 @@ class Kind:
         """What a screen calls it; raises KindError for arguments that make no sense."""
         raise NotImplementedError
 
-    def line(self, args: dict[str, Any], folder: Path, ground: Ground, cursor: dict[str, Any] | None) -> dict[str, Any]:
-        """The job line of its worker."""
+    def line(self, args: dict[str, Any], folder: Path, ground: Ground) -> dict[str, Any]:
+        """The job line of its worker; the same again goes on where the job's folder says that it stood."""
         raise NotImplementedError
 
     async def prepare(self, ground: Ground, folder: Path) -> None:
@@ -47,7 +47,7 @@ class Train(Kind):
     def title(self, args: dict[str, Any]) -> str:
         return f"train {_number(args, 'steps', 200)} steps on {_corpus_name(args)}"
 
-    def line(self, args: dict[str, Any], folder: Path, ground: Ground, cursor: dict[str, Any] | None) -> dict[str, Any]:
+    def line(self, args: dict[str, Any], folder: Path, ground: Ground) -> dict[str, Any]:
         return {
             "job": "train",
             "version": VERSION,
@@ -74,19 +74,20 @@ class Score(Kind):
     follows_board: ClassVar[bool] = True
 
     def title(self, args: dict[str, Any]) -> str:
-        limit = args.get("limit")
+        limit = _optional(args, "limit")
         return f"score {_corpus_name(args)}" if limit is None else f"score {limit} of {_corpus_name(args)}"
 
-    def line(self, args: dict[str, Any], folder: Path, ground: Ground, cursor: dict[str, Any] | None) -> dict[str, Any]:
+    def line(self, args: dict[str, Any], folder: Path, ground: Ground) -> dict[str, Any]:
         return {
             "job": "score",
             "version": VERSION,
             "board": str(folder / BOARD),
             "weights_dir": str(ground.paths.weights_cache),
             "corpus": _corpus(args),
-            "limit": args.get("limit"),
-            "max_hits": args.get("max_hits"),
-            "cursor": cursor,
+            "limit": _optional(args, "limit"),
+            "max_hits": _optional(args, "max_hits"),
+            "hits_each": _optional(args, "hits_each"),
+            "cursor": None,
             "work_dir": str(folder),
             "threads": ground.settings.threads or os.cpu_count() or 1,
         }
@@ -108,6 +109,10 @@ def _number(args: dict[str, Any], name: str, default: int, least: int = 1) -> in
     if type(value) is not int or value < least:
         raise KindError(f"{name} must be a whole number of at least {least}.")
     return value
+
+
+def _optional(args: dict[str, Any], name: str) -> int | None:
+    return None if args.get(name) is None else _number(args, name, 1)
 
 
 def _corpus(args: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Weights as files: architecture, safetensors without copies, checks by name (protocol.md 5.2); ciphers are cipher's."""
+"""Weights as files: architecture, safetensors without copies, checks by name (protocol.md 5.2); not their cipher."""
 
 from __future__ import annotations
 

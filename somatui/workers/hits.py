@@ -25,10 +25,16 @@ SLACK = 1e-4
 
 
 class Hits:
-    """The board's targets that can be hit, and the candidates that were scored."""
+    """The board's targets that can be hit, and the candidates that were scored.
 
-    def __init__(self, work_dir: Path, session: Session, stand: Stand, most: int | None) -> None:
-        self._folder, self._session, self._stand, self._most = work_dir / "hits", session, stand, most
+    `most` is the number of hits after which nothing more is told, `each` how many one new candidate may have.
+    """
+
+    def __init__(
+        self, work_dir: Path, session: Session, stand: Stand, most: int | None, each: int | None = None
+    ) -> None:
+        self._folder, self._session, self._stand = work_dir / "hits", session, stand
+        self._most, self._each = most, each
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._board = Board(0, 0.0, (), {})
         self._places: dict[str, int] = {}
@@ -78,6 +84,8 @@ class Hits:
             if target.id in self._stand.reported:
                 continue
             if self._most is not None and self._stand.hits >= self._most:
+                break
+            if data is not None and self._each is not None and self._stand.hits - before >= self._each:
                 break
             close = np.flatnonzero(far[:, number] <= self._board.threshold + SLACK)
             for row in close[np.argsort(far[close, number], kind="stable")]:

@@ -1,7 +1,8 @@
 """Worker that looks for hits: it scores a corpus on the board's models: `python -m somatui.workers.score`.
 
 Job: {"job": "score", "version": 1, "board": path, "weights_dir": path, "corpus": {"paths": [path] | null, "max_bytes":
-n, "seed": n}, "limit": n | null, "max_hits": n | null, "cursor": {…} | null, "work_dir": path, "threads": n}. A `board`
+n, "seed": n}, "limit": n | null, "max_hits": n | null,
+"hits_each": n | null, "cursor": {…} | null, "work_dir": path, "threads": n}. A `board`
 command has the board's file read again. Without a cursor it goes on where its work folder says that it stood.
 """
 
@@ -84,7 +85,7 @@ class Scoring:
         self._corpus = self._stand.corpus()
         self._candidates: Iterator[Candidate] = iter(self._corpus)
         self._models = Models(Path(job["weights_dir"]), session)
-        self._hits = Hits(Path(job["work_dir"]), session, self._stand, self._most_hits)
+        self._hits = Hits(Path(job["work_dir"]), session, self._stand, self._most_hits, job.get("hits_each"))
         self._pending: deque[_Taken] = deque()
         self._told = self._saved = 0.0
         self._rates: deque[tuple[float, int, int]] = deque()

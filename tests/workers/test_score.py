@@ -255,6 +255,17 @@ def an_aim(name: str, vector: list[float], *models: str) -> BoardTarget:
     return BoardTarget(name, np.array(vector, dtype=np.float32), models)
 
 
+@pytest.mark.slow
+def test_one_candidate_may_be_held_to_one_hit(board: Board, tmp_path: Path) -> None:
+    models = [board.add_model(1)]
+    for number in range(9):
+        board.add_target(number, models)
+    board.write(threshold=EVERYTHING)
+    messages = rest(start("score", job(tmp_path, count=4, hits_each=1)))
+    found = hits(messages)
+    assert len(found) == len({h["name"] for h in found}) == len({h["target_id"] for h in found}) == 4
+
+
 def test_the_winner_has_the_lowest_loss_and_on_ties_the_first_place_in_the_target_s_list() -> None:
     aims = Aims(
         [an_aim("t", [1, 0], "a", "b", "c"), an_aim("u", [1, 0], "c", "b", "a"), an_aim("v", [0, 2], "a")],

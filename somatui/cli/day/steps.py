@@ -136,8 +136,8 @@ class Day:
 
     async def score(self) -> None:
         """Files of the standard library against the open targets; what hits is uploaded and submitted."""
-        corpus = {"paths": None, "max_bytes": 16_384, "seed": self.seed}
-        args = {"corpus": corpus, "limit": 120, "max_hits": 8, "submit": True}
+        corpus = {"paths": None, "max_bytes": 4_096, "seed": self.seed}
+        args = {"corpus": corpus, "limit": 120, "max_hits": 8, "hits_each": 1, "submit": True}
         job = await self.job("score", args)
         self.teller.say(f"scored files of Python's standard library: {figures(job)}")
         seen = await self.wait("the submissions", lambda s: not submitting(s))
