@@ -65,6 +65,18 @@ def test_keys_typed_before_the_console_is_ready_are_not_lost(served: dict[str, s
     rest_of(terminal)
 
 
+def test_a_line_typed_faster_than_it_opens_is_a_line_and_no_row_of_acts(served: dict[str, str]) -> None:
+    terminal = Terminal(served)
+    terminal.until(LIVE)
+    terminal.child.send(":models\r")
+    terminal.until(("─ 3 Models",))
+    terminal.child.send("/pending\r")
+    terminal.until(("/pending",))
+    assert "Advance" not in "\n".join(terminal.screen.display)
+    terminal.child.send("q")
+    rest_of(terminal)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_gives_the_terminal_back_too(served: dict[str, str], ending: signal.Signals) -> None:
     terminal = Terminal(served)

@@ -25,6 +25,8 @@ GRID_ORDER = ("wallet", "targets", "models", "jobs", "epochs")
 GRID_FROM = (120, 36)
 MINUTE_MS = 60_000
 CLOCK = frozenset({"clock"})
+OPENS_A_LINE = ("command", "filter")
+"""Done before the next key is looked at, so that a fast hand types into the line and not onto the pane behind it."""
 
 
 def make_pane(name: str) -> Any:
@@ -39,8 +41,8 @@ class HomeScreen(Screen[None]):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(a.key, f"app.act('{a.name}')", a.name, id=f"act.{a.name}") for a in ACTIONS if a.key),
-        *(Binding(k.key, k.call, k.command, id=f"shell.{k.command or k.key}") for k in SHELL_KEYS
-          if not k.key.startswith("ctrl")),
+        *(Binding(k.key, k.call, k.command, id=f"shell.{k.command or k.key}", priority=k.call in OPENS_A_LINE)
+          for k in SHELL_KEYS if not k.key.startswith("ctrl")),
     ]  # fmt: skip
 
     def __init__(self) -> None:
@@ -225,7 +227,11 @@ class HomeScreen(Screen[None]):
         entry = Entry(mark, text, self._history if mark == ":" else [])
         self.query_one("#message").display = False
         await self.mount(entry, before="#footer")
-        entry.input.focus()
+        self.set_focus(entry.input)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A line that is open takes `:` and `/` as what is typed."""
+        return not (action in OPENS_A_LINE and self.query("#entry"))
 
     async def _close_entry(self) -> None:
         for entry in self.query("#entry"):
