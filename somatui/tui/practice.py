@@ -19,7 +19,7 @@ class StartFailed(Exception):
 class PracticeStart:
     """One start under way. `stop` takes it back without leaving anything behind."""
 
-    def __init__(self, paths: Paths, ports: str = "default") -> None:
+    def __init__(self, paths: Paths, ports: str = "") -> None:
         self._paths = paths
         self._ports = ports
         self._child: asyncio.subprocess.Process | None = None
@@ -28,7 +28,7 @@ class PracticeStart:
     def words(self) -> list[str]:
         """The command line."""
         words = [sys.executable, "-m", "somatui", "practice", "serve", "--background", "--profile", self._paths.profile]
-        words += ["--ports", self._ports]
+        words += ["--ports", self._ports] if self._ports else []
         return words + (["--home", str(self._paths.home)] if self._paths.home is not None else [])
 
     async def run(self) -> None:

@@ -24,7 +24,7 @@ class FirstScreen(Screen[None]):
     """Offers practice or setup, shows how the start goes, and opens the console when it is done."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "practice('default')", show=False),
+        Binding("p", "practice('')", show=False),
         Binding("f", "practice('free')", show=False),
         Binding("s", "setup", show=False),
         Binding("escape", "stop", show=False),
