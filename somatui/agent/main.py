@@ -102,6 +102,11 @@ class Agent:
         self._soon()
 
     def _unlocked(self) -> None:
+        """The vault is open: now the wallet is known, and what waited for its key goes on. Raises LeaseHeld."""
+        vault, ground = self.ground.vault, self.ground
+        if vault is not None and not ground.address and (address := _address_in(vault)):
+            self._leases.append(wallet_lease(ground.paths.leases_dir, address, ground.paths.profile))
+            ground.address = address
         self._changed()
         self._boards.add(asyncio.ensure_future(self.flows.resume()))
 
@@ -183,6 +188,9 @@ def _wallet(paths: Paths, practice: bool) -> tuple[FileVault | None, str]:
 
 
 def _address_in(vault: FileVault) -> str:
+    """The wallet whose key the vault holds; empty while it is locked, since names are secret too."""
+    if vault.locked:
+        return ""
     found = [name.removeprefix("wallet/") for name in vault.names() if name.startswith("wallet/")]
     return found[0] if found else ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from somatui.agent.client import PROTOCOL
 from somatui.agent.flows import ActFailed, ActRefused, Flows, OutcomeUnknown
 from somatui.agent.ground import Ground
 from somatui.agent.jobs import Jobs, JobsError
+from somatui.agent.lease import LeaseHeld
 from somatui.agent.server import FAILED, LOCKED, REFUSED, UNKNOWN, Method, RpcError
 from somatui.agent.signer import Signer
 from somatui.agent.watcher import Watcher
@@ -121,7 +122,8 @@ class Methods:
             raise RpcError(REFUSED, f"There is no action {action}.")
         named = args.get("target_ids") or ([args["model_id"]] if args.get("model_id") else ())
         words = tuple(str(n) for n in named)
-        return known, Context(self.ground.snapshot(), self.ground.now_ms(), pane="", words=words, options=args)
+        seen = replace(self.ground.snapshot(), jobs=self.jobs.views())
+        return known, Context(seen, self.ground.now_ms(), pane="", words=words, options=args)
 
     def _resolved(self, action: str, args: dict[str, Any]) -> dict[str, Any]:
         """The arguments with a training's results in the place of its job's id."""
@@ -202,7 +204,11 @@ class Methods:
             await asyncio.to_thread(self.ground.vault.unlock, passphrase)
         except VaultError as wrong:
             raise RpcError(LOCKED, str(wrong)) from None
-        self.unlocked()
+        try:
+            self.unlocked()
+        except LeaseHeld as held:
+            self.ground.vault.lock()
+            raise RpcError(REFUSED, str(held)) from None
         return await self.vault_status()
 
     async def vault_lock(self) -> dict[str, Any]:
