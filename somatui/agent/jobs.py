@@ -204,14 +204,13 @@ class Jobs:
             if message.kind in ("done", "failed"):
                 ended.append(message)
 
-        job.worker = WorkerProcess()
+        worker = WorkerProcess()
         try:
             await kind.prepare(self._ground, job.folder)
             line = kind.line(job.asked, job.folder, self._ground)
-            await job.worker.start(
-                kind.module, line, secrets=None, stderr_path=job.folder / "worker.log", on_message=hear
-            )
-            status = await job.worker.wait()
+            await worker.start(kind.module, line, secrets=None, stderr_path=job.folder / "worker.log", on_message=hear)
+            job.worker = worker
+            status = await (worker.stop() if job.state == "stopping" else worker.wait())
         except ChainError as failure:
             self._say(job, str(failure))
             return 1
