@@ -29,7 +29,7 @@ PROFILE = "practice"
 CONFIRMED = ("claim", "reveal", "publish")
 """Acts whose panel may be shown, the one that says most about a day first."""
 WAIT_SECONDS = 300.0
-CURVE_POINTS = 24
+CURVE_POINTS = 60
 RUNNING = ("starting", "running")
 
 
@@ -69,7 +69,7 @@ def _practice_day(out: Path, seed: int) -> Iterator[Paths]:
         try:
             told = _somatui("practice", "run", "--state", str(home), "--seed", str(seed))
             said = told.replace(str(home), "~/practice-day")
-            printed = f"$ somatui practice run\n{said.rstrip()}"
+            printed = f"$ somatui practice run\n{said.rstrip()}\n"
             _tell(save(transcript(printed, "somatui practice run", 100), out, "practice-run"))
             _somatui("--home", str(home), "practice", "serve", "--background", "--ports", "free")
             yield Paths.for_profile(PROFILE, home)
