@@ -8,16 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.cli.shell import ROOT, one_sentence, somatui
-
-PARTS = all(find_spec(f"somatui.{room}.__main__") for room in ("agent", "practice"))
-with_parts = pytest.mark.skipif(not PARTS, reason="the agent and the practice network are not in this checkout")
+from tests.long import practice_day
 
 
 def of_state(state: Path) -> list[str]:
@@ -55,21 +52,17 @@ def test_one_file_is_scored_exactly_by_a_worker(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@with_parts
 def test_the_whole_day_ends_with_money_and_without_a_difference(tmp_path: Path) -> None:
     state = tmp_path / "day"
-    ended = somatui("practice", "run", "--json", "--seed", "7", "--state", str(state), timeout_s=380)
-    assert ended.status == 0, ended.err
-    document = ended.json
-    assert document["ok"] is True and document["hits_submitted"] >= 5 and document["claimed_shannons"] > 0
-    assert document["reveals"] >= 1 and document["ledger_difference_shannons"] == 0
+    spent = practice_day.spend(state, seed=7)
+    print(f"the day: {spent.document.get('seconds')} s, {spent.peak_bytes / 1e9:.2f} GB")
+    assert spent.faults() == [], spent.said
     assert of_state(state) == []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-@with_parts
 def test_a_day_that_is_cut_short_leaves_no_process(name: signal.Signals, tmp_path: Path) -> None:
     state = tmp_path / "day"
     words = [sys.executable, "-m", "somatui", "practice", "run", "--state", str(state)]
