@@ -79,19 +79,27 @@ def _practice_day(out: Path, seed: int) -> Iterator[Paths]:
 
 
 def _somatui(*words: str) -> str:
-    """What a command printed, progress and answer together. Raises NotShown when it fails."""
-    ended = subprocess.run(
+    """What a command printed, progress and answer together; what interrupts us ends it first, by its own means.
+
+    Raises NotShown when it fails.
+    """
+    running = subprocess.Popen(
         [sys.executable, "-m", "somatui", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
-    if ended.returncode:
-        last = ended.stdout.strip().rpartition("\n")[2]
-        raise NotShown(f"somatui {' '.join(words[:2])} ended with status {ended.returncode}: {last}")
-    return ended.stdout
+    try:
+        printed, _ = running.communicate()
+    except BaseException:
+        running.terminate()
+        running.wait()
+        raise
+    if running.returncode:
+        last = printed.strip().rpartition("\n")[2]
+        raise NotShown(f"somatui {' '.join(words[:2])} ended with status {running.returncode}: {last}")
+    return printed
 
 
 async def _work_and_take(paths: Paths, out: Path, theme: str) -> None:
