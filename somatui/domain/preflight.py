@@ -46,7 +46,7 @@ def _pays(snapshot: Snapshot, need_shannons: int, *, reserved_too: bool = False)
         coin = choose(snapshot.wallet.coins, need_shannons, reserved_too=reserved_too)
     except NoCoin as refused:
         return Check(False, str(refused))
-    return Check(True, f"coin {coin.id[:6]}… pays {soma_exact(need_shannons)}")
+    return Check(True, f"coin {short(coin.id)} pays {soma_exact(need_shannons)} SOMA")
 
 
 def publish(

@@ -95,7 +95,8 @@ class Day:
         corpus = {"paths": None, "max_bytes": 16_384, "seed": self.seed}
         args = {"config": "small", "steps": self.steps, "seed": self.seed, "corpus": corpus}
         job = await self.job("train", args)
-        self.teller.say(f"trained a model for {self.steps} steps: {figures(job)}")
+        loss, rate = f"loss {job.history[0]:.2f} → {job.history[-1]:.2f}", job.metrics.get("tokens_per_s", 0)
+        self.teller.say(f"trained a model for {self.steps} steps: {loss}, {rate:,.0f} bytes a second")
         return job
 
     async def publish(self, job: JobView) -> None:
@@ -139,7 +140,9 @@ class Day:
         corpus = {"paths": None, "max_bytes": 4_096, "seed": self.seed}
         args = {"corpus": corpus, "limit": 120, "max_hits": 8, "hits_each": 1, "submit": True}
         job = await self.job("score", args)
-        self.teller.say(f"scored files of Python's standard library: {figures(job)}")
+        m = job.metrics
+        found = f"{m.get('hits', 0):.0f} hits, the closest at distance {m.get('best_distance', 0):.3f}"
+        self.teller.say(f"scored {m.get('scored', 0):.0f} files of Python's standard library: {found}")
         seen = await self.wait("the submissions", lambda s: not submitting(s))
         self.teller.say(f"submitted {seen.ledger.hits} hits, {amount(seen.bonded_shannons)} in bonds")
 
@@ -160,6 +163,8 @@ def submitting(seen: Snapshot) -> bool:
 
 
 def figures(job: JobView) -> str:
-    """A job's progress in one line."""
+    """A running job's progress in one line."""
     done = [] if job.done is None else [f"{job.done * 100:.0f} %"]
-    return "  ".join([*done, *(f"{name} {value:,.4g}" for name, value in job.metrics.items())]) or job.state
+    shown = ("loss", "scored", "hits", "best_distance")
+    known = [f"{name.replace('_', ' ')} {job.metrics[name]:,.4g}" for name in shown if name in job.metrics]
+    return "  ".join([*done, *known]) or job.state

@@ -34,9 +34,10 @@ class Teller:
             self._live = True
 
     def end(self) -> None:
-        """Nothing more is live: whatever is printed next begins on a line of its own."""
+        """Nothing more is live: whatever is printed next stands apart, on a line of its own."""
         self._wipe()
-        sys.stderr.flush()
+        if self._terminal:
+            print(file=sys.stderr, flush=True)
 
     def _wipe(self) -> None:
         if self._live:
