@@ -85,4 +85,5 @@ def test_a_missing_key_a_locked_vault_and_stuck_bytes_are_told() -> None:
 
 def test_sections_carry_the_whole_picture() -> None:
     made = sections(first())
-    assert made["epoch"]["number"] == 412 and made["wallet"]["address"] == ME and made["targets"][0]["id"] == an_id("71")
+    assert (made["epoch"]["number"], made["wallet"]["address"]) == (412, ME)
+    assert made["targets"][0]["id"] == an_id("71")

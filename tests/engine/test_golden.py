@@ -61,4 +61,5 @@ def test_empty_data_has_no_score() -> None:
 def test_an_embedding_without_a_loss_is_the_same_embedding() -> None:
     tensors = weights.initial(weights.SMALL, 3)
     data = bytes(range(256)) * 9
-    assert (contract.embed(weights.SMALL, tensors, data) == contract.score(weights.SMALL, tensors, data).embedding).all()
+    scored = contract.score(weights.SMALL, tensors, data)
+    assert (contract.embed(weights.SMALL, tensors, data) == scored.embedding).all()
