@@ -80,7 +80,7 @@ def test_the_readme_has_two_one_line_commands_that_pin_what_they_install() -> No
     lines = [x for x in (ROOT / "README.md").read_text("utf-8").splitlines() if x.startswith("python3 -m venv ")]
     assert len(lines) == 2
     assert all("-c constraints.txt" in line for line in lines)
-    assert lines[0].endswith("somatui doctor")
+    assert lines[0].endswith("somatui practice run")
     assert lines[1].endswith("tests/check.py")
 
 
