@@ -31,9 +31,8 @@ def sentence(text: str) -> str:
 
 
 def refused(action: Action, reason: str) -> str:
-    """Why an act cannot be done, with its name in front once."""
-    prefix = f"{action.name}: "
-    return reason if reason.startswith(prefix) else prefix + reason
+    """Why an act cannot be done, with its name in front unless it begins with it."""
+    return reason if reason.lower().startswith(action.name) else f"{action.name}: {reason}"
 
 
 def outcome(title: str, method: str, answer: Any) -> str:

@@ -35,7 +35,7 @@ def offer(cells: int, config_file: str, *, known: bool = False, failed: bool = F
     setup = "A real network. The guided setup comes in a later release; until then its settings stand in " + config_file
     lines += _choice("p", "practice", practice, cells)
     if failed:
-        lines += _choice("f", "free ports", "The same on ports that nobody else uses.", cells)
+        lines += _choice("f", "ports", "The same on ports that nobody else uses.", cells)
     lines += _choice("s", "setup", setup, cells)
     return lines + _choice("q", "quit", "", cells)
 

@@ -52,6 +52,10 @@ class Terminal:
             sys.executable, ["-m", "somatui"], env=env, dimensions=(rows, columns), timeout=LIMIT_S
         )
 
+    def restart_clock(self) -> None:
+        """Count the time of the next `until` from now."""
+        self._begin = time.perf_counter()
+
     def read(self, seconds: float) -> int:
         """Take what comes within `seconds`; the number of bytes."""
         try:

@@ -91,7 +91,7 @@ async def test_a_start_that_fails_says_its_sentence_and_offers_free_ports(
     async with first(paths) as c:
         await c.press("p")
         await c.shows("Port 9000 is taken: choose others with --ports free.")
-        await c.shows("f free ports")
+        await c.shows("f ports The same on ports")
 
 
 async def test_esc_takes_a_start_back(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ class ConfirmScreen(Panel[bool]):
 
     def _fee_of(self, simulated: dict[str, Any] | None, estimate: str) -> tuple[str, str]:
         if not simulated:
-            return estimate, "estimated"
+            return estimate, "by the chain's rules"
         if simulated.get("error"):
             self._refused = f"The node refuses it: {simulated['error']}"
             return estimate, "estimated"
@@ -175,7 +175,8 @@ class ConfirmScreen(Panel[bool]):
             self.action_agree()
 
     def action_cancel(self) -> None:
-        """Leave it."""
+        """Leave it, whatever was agreed to before."""
+        self._agreed = False
         self.dismiss(False)
 
     def action_other(self) -> None:
