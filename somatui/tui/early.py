@@ -59,7 +59,7 @@ class Frame:
 
 def boxes(columns: int, rows: int) -> list[Box]:
     """Where the panes' frames stand: x, y, width, height, title; all five side by side where there is room."""
-    if (columns, rows) < GRID_FROM or columns < GRID_FROM[0] or rows < GRID_FROM[1]:
+    if columns < GRID_FROM[0] or rows < GRID_FROM[1]:
         return [(0, 2, columns, rows - 4, "1 Wallet")]
     height, left = rows - 3, columns * 2 // 5
     upper, lower = height * 5 // 14, height * 10 // 14

@@ -8,6 +8,7 @@ import pyte
 import pytest
 from textual.geometry import Size
 
+from somatui.domain.actions import PANES
 from somatui.domain.snapshot import Snapshot
 from somatui.paths import Paths
 from somatui.tui import early
@@ -15,12 +16,12 @@ from somatui.tui.colours import TABLES
 from somatui.tui.console import SomatuiApp
 from somatui.tui.header import bar, header, minutes, tabs
 from somatui.tui.offer import offer, room
-from somatui.tui.screens.home import GRID_FROM
 from somatui.tui.state import World
 from tests.domain.worlds import NOW_MS
 from tests.tui.consoles import console, screen_of
 from tests.tui.serve import HOUR_MS, busy
 
+GRID_FROM = early.GRID_FROM
 FRAME = set("╭╮╰╯")
 
 
@@ -94,6 +95,7 @@ async def test_the_early_frame_stands_where_the_real_one_does(paths: Paths, size
         await c.until(lambda: c.screen.count("╭") == (5 if size >= GRID_FROM else 1), "the panes")
         corners = _corners(c.screen)
     assert _corners("\n".join(screen.display)) == corners
+    assert tuple(pane.capitalize() for pane in PANES) == early.PANES
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 30), (60, 40)])

@@ -93,6 +93,6 @@ def test_a_day_by_keys_alone(home: dict[str, str]) -> None:
     again.see("epoch 3 ·", "nothing yet", "1 reveal")
     earned = re.search(r"earned\s+\+(0\.\d+)", again.text)
     assert earned is not None and float(earned[1]) > 0
-    assert again.terminal.quiet_bytes(3.0) == 0
+    assert any(again.terminal.quiet_bytes(3.0) == 0 for _ in range(10)), "it never came to rest"
     assert again.terminal.close() == 0
     assert os.path.exists(Path(home["SOMATUI_HOME"]) / "state" / "profiles" / "practice" / "journal.sqlite3")

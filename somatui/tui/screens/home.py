@@ -15,6 +15,7 @@ from textual.widget import Widget
 
 from somatui.domain.actions import ACTIONS, PANES
 from somatui.domain.money import AmountError
+from somatui.tui.early import GRID_FROM
 from somatui.tui.footer import footer
 from somatui.tui.header import OneLine, header, tabs
 from somatui.tui.keys import SHELL_KEYS, ShellKey
@@ -22,7 +23,6 @@ from somatui.tui.state import SECTIONS
 
 PANE_TYPES = {pane: (f"somatui.tui.panes.{pane}", f"{pane.capitalize()}Pane") for pane in PANES}
 GRID_ORDER = ("wallet", "targets", "models", "jobs", "epochs")
-GRID_FROM = (120, 36)
 MINUTE_MS = 60_000
 CLOCK = frozenset({"clock"})
 OPENS_A_LINE = ("command", "filter")
