@@ -97,6 +97,7 @@ def test_the_version_is_there_before_anything_else_is_loaded() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_version_comes_within_100_ms_above_the_bare_interpreter() -> None:
     def best(*words: str) -> float:
         found = []

@@ -82,12 +82,19 @@ def test_training_ends_with_weights_that_load_and_an_embedding(tmp_path: Path) -
     assert [m.seq for m in messages] == list(range(1, len(messages) + 1))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], bytes]:
+    """A training that nothing has interrupted: its job and its weights."""
+    job = training(tmp_path_factory.mktemp("whole"), 12)
+    *_, done = rest(start("train", job))
+    return job, Path(done.body["result"]["weights"]).read_bytes()
+
+
 @pytest.mark.parametrize("how", ["stop", "SIGTERM", "SIGKILL", "parent gone"])
-def test_training_that_was_ended_goes_on_as_if_it_had_not(tmp_path: Path, how: str) -> None:
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "broken").mkdir()
-    *_, whole = rest(start("train", training(tmp_path / "whole", 12)))
-    job = training(tmp_path / "broken", 12) | {"corpus": training(tmp_path / "whole", 12)["corpus"]}
+def test_training_that_was_ended_goes_on_as_if_it_had_not(
+    tmp_path: Path, whole: tuple[dict[str, Any], bytes], how: str
+) -> None:
+    job = whole[0] | {"work_dir": str(tmp_path / "work")}
     process = start("train", job)
     until(process, "checkpoint")
     assert process.stdin is not None
@@ -103,8 +110,7 @@ def test_training_that_was_ended_goes_on_as_if_it_had_not(tmp_path: Path, how: s
     assert process.wait(30) == (-signal.SIGKILL if how == "SIGKILL" else 0)
     *_, resumed = rest(start("train", job))
     assert resumed.body["result"]["step"] == 12
-    made = [Path(m.body["result"]["weights"]).read_bytes() for m in (whole, resumed)]
-    assert made[0] == made[1]
+    assert Path(resumed.body["result"]["weights"]).read_bytes() == whole[1]
 
 
 def test_training_that_had_ended_tells_the_same_again(tmp_path: Path) -> None:
