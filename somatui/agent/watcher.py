@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 LISTS_EVERY_S = 15.0
 """Claims by others change lists without changing the small state; so often they are read whatever it says."""
+NOT_RUNNING = "The practice network is not running: start it here or with somatui practice serve --background."
 MOST_WAIT_S = 30.0
 """The longest pause between two tries while the network does not answer."""
 
@@ -71,7 +72,8 @@ class Watcher:
             except ChainError as failure:
                 self._failures += 1
                 self._moved()
-                broken = replace(self.seen.network, reachable=False, error=str(failure))
+                here = self._ground.profile.network == "practice" and not self._ground.profile.rpc_url
+                broken = replace(self.seen.network, reachable=False, error=NOT_RUNNING if here else str(failure))
                 self.seen = replace(self.seen, network=broken)
         self._on_look()
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from somatui.domain.actions import ACTIONS, Context
+from somatui.domain.snapshot import Snapshot
 
 AWAY = ("a", "start the agent")
+SILENT = ("a", "start the network")
 LAST = (("/", "filter"), (":", "act"), ("?", "help"), ("q", "quit"))
 GAP = 2
 
@@ -25,6 +27,11 @@ class Offer:
     def width(self) -> int:
         """Cells it takes, gap included."""
         return len(self.key) + 1 + len(self.name) + GAP
+
+
+def silent(snapshot: Snapshot) -> bool:
+    """Whether the practice network of this machine is not there, so that the console can start it."""
+    return snapshot.network.kind == "practice" and not snapshot.network.reachable
 
 
 def offers(context: Context) -> list[Offer]:
@@ -47,10 +54,11 @@ def fitting(found: list[Offer], width: int) -> list[Offer]:
 
 
 def footer(context: Context | None, width: int, *, connected: bool = True) -> Content:
-    """The footer's one line; without the agent nothing can be done but start it."""
-    tail = [Offer(key, name, True) for key, name in (LAST if connected else (AWAY, *LAST[-2:]))]
+    """The footer's one line; without the agent, or without its practice network, the thing to do is to start it."""
+    lost = AWAY if not connected else SILENT if context is not None and silent(context.snapshot) else None
+    tail = [Offer(key, name, True) for key, name in ((lost, *LAST[-2:]) if lost else LAST)]
     acts = offers(context) if context and connected else []
-    acts = fitting(acts, width - 1 - sum(o.width for o in tail[-2:]))
+    acts = fitting(acts, width - 1 - sum(o.width for o in (tail if lost else tail[-2:])))
     room = width - 1 - sum(o.width for o in acts)
     while sum(o.width for o in tail) - GAP > room:
         tail.pop(0)

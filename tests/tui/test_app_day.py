@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from somatui.practice.client import stop_network
 from tests.tui import measure
 from tests.tui.measure import Terminal, environment
 
@@ -94,5 +95,8 @@ def test_a_day_by_keys_alone(home: dict[str, str]) -> None:
     earned = re.search(r"earned\s+\+(0\.\d+)", again.text)
     assert earned is not None and float(earned[1]) > 0
     assert any(again.terminal.quiet_bytes(3.0) == 0 for _ in range(10)), "it never came to rest"
+    stop_network(Path(home["SOMATUI_HOME"]) / "state" / "practice")
+    again.see("network silent", "a start the network")
+    again.press("a", "The practice network is there again.", "s score")
     assert again.terminal.close() == 0
     assert os.path.exists(Path(home["SOMATUI_HOME"]) / "state" / "profiles" / "practice" / "journal.sqlite3")

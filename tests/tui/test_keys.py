@@ -46,6 +46,14 @@ def test_acts_of_practice_are_not_offered_on_another_network() -> None:
     assert not {a.name for a in ACTIONS if a.practice_only} & set(names)
 
 
+def test_a_practice_network_that_is_gone_is_the_thing_to_start() -> None:
+    world = busy()
+    gone = replace(world, network=replace(world.network, reachable=False))
+    for pane in PANES:
+        assert "a start the network" in footer(Context(gone, NOW_MS, pane), 80).plain
+        assert "a start" not in footer(Context(world, NOW_MS, pane), 80).plain
+
+
 async def test_a_key_that_cannot_act_now_says_why(paths: Paths) -> None:
     async with console(paths) as c:
         await c.press("t")

@@ -16,7 +16,7 @@ from textual.widget import Widget
 from somatui.domain.actions import ACTIONS, PANES
 from somatui.domain.money import AmountError
 from somatui.tui.early import GRID_FROM
-from somatui.tui.footer import footer
+from somatui.tui.footer import footer, silent
 from somatui.tui.header import OneLine, header, tabs
 from somatui.tui.keys import SHELL_KEYS, ShellKey
 from somatui.tui.state import SECTIONS
@@ -286,12 +286,27 @@ class HomeScreen(Screen[None]):
             self.say(f"Sent to the terminal: {row}", "muted")
 
     def action_wake(self) -> None:
-        """Start the agent where it has gone away."""
-        if self.somatui.world.connected:
-            self.say("The agent is there already.", "muted")
-        else:
+        """Start what has gone away: the agent, or the practice network behind it."""
+        world = self.somatui.world
+        if not world.connected:
             self.say("Starting the agent…", "accent")
             self.somatui.link.open()
+        elif world.snapshot is not None and silent(world.snapshot):
+            self.say("Starting the practice network…", "accent")
+            self.run_worker(self._wake_network(), exclusive=True, group="network")
+        else:
+            self.say("The agent is there already.", "muted")
+
+    async def _wake_network(self) -> None:
+        from somatui.tui.practice import PracticeStart, StartFailed
+
+        try:
+            await PracticeStart(self.somatui.paths).run()
+            await self.somatui.link.call("refresh")
+        except (StartFailed, ConnectionError) as failed:
+            self.say(str(failed), "bad")
+        else:
+            self.say("The practice network is there again.", "good")
 
     def action_leave(self) -> None:
         """Leave the console."""
