@@ -5,7 +5,6 @@ Reads config.toml, the environment and the practice network's address card; secr
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import tomllib
@@ -14,6 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from somatui.files import write_whole
 from somatui.paths import Paths
 
 NetworkKind = Literal["practice", "localnet", "testnet", "custom"]
@@ -331,18 +331,10 @@ def _listed(names: set[str]) -> str:
 
 
 def _write_private(file: Path, text: str) -> None:
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(draft, file)
+        write_whole(file, text.encode())
     except OSError as failure:
-        with contextlib.suppress(OSError):
-            draft.unlink()
         raise ConfigError(
             f"{file} cannot be written ({failure.strerror}): free space or correct its mode."
         ) from failure

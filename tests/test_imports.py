@@ -26,6 +26,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "wire": frozenset({"base58"}),
     "config.py": frozenset({"tomlkit"}),
     "paths.py": frozenset({"platformdirs"}),
+    "files.py": frozenset(),
     "__main__.py": frozenset(),
     "chain": frozenset({"soma_sdk", "grpc", "google", "base58"}),
     "vault": frozenset({"cryptography", "keyring"}),

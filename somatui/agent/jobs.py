@@ -20,6 +20,7 @@ from somatui.agent.ground import Ground
 from somatui.agent.kinds import KINDS, Kind, KindError
 from somatui.chain.errors import ChainError
 from somatui.domain.snapshot import JobState, JobView
+from somatui.files import write_whole
 from somatui.workers.launch import WorkerProcess
 from somatui.workers.protocol import Message, ProtocolError, parse_message
 
@@ -292,12 +293,7 @@ class Jobs:
         self._on_change()
 
     def _keep(self, job: Job) -> None:
-        draft = job.folder / "job.json.new"
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(job.card(), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, job.folder / "job.json")
+        write_whole(job.folder / "job.json", json.dumps(job.card()).encode())
 
     def _load(self) -> None:
         for file in sorted(self._ground.paths.jobs_dir.glob("*/job.json")):

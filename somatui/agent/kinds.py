@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from somatui.agent.ground import Ground
+from somatui.files import write_whole
 from somatui.workers.protocol import VERSION
 
 BOARD = "board.json"
@@ -96,9 +97,7 @@ class Score(Kind):
         content = await ground.chain.board()
         margin = ground.settings.distance_margin
         content["threshold"] = float(content["threshold"]) - margin
-        draft = folder / f"{BOARD}.new"
-        draft.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(draft, folder / BOARD)
+        write_whole(folder / BOARD, json.dumps(content).encode())
 
 
 KINDS: dict[str, Kind] = {"train": Train(), "score": Score()}

@@ -15,6 +15,7 @@ from somatui.agent.flows import ActFailed, ActRefused, Flows, OutcomeUnknown
 from somatui.agent.ground import Ground
 from somatui.agent.jobs import Jobs, JobsError
 from somatui.agent.lease import LeaseHeld
+from somatui.agent.preview import preview as tried
 from somatui.agent.server import FAILED, LOCKED, REFUSED, UNKNOWN, Method, RpcError
 from somatui.agent.signer import Signer
 from somatui.agent.watcher import Watcher
@@ -91,7 +92,7 @@ class Methods:
         simulated = None
         if known.signs:
             try:
-                simulated = await self.signer.preview(action, self._resolved(action, args))
+                simulated = await tried(self.ground, self.signer, action, self._resolved(action, args))
             except (ChainError, VaultError, JobsError) as failure:
                 simulated = {"fee_shannons": None, "error": str(failure)}
         consequence = to_json(known.consequence(context))

@@ -179,12 +179,6 @@ class Signer:
             raise Rejected(effects.error_kind or "OtherError", effects.error_text or "The network would fail it.")
         return effects
 
-    async def preview(self, action: str, args: dict[str, Any]) -> dict[str, Any] | None:
-        """`{"fee_shannons", "error"}` of the act as the node tries it unsigned; None where that is not possible."""
-        from somatui.agent.preview import preview
-
-        return await preview(self.ground, self, action, args)
-
     async def quiet(self, limit_s: float) -> bool:
         """Wait until nothing is on its way; False when that takes too long."""
         loop = asyncio.get_running_loop()

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import secrets
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 
 CARD = "network.json"
 LOCK = "network.lock"
@@ -76,18 +72,3 @@ class NetworkInfo:
     def to_json(self) -> str:
         """One line."""
         return json.dumps(asdict(self))
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file by one that only its owner reads (0600), atomically."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise

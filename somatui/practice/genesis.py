@@ -15,7 +15,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from somatui.practice.card import Ports, ServeError, write_private
+from somatui.files import write_whole
+from somatui.practice.card import Ports, ServeError
 from somatui.practice.ledger.genesis import address_of_key, key_of
 from somatui.practice.ledger.ledger import Ledger
 from somatui.practice.ledger.values import GenesisConfig, GenesisModel
@@ -59,7 +60,7 @@ class Plan:
 
     def write(self, folder: Path) -> None:
         """Keep it in the folder, 0600."""
-        write_private(folder / PLAN, json.dumps(asdict(self)))
+        write_whole(folder / PLAN, json.dumps(asdict(self)).encode() + b"\n")
 
 
 def encrypt(data: bytes, key: bytes) -> bytes:

@@ -14,8 +14,9 @@ from typing import Any
 
 from aiohttp import web
 
+from somatui.files import write_whole
 from somatui.practice import admin, downloads, faucet, genesis, rpc, scoring
-from somatui.practice.card import CARD, FREE, LOCK, NetworkInfo, Ports, ServeError, write_private
+from somatui.practice.card import CARD, FREE, LOCK, NetworkInfo, Ports, ServeError
 from somatui.practice.desk import Desk, now_ms
 from somatui.practice.front import Front
 from somatui.practice.genesis import CHAIN, LEDGER, Plan
@@ -48,7 +49,7 @@ async def serve(
     with _sentences(folder), _locked(folder):
         async with contextlib.AsyncExitStack() as stack:
             info = await _up(stack, folder, ports or Ports(), seed, epoch_seconds, tell, seed_worker, score_worker)
-            write_private(folder / CARD, info.to_json())
+            write_whole(folder / CARD, f"{info.to_json()}\n".encode())
             stack.callback((folder / CARD).unlink, missing_ok=True)
             on_ready(info)
             await asyncio.Event().wait()

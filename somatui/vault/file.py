@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from somatui.files import write_whole
 from somatui.vault import sealed
 from somatui.vault.base import VaultDamaged, VaultError, VaultExposed, VaultLocked, VaultMissing
 from somatui.vault.sealed import Document
@@ -120,22 +121,10 @@ class FileVault:
             return Document.from_bytes(file.read())
 
     def _write(self, document: Document) -> None:
-        """Write beside, fsync, rename, fsync the folder: what stood there stays whole until the new one does."""
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        """What stood there stays whole until the new one does."""
         try:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(document.to_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            write_whole(self.path, document.to_bytes())
         except OSError as failure:
-            beside.unlink(missing_ok=True)
             raise VaultError(_write_sentence(self.path, failure)) from failure
 
     @contextmanager

@@ -14,8 +14,8 @@ from somatui.corpora.files import Candidate
 from somatui.engine import contract
 from somatui.engine.cipher import checksum
 from somatui.engine.contract import Score
+from somatui.files import write_whole
 from somatui.workers.board import Board, BoardTarget
-from somatui.workers.files import write_whole
 from somatui.workers.matching import Aims, Kept, Named
 from somatui.workers.session import Session
 from somatui.workers.stand import Stand

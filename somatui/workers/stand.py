@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from somatui.corpora.files import FileCorpus
-from somatui.workers.files import write_whole
+from somatui.files import write_whole
 from somatui.workers.session import JobError
 
 _VERSION = 1

@@ -19,7 +19,7 @@ import torch
 from somatui.corpora.files import CorpusError, FileCorpus
 from somatui.engine import contract, weights
 from somatui.engine.trainer import CheckpointError, Plan, Trainer, embedding_of
-from somatui.workers.files import write_whole
+from somatui.files import write_whole
 from somatui.workers.session import JobError, Session, run
 
 METRIC_EVERY_S = 0.25

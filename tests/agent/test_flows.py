@@ -11,6 +11,7 @@ import pytest
 
 from somatui.agent.flows import ActLost, ActRefused, OutcomeUnknown
 from somatui.agent.ground import UploadFailed
+from somatui.agent.preview import preview
 from somatui.vault.base import VaultLocked
 from tests.agent.cut import Rough, until
 from tests.agent.world import KeptUploads, World, operator, world
@@ -260,21 +261,21 @@ async def test_many_submissions_share_few_coins_and_none_is_spent_twice(one: Wor
 
 async def test_the_fee_that_a_preview_tells_is_the_fee_that_is_paid(one: World) -> None:
     asked = {"stake_shannons": 1_000_000_000, "commission_bps": 1_000}
-    seen = await one.signer.preview("publish", asked)
+    seen = await preview(one.ground, one.signer, "publish", asked)
     done = await one.publish()
     assert seen == {"fee_shannons": done["fees_shannons"], "error": None}
     await one.advance()
     await one.flows.act("reveal", {"model_id": done["model_id"]}, "r")
     await one.advance()
-    assert await one.signer.preview("reveal", {"model_id": done["model_id"]}) is None
+    assert await preview(one.ground, one.signer, "reveal", {"model_id": done["model_id"]}) is None
     hits = [one.hit(n) for n in range(2)]
     for number, hit in enumerate(hits):
         await one.flows.act("submit", {"hit": hit}, f"s{number}")
     await one.advance(2)
-    seen = await one.signer.preview("claim", {"target_ids": None})
+    seen = await preview(one.ground, one.signer, "claim", {"target_ids": None})
     claimed = await one.flows.act("claim", {"target_ids": None}, "c")
     assert seen == {"fee_shannons": claimed["fees_shannons"], "error": None}
-    late = await one.signer.preview("claim", {"target_ids": [hits[0]["target_id"]]})
+    late = await preview(one.ground, one.signer, "claim", {"target_ids": [hits[0]["target_id"]]})
     assert late is not None and late["error"]
 
 
