@@ -88,13 +88,17 @@ class SomatuiApp(App[int]):
         return next((s for s in self.screen_stack if isinstance(s, HomeScreen)), None)
 
     def on_sections(self, sections: dict[str, Any]) -> None:
-        """The agent has pushed sections of its picture."""
+        """The agent has pushed sections of its picture; while the console closes there is nothing left to show it."""
+        if self._exit:
+            return
         changed = self.world.apply(sections)
         if changed:
             self._refresh(changed)
 
     def on_connection(self, connected: bool, trouble: str) -> None:
         """The line to the agent has come up or broken."""
+        if self._exit:
+            return
         world = self.world
         if world.connected != connected or not world.since_ms:
             world.since_ms = self.now_ms()

@@ -44,6 +44,16 @@ async def test_a_push_changes_what_is_shown(paths: Paths) -> None:
         await c.shows("epoch 413")
 
 
+async def test_a_push_that_comes_while_the_console_closes_is_let_go(paths: Paths) -> None:
+    async with console(paths) as c:
+        await c.shows("epoch 412")
+        c.app.exit(0)
+        c.app.on_sections(to_json(replace(busy(), epoch=replace(busy().epoch, number=413))))
+        c.app.on_connection(False, "The agent went away.")
+        assert c.app.world.snapshot == busy()
+        assert c.app.world.connected
+
+
 async def test_an_agent_that_goes_away_is_said_and_the_last_picture_stays(paths: Paths) -> None:
     async with console(paths) as c:
         await c.agent.stop()
