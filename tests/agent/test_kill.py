@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from somatui.agent.client import AgentError, AgentGone
 from tests.agent.harness import Household, household
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -164,3 +167,9 @@ async def test_a_network_that_dies_under_a_publish_has_one_model_when_it_is_back
 async def test_an_orderly_end_leaves_nothing_running_and_exits_with_zero(home: Household) -> None:
     await start(home)
     assert home.stop_agent() == 0
+
+
+def test_half_a_minute_of_random_kills_loses_and_doubles_nothing() -> None:
+    words = [sys.executable, "-m", "tests.long.kill_loop", "--short"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
