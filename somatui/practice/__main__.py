@@ -21,6 +21,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ports", default="default", help="default (9000,9123,9124,9125,9126), free, or five numbers")
     parser.add_argument("--seed", type=int, default=1, help="fixes the network and its models")
     parser.add_argument("--epoch-seconds", type=float, help="end epochs by the clock too")
+    parser.add_argument("--steps", type=int, help="training steps of a new network's models; few for the rules alone")
+    parser.add_argument("--epoch-ms", type=int, help="how long an epoch of a new network is meant to last")
     parser.add_argument("--ready-fd", type=int, help="write the address card there as well, then close it")
     return parser.parse_args()
 
@@ -42,8 +44,11 @@ def _tell(text: str) -> None:
 
 
 async def _run(args: argparse.Namespace) -> int:
+    from somatui.practice.genesis import Beginning
     from somatui.practice.serve import serve
 
+    named = {"steps": args.steps, "epoch_ms": args.epoch_ms}
+    beginning = Beginning(**{name: value for name, value in named.items() if value is not None})
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -56,6 +61,7 @@ async def _run(args: argparse.Namespace) -> int:
             epoch_seconds=args.epoch_seconds,
             on_ready=lambda info: _ready(info, args.ready_fd),
             tell=_tell,
+            beginning=beginning,
         )
     except asyncio.CancelledError:
         return 0

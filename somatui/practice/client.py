@@ -46,9 +46,18 @@ def _held(folder: Path) -> bool:
 
 
 def start_network(
-    folder: Path, ports: str = "default", seed: int = 1, *, epoch_seconds: float | None = None
+    folder: Path,
+    ports: str = "default",
+    seed: int = 1,
+    *,
+    epoch_seconds: float | None = None,
+    steps: int | None = None,
+    epoch_ms: int | None = None,
 ) -> NetworkInfo:
-    """Start a network detached and wait until it answers. Raises ServeError with the network's own sentence."""
+    """Start a network detached and wait until it answers. Raises ServeError with the network's own sentence.
+
+    `steps` and `epoch_ms` are for a new network, as in `genesis.Beginning`.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         log = (folder / LOG).open("wb")
@@ -57,7 +66,8 @@ def start_network(
     read_end, write_end = os.pipe()
     words = [sys.executable, "-m", "somatui.practice", "--folder", str(folder), "--ports", ports]
     words += ["--seed", str(seed), "--ready-fd", str(write_end)]
-    words += ["--epoch-seconds", str(epoch_seconds)] if epoch_seconds else []
+    named = {"--epoch-seconds": epoch_seconds, "--steps": steps, "--epoch-ms": epoch_ms}
+    words += [word for name, value in named.items() if value is not None for word in (name, str(value))]
     with log, os.fdopen(read_end, "rb") as pipe:
         try:
             child = subprocess.Popen(

@@ -27,10 +27,25 @@ from somatui.wire.text import b58encode
 
 WORKER = "somatui.workers.seed"
 CHAIN = "practice"
-MODELS, STEPS, THREADS = 3, 50, 3
+MODELS, THREADS = 3, 3
 STAKE_SHANNONS = 1_000_000_000
 """Each seeded model's stake: the least that a model needs, so that a newcomer's model competes as an equal."""
 PLAN, LEDGER = "genesis.json", "ledger.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a new network may have otherwise; a network that exists keeps what it began with.
+
+    `steps` train each model: few make a network at once, whose models are good for nothing but the ledger's rules.
+    `epoch_ms` is how long the chain says that an epoch lasts, whoever ends it.
+    """
+
+    steps: int = 50
+    epoch_ms: int = 86_400_000
+
+
+USUAL = Beginning()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +96,20 @@ async def make(
     now_ms: int,
     tell: Callable[[str], None],
     worker: Sequence[str] | None = None,
+    beginning: Beginning = USUAL,
 ) -> None:
     """Make the ledger of `folder`; what an interrupted start left is made anew. Raises ServeError."""
     work = folder / "seed"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o700)
     tell(f"Training {MODELS} small models for the network.")
-    trained = await _train(worker or command(WORKER), work, seed, folder / "seed.log", tell)
+    trained = await _train(worker or command(WORKER), work, seed, beginning.steps, folder / "seed.log", tell)
     models = [await _publish(n, one, seed, store, store_url) for n, one in enumerate(trained)]
     draft = folder / f"{LEDGER}.new"
     for leftover in folder.glob(f"{LEDGER}.new*"):
         leftover.unlink()
-    Ledger.create(draft, GenesisConfig(CHAIN, tuple(models), now_ms, seed)).close()
+    config = GenesisConfig(CHAIN, tuple(models), now_ms, seed, epoch_duration_ms=beginning.epoch_ms)
+    Ledger.create(draft, config).close()
     draft.replace(folder / LEDGER)
     shutil.rmtree(work, ignore_errors=True)
     (folder / f"{LEDGER}.new.lock").unlink(missing_ok=True)
@@ -113,10 +130,10 @@ async def _publish(number: int, one: dict[str, Any], seed: int, store: Folder, s
 
 
 async def _train(
-    words: Sequence[str], work: Path, seed: int, log: Path, tell: Callable[[str], None]
+    words: Sequence[str], work: Path, seed: int, steps: int, log: Path, tell: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """The worker's models: weights file, embedding in Base64. Raises ServeError."""
-    job = {"job": "seed", "version": 1, "work_dir": str(work), "count": MODELS, "steps": STEPS, "seed": seed,
+    job = {"job": "seed", "version": 1, "work_dir": str(work), "count": MODELS, "steps": steps, "seed": seed,
            "threads": THREADS}  # fmt: skip
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(

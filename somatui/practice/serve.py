@@ -19,7 +19,7 @@ from somatui.practice import admin, downloads, faucet, genesis, rpc, scoring
 from somatui.practice.card import CARD, FREE, LOCK, NetworkInfo, Ports, ServeError
 from somatui.practice.desk import Desk, now_ms
 from somatui.practice.front import Front
-from somatui.practice.genesis import CHAIN, LEDGER, Plan
+from somatui.practice.genesis import CHAIN, LEDGER, USUAL, Beginning, Plan
 from somatui.practice.grpc_server import start as start_grpc
 from somatui.practice.ledger.ledger import Ledger
 from somatui.practice.ledger.values import LedgerError
@@ -41,14 +41,18 @@ async def serve(
     tell: Callable[[str], None] = lambda text: None,
     seed_worker: Sequence[str] | None = None,
     score_worker: Sequence[str] | None = None,
+    beginning: Beginning = USUAL,
 ) -> None:
     """Serve until cancelled; a folder without a network gets one, determined by `seed`. Raises ServeError.
 
-    `ports` None means the defaults; a network that exists keeps its store's port, since that stands on its chain.
+    `beginning` is for a new network. `ports` None means the defaults; a network that exists keeps its store's port,
+    since that stands on its chain.
     """
     with _sentences(folder), _locked(folder):
         async with contextlib.AsyncExitStack() as stack:
-            info = await _up(stack, folder, ports or Ports(), seed, epoch_seconds, tell, seed_worker, score_worker)
+            info = await _up(
+                stack, folder, ports or Ports(), seed, epoch_seconds, tell, seed_worker, score_worker, beginning
+            )
             write_whole(folder / CARD, f"{info.to_json()}\n".encode())
             stack.callback((folder / CARD).unlink, missing_ok=True)
             on_ready(info)
@@ -114,6 +118,7 @@ async def _up(
     tell: Callable[[str], None],
     seed_worker: Sequence[str] | None,
     score_worker: Sequence[str] | None,
+    beginning: Beginning,
 ) -> NetworkInfo:
     plan, places = _planned(folder, wanted, seed)
     stack.callback(places.close)
@@ -124,7 +129,7 @@ async def _up(
     await stack.enter_async_context(_http(store.app(), places.give(ports.store)))
     store_url = f"http://{HOST}:{ports.store}"
     if not (folder / LEDGER).exists():
-        await genesis.make(folder, plan.seed, store.folder, store_url, now_ms(), tell, seed_worker)
+        await genesis.make(folder, plan.seed, store.folder, store_url, now_ms(), tell, seed_worker, beginning)
     desk = Desk(lambda: Ledger.open(folder / LEDGER))
     stack.callback(desk.close)
     scorer = scoring.Scorer(folder / "scoring.log", score_worker)
