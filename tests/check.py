@@ -1,4 +1,5 @@
-"""Run every check of the project in order, print each stage's time, and stop at the first that fails."""
+"""Run every check of the project, print each stage's time, and stop at the first that fails: no test before all of
+the checks that run nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,10 +27,9 @@ def tracked(pattern: str) -> list[str]:
     return [name for name in names if name and not name.startswith("tests/golden/") and (ROOT / name).is_file()]
 
 
-def stages() -> list[tuple[str, list[str]]]:
-    """The stages in order: name and command line."""
+def still() -> list[tuple[str, list[str]]]:
+    """What reads the tree and runs nothing of it: name and command line."""
     tool = str(BIN) + "/"
-    pytest = [sys.executable, "-m", "pytest", "-q"]
     return [
         ("ruff", [tool + "ruff", "check", "."]),
         ("ruff format", [tool + "ruff", "format", "--check", *tracked("*.py")]),
@@ -37,23 +38,37 @@ def stages() -> list[tuple[str, list[str]]]:
         ("deptry", [tool + "deptry", "somatui"]),
         ("vulture", [tool + "vulture"]),
         ("detect-secrets", [tool + "detect-secrets-hook", "--baseline", ".secrets.baseline", *tracked("*")]),
+    ]
+
+
+def running() -> list[tuple[str, list[str]]]:
+    """The tests, in order: what may run side by side, then what may not."""
+    pytest = [sys.executable, "-m", "pytest", "-q"]
+    return [
         ("fast tests", [*pytest, "-n", "2", "-m", "not slow"]),
-        ("slow tests", [*pytest, "-n", "2", "--dist", "loadfile", "-m", "slow and not alone"]),
+        ("slow tests", [*pytest, "-n", "3", "--dist", "loadfile", "-m", "slow and not alone"]),
         ("tests that measure", [*pytest, "-m", "alone"]),
         ("the console measured", [sys.executable, "-m", "tests.tui.measure", "--check"]),
     ]
 
 
+def stage(name: str, command: list[str], quiet: bool) -> bool:
+    """Run one stage and print its time; a quiet one prints what it said only when it fails."""
+    began = time.monotonic()
+    calm = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | calm, capture_output=quiet, text=True)
+    ok = done.returncode == 0
+    said = "" if ok or not quiet else f"{done.stdout}{done.stderr}"
+    print(f"{said}stage {name}: {time.monotonic() - began:.1f} s, {'ok' if ok else 'FAILED'}", flush=True)
+    return ok
+
+
 def main() -> int:
     """Exit status 0 when every stage passes. Each process computes on one core, since several run side by side."""
-    quiet = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-    for name, command in stages():
-        began = time.monotonic()
-        status = subprocess.run(command, cwd=ROOT, env=os.environ | quiet).returncode
-        print(f"stage {name}: {time.monotonic() - began:.1f} s, {'ok' if status == 0 else 'FAILED'}", flush=True)
-        if status != 0:
+    with ThreadPoolExecutor(2) as pool:
+        if not all(pool.map(lambda one: stage(*one, quiet=True), still())):
             return 1
-    return 0
+    return 0 if all(stage(*one, quiet=False) for one in running()) else 1
 
 
 if __name__ == "__main__":
