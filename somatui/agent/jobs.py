@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from somatui.agent.ground import Ground
+from somatui.agent.joblog import readable, tail
 from somatui.agent.kinds import KINDS, Kind, KindError
 from somatui.chain.errors import ChainError
 from somatui.domain.snapshot import JobState, JobView
@@ -162,12 +162,8 @@ class Jobs:
     def log(self, job_id: str, lines: int) -> list[str]:
         """The last lines of what a job's worker said and logged. Raises JobsError."""
         folder = self.get(job_id).folder
-        found: list[str] = []
-        for name in ("worker.log", "events.jsonl"):
-            with_text = folder / name
-            if with_text.exists():
-                found += _tail(with_text, lines)
-        return found[-lines:]
+        events = (readable(line) for line in tail(folder / "events.jsonl", 3 * lines))
+        return [*tail(folder / "worker.log", lines), *(line for line in events if line)][-lines:]
 
     async def board_changed(self) -> None:
         """Have running jobs that score against the board read the new one."""
@@ -308,14 +304,6 @@ class Jobs:
                 if job.alive:
                     job.state = "stopped" if job.state == "stopping" else "starting"
                 self._jobs[job.id] = job
-
-
-def _tail(file: Path, lines: int) -> list[str]:
-    """The last lines of a file that may be long: no more than its last 256 KiB is read."""
-    with file.open("rb") as opened:
-        size = opened.seek(0, os.SEEK_END)
-        opened.seek(max(0, size - 262_144))
-        return opened.read().decode("utf-8", "replace").splitlines()[-lines:]
 
 
 def _told_hits(folder: Path) -> list[dict[str, Any]]:

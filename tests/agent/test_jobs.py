@@ -76,7 +76,7 @@ def test_a_training_streams_and_ends_with_weights_and_embedding(tmp_path: Path) 
     assert [(j.id, j.state, j.result["embedding"]) for j in again.views()] == [
         (done.id, "done", done.result["embedding"])
     ]
-    assert any('"kind":"done"' in line for line in again.log(done.id, 20))
+    assert any("done" in line and "step 2" in line for line in again.log(done.id, 20))
 
 
 def test_a_job_that_makes_no_sense_is_refused_and_one_that_fails_says_why(tmp_path: Path) -> None:
