@@ -37,7 +37,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "agent": frozenset({"soma_sdk", "base58", "cryptography", "psutil"}),
     "practice": frozenset({"grpc", "google", "aiohttp", "base58", "cryptography", "numpy", "arrgen"}),
     "tui": frozenset({"textual", "rich", "cairosvg"}),
-    "cli": frozenset({"psutil"}),
+    "cli": frozenset({"psutil", "cryptography"}),
 }
 """The packages outside the standard library that each room may import at all."""
 

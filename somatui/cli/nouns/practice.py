@@ -37,6 +37,24 @@ def run(args: Arguments) -> Answer:
     return spend_the_day(args)
 
 
+def _rehearse_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="which rehearsal; --list names them")
+    parser.add_argument("--list", action="store_true", help="name every rehearsal and what goes wrong in it")
+    parser.add_argument("--seed", metavar="N", type=at_least(0), default=1, help="fixes the network (default 1)")
+    parser.add_argument("--state", metavar="FOLDER", type=Path, help="keep it here (default: a new temporary folder)")
+
+
+def rehearse(args: Arguments) -> Answer:
+    """One way to lose money, with worthless coins; or the list of them."""
+    from somatui.cli.rehearse import run as rehearsals
+
+    if args.list:
+        return rehearsals.listed()
+    if args.name is None:
+        raise Problem("Name a rehearsal: somatui practice rehearse --list shows them.", USAGE)
+    return rehearsals.rehearse(args)
+
+
 def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ports", metavar="PORTS",
                         help="default (9000 9123 9124 9125 9126), free, or five numbers with commas; a network that "
@@ -161,6 +179,8 @@ def reset(args: Arguments) -> Answer:
 VERBS = (
     Verb("run", "Watch an operator's whole day on a network of your own.", "somatui practice run --seed 7", run,
          _run_options),
+    Verb("rehearse", "Lose money on purpose on a network of your own, and see what prevents it.",
+         "somatui practice rehearse missed-reveal", rehearse, _rehearse_options),
     Verb("serve", "Run a practice network, here or in the background.", "somatui practice serve --background", serve,
          _serve_options),
     Verb("advance", "End the epoch now and begin the next.", "somatui practice advance", advance, acts=True),

@@ -1,0 +1,61 @@
+"""Rehearsals of time: epochs that do not end when the clock says."""
+
+from __future__ import annotations
+
+import time
+
+from somatui.cli.output import amount
+from somatui.cli.rehearse.models import KEY, STUCK, burnt, publish_fees, state_of
+from somatui.cli.rehearse.stage import Stage
+from somatui.cli.rehearse.world import Loss, Outcome, World
+from somatui.domain.ids import short
+
+EPOCH_MS = 1_000
+
+
+def now_ms() -> int:
+    """The clock, in ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+async def late_epoch(stage: Stage) -> Outcome:
+    """R21: a reveal is timed by the clock, and the epoch ends late."""
+    script = await stage.script(2)
+    epoch = await stage.epoch()
+    p, before = epoch.parameters, await script.balance()
+    stake = p.model_min_stake_shannons
+    model_id = await script.create(stake)
+    await script.commit(model_id, KEY)
+    paid = Loss("fees of create and commit, in vain", before - await script.balance() - stake, publish_fees(p, stake))
+    due = now_ms() + epoch.duration_ms
+    stage.say(f"model {short(model_id)} committed with {amount(stake)} at stake; a timer reveals it one epoch later")
+    await stage.until(lambda: now_ms() > due)
+    late = now_ms() - epoch.ends_at_ms
+    number = (await stage.epoch()).number
+    stage.say(f"epoch {number} should have ended {late / 1_000:.1f} s ago and goes on: the chain decides")
+    before = await script.balance()
+    failed = await script.reveal(model_id, KEY, fails="ModelRevealEpochMismatch")
+    stage.say(f"the timer reveals: {failed.error_text}")
+    early = Loss("fee of the reveal that came too early", before - await script.balance(), p.base_fee_shannons)
+    await stage.advance()
+    stage.say("the epoch that accepts the reveal has begun, late; the timer has run already")
+    await stage.advance()
+    model = await stage.model(model_id)
+    stage.say(f"the epoch is over: {state_of(model)}")
+    return Outcome((burnt(stake, model, p), early, paid), (state_of(model), STUCK))
+
+
+WORLDS = (
+    World(
+        "late-epoch",
+        "R21",
+        "an epoch ends late",
+        "A reveal is timed by the clock, one epoch's length after the commit. The epoch ends late, so the reveal "
+        "comes too early and fails; the timer does not run again, and the one epoch that would accept it passes. "
+        "(An epoch of this network is meant to last one second.)",
+        "Half of everything in the model's pool, as if nothing had been revealed.",
+        "The keeper asks the chain which epoch it is, never the clock, and tries again until the epoch is over.",
+        late_epoch,
+        EPOCH_MS,
+    ),
+)

@@ -1,0 +1,70 @@
+"""Rehearsals: each ends with exactly the loss that the rules say, read from the chain, and leaves nothing running."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from somatui.cli.rehearse.registry import WORLDS
+from tests.cli.shell import one_sentence, somatui
+
+CREATE, COMMIT, BASE = 1_000 + 3 * 300 + 500_000, 1_000 + 2 * 300, 1_000
+"""Fees in shannons of a create with 1 SOMA, of a commit, and of what fails (protocol.md 4.1)."""
+HALF = 500_000_000
+LOSSES = {
+    "missed-reveal": [HALF, CREATE + COMMIT],
+    "missed-update": [0, COMMIT],
+    "never-committed": [HALF, HALF // 2, HALF // 4, CREATE],
+    "wrong-key": [HALF, 2 * BASE, CREATE + COMMIT],
+    "expired-target": [BASE],
+    "lost-race": [BASE],
+    "dust-wallet": [BASE],
+    "timeout-that-landed": [HALF, CREATE],
+    "late-epoch": [HALF, BASE, CREATE + COMMIT],
+}
+
+
+def left_running(state: Path) -> list[list[str]]:
+    found = (p.info["cmdline"] or [] for p in psutil.process_iter(["cmdline"]))
+    return [words for words in found if any(str(state) in word for word in words)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [w.name for w in WORLDS])
+def test_a_rehearsal_loses_exactly_what_the_rules_say(name: str, tmp_path: Path) -> None:
+    state = tmp_path / "rehearsal"
+    ended = somatui("practice", "rehearse", name, "--state", str(state), "--json", timeout_s=110)
+    assert ended.status == 0, ended.err
+    told = ended.json
+    print(f"{name}: {told['seconds']} s, lost {told['lost_shannons']:,} shannons")
+    assert told["ok"] is True and told["rehearsal"] == name
+    assert [loss["lost_shannons"] for loss in told["losses"]] == LOSSES[name]
+    assert [loss["by_the_rules_shannons"] for loss in told["losses"]] == LOSSES[name]
+    assert told["lost_shannons"] == sum(LOSSES[name])
+    assert told["seen"] and told["prevented_by"].endswith(".")
+    before = ended.err.index("What will happen"), ended.err.index("On the real network it costs")
+    assert max(before) < ended.err.index("practice network at")
+    until = time.monotonic() + 20
+    while left := left_running(state):
+        assert time.monotonic() < until, left
+        time.sleep(0.05)
+
+
+def test_the_list_names_every_rehearsal_with_its_rule_and_its_price() -> None:
+    told = somatui("practice", "rehearse", "--list", "--json").json["rehearsals"]
+    assert [one["name"] for one in told] == list(LOSSES)
+    for one in told:
+        assert one["rule"].startswith("R")
+        assert all(one[text].endswith((".", ".)")) for text in ("happens", "costs", "prevented_by"))
+    shown = somatui("practice", "rehearse", "--list")
+    assert shown.status == 0 and all(name in shown.out for name in LOSSES)
+
+
+def test_a_rehearsal_that_does_not_exist_is_refused_with_the_names_of_those_that_do() -> None:
+    unknown, unnamed = somatui("practice", "rehearse", "ruin"), somatui("practice", "rehearse")
+    assert (unknown.status, unnamed.status) == (2, 2)
+    assert one_sentence(unknown.err) and "missed-reveal" in unknown.err
+    assert one_sentence(unnamed.err) and "--list" in unnamed.err
