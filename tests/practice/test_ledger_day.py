@@ -22,7 +22,6 @@ from somatui.wire.kinds import (
     PayCoins,
     TransferCoin,
     TransferObjects,
-    WithdrawStake,
 )
 from somatui.wire.objects import Target, parse_coin
 from somatui.wire.values import ObjectRef, Tensor
@@ -144,7 +143,6 @@ def test_inputs_that_are_stale_unknown_foreign_or_wrong_are_refused_without_a_fe
             wallet.send(TransferCoin(wrong, 5, OTHER), [good])
     for kind, words in (
         (TransferCoin(good.ref, 0, OTHER), "coin of zero"),
-        (WithdrawStake(good.ref), "does not execute WithdrawStake yet"),
         (reveal(OTHER, Tensor.of([1.0])), "The embedding has 1 numbers"),
         (PayCoins((good.ref, good.ref), (1,), (OTHER,)), "Duplicate object ref"),
     ):

@@ -46,6 +46,7 @@ def _validator_out(one: Validator) -> Any:
         next_epoch_commission_rate=one.next_epoch_commission_rate,
         staking_pool=pool_out(one.staking_pool),
         proof_of_possession=one.proof_of_possession,
+        **{f"next_epoch_{f.name}": getattr(one.staged, f.name) for f in fields(one.staged)},
     )
 
 
@@ -102,18 +103,36 @@ def state_out(state: SystemState) -> Any:
             **{f.name: getattr(state.target_state, f.name) for f in fields(state.target_state)}
         ),
         safe_mode=state.safe_mode,
-        safe_mode_accumulated_fees=0,
-        safe_mode_accumulated_emissions=0,
+        safe_mode_accumulated_fees=state.safe_mode_accumulated_fees,
+        safe_mode_accumulated_emissions=state.safe_mode_accumulated_emissions,
     )
-    out.validators.total_stake = state.total_stake
-    for one in state.validators:
-        out.validators.validators.append(_validator_out(one))
-        out.validators.staking_pool_mappings[hex_id(one.staking_pool.id)] = address_hex(one.soma_address)
+    _validators(out, state)
     out.model_registry.total_model_stake = state.total_model_stake
     for model_id, model in state.models.items():
         out.model_registry.models[hex_id(model_id)].CopyFrom(model_out(model))
         out.model_registry.staking_pool_mappings[hex_id(model.staking_pool.id)] = hex_id(model_id)
     for model_id, reporters in state.model_reports.items():
-        names = [address_hex(r) for r in sorted(reporters)]
-        out.model_registry.model_report_records[hex_id(model_id)].reporters.extend(names)
+        _reports(out.model_registry.model_report_records[hex_id(model_id)], reporters)
     return out
+
+
+def _reports(out: Any, reporters: set[bytes]) -> None:
+    out.reporters.extend(address_hex(r) for r in sorted(reporters))
+
+
+def _validators(out: Any, state: SystemState) -> None:
+    found = out.validators
+    found.total_stake = state.total_stake
+    for one in state.all_validators():
+        found.validators.append(_validator_out(one))
+    for one in state.pending_validators:
+        found.pending_validators.append(_validator_out(one))
+    found.pending_removals.extend(state.pending_removals)
+    for pool_id, one in state.inactive_validators.items():
+        found.inactive_validators[hex_id(pool_id)].CopyFrom(_validator_out(one))
+    for one in (*state.all_validators(), *state.pending_validators, *state.inactive_validators.values()):
+        found.staking_pool_mappings[hex_id(one.staking_pool.id)] = address_hex(one.soma_address)
+    for address, epochs in state.at_risk_validators.items():
+        found.at_risk_validators[address_hex(address)] = epochs
+    for address, reporters in state.validator_reports.items():
+        _reports(out.validator_report_records[address_hex(address)], reporters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from somatui.domain.money import bps
-from somatui.practice.ledger import pools
+from somatui.practice.ledger import committee, pools
 from somatui.practice.ledger.state import SystemState
 from somatui.practice.ledger.targets import QUORUM, f32, make_epoch_targets
 from somatui.practice.ledger.view import View
@@ -13,7 +13,8 @@ def change_epoch(view: View, now_ms: int) -> None:
     """Begin the next epoch on a view whose sender is the system."""
     state = view.state
     fees = sum(state.epoch_fees)
-    rewards = fees
+    rewards = fees + state.safe_mode_accumulated_fees + state.safe_mode_accumulated_emissions
+    state.safe_mode, state.safe_mode_accumulated_fees, state.safe_mode_accumulated_emissions = False, 0, 0
     if now_ms >= state.epoch_start_timestamp_ms + state.parameters.epoch_duration_ms:
         emitted = min(state.emission_pool.emission_per_epoch, state.emission_pool.balance)
         state.emission_pool.balance -= emitted
@@ -25,11 +26,24 @@ def change_epoch(view: View, now_ms: int) -> None:
     part = bps(rewards, state.parameters.validator_reward_allocation_bps)
     state.emission_pool.balance += rewards - part
     _adjust_difficulty(state)
-    commissions = _reward_validators(state, part)
+    commissions, nobodys = committee.advance(state, part)
     _models(state)
+    state.emission_pool.balance += nobodys
     for address, pool_id, amount in commissions:
         view.create_stake(address, pool_id, amount, state.epoch)
     make_epoch_targets(view)
+
+
+def enter_safe_mode(state: SystemState, now_ms: int) -> None:
+    """What the chain does when an epoch change fails: number, start and what the next good one will hand out."""
+    emitted = min(state.emission_pool.emission_per_epoch, state.emission_pool.balance)
+    state.emission_pool.balance -= emitted
+    state.safe_mode = True
+    state.safe_mode_accumulated_fees += sum(state.epoch_fees)
+    state.safe_mode_accumulated_emissions += emitted
+    state.epoch += 1
+    state.epoch_start_timestamp_ms = now_ms
+    state.epoch_fees = (0, 0, 0)
 
 
 def _adjust_value_fee(state: SystemState, fees: int) -> None:
@@ -60,30 +74,11 @@ def _adjust_difficulty(state: SystemState) -> None:
     now.reward_per_target = budget // p.target_hits_per_epoch
 
 
-def _reward_validators(state: SystemState, part: int) -> list[tuple[bytes, bytes, int]]:
-    """Pay every validator by voting power; returns the commissions as (address, pool, shannons), in address order."""
-    commissions, paid = [], 0
-    for validator in sorted(state.validators, key=lambda v: v.soma_address):
-        share = bps(part, validator.voting_power)
-        commission = bps(share, validator.commission_rate)
-        paid += share
-        pools.reward(validator.staking_pool, share - commission)
-        if commission:
-            pools.deposit(validator.staking_pool, commission)
-            commissions.append((validator.soma_address, validator.staking_pool.id, commission))
-        validator.commission_rate = validator.next_epoch_commission_rate
-        pools.boundary(validator.staking_pool, state.epoch)
-        validator.next_epoch_stake = validator.staking_pool.soma_balance
-    state.emission_pool.balance += part - paid
-    return commissions
-
-
 def _models(state: SystemState) -> None:
     p, epoch = state.parameters, state.epoch
-    power = {v.soma_address: v.voting_power for v in state.validators}
     for model_id, model in sorted(state.models.items()):
         reporters = state.model_reports.get(model_id, set())
-        if model.state == "active" and sum(power.get(r, 0) for r in reporters) >= QUORUM:
+        if model.state == "active" and state.power(reporters) >= QUORUM:
             pools.slash(model.staking_pool, p.model_tally_slash_rate_bps, epoch)
             model.state = "inactive"
         elif model.state == "created" and model.create_epoch + 1 < epoch:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from somatui.domain.money import bps
-from somatui.practice.ledger import coins, models, targets
+from somatui.practice.ledger import coins, members, models, reports, staking, targets
 from somatui.practice.ledger.state import SystemState
 from somatui.practice.ledger.values import Changed, Effects, ExecError, Executed, Fee, Refused
 from somatui.practice.ledger.view import (
@@ -59,18 +59,30 @@ RULES: dict[type[k.Kind], Rule] = {
         half=False,
         system=False,
     ),
-    k.PayCoins: Rule(
-        coins.pay_coins, lambda q: q.coins, value=lambda v, q: sum(q.amounts or ()), half=False, system=False
-    ),
+    k.PayCoins: Rule(coins.pay_coins, lambda q: q.coins, value=coins.paid, half=False, system=False),
     k.TransferObjects: Rule(coins.transfer_objects, lambda q: q.objects, system=False),
+    k.AddStake: Rule(staking.add_stake, lambda q: (q.coin,), value=lambda v, q: _or_all(v, q.coin, q.amount)),
+    k.WithdrawStake: Rule(
+        staking.withdraw_stake, lambda q: (q.staked,), value=lambda v, q: staking.principal(v, q.staked)
+    ),
     k.CreateModel: Rule(models.create_model, value=lambda v, q: q.stake),
     k.CommitModel: Rule(models.commit_model),
     k.RevealModel: Rule(models.reveal_model),
     k.AddStakeToModel: Rule(models.add_stake, lambda q: (q.coin,), value=lambda v, q: _or_all(v, q.coin, q.amount)),
     k.SetModelCommissionRate: Rule(models.set_commission),
     k.DeactivateModel: Rule(models.deactivate),
+    k.ReportModel: Rule(reports.report_model),
+    k.UndoReportModel: Rule(reports.undo_report_model),
     k.SubmitData: Rule(targets.submit_data, lambda q: (q.bond_coin,), target=lambda q: q.target_id),
     k.ClaimRewards: Rule(targets.claim_rewards, target=lambda q: q.target_id, value=_reward),
+    k.ReportSubmission: Rule(reports.report_submission, target=lambda q: q.target_id),
+    k.UndoReportSubmission: Rule(reports.undo_report_submission, target=lambda q: q.target_id),
+    k.AddValidator: Rule(members.add_validator),
+    k.RemoveValidator: Rule(members.remove_validator),
+    k.ReportValidator: Rule(reports.report_validator),
+    k.UndoReportValidator: Rule(reports.undo_report_validator),
+    k.UpdateValidatorMetadata: Rule(members.update_metadata),
+    k.SetCommissionRate: Rule(members.set_commission),
 }
 
 
@@ -111,8 +123,6 @@ def _refuse_dangers(data: TransactionData, state: SystemState) -> None:
     if 0 in amounts:
         text = "An amount of 0 would make a coin of zero, which can stop a network; send at least 1 shannon"
         raise Refused("INVALID_ARGUMENT", text)
-    if isinstance(kind, k.PayCoins) and kind.amounts is None:
-        raise Refused("UNIMPLEMENTED", "Paying everything without amounts cannot be sent; name each amount")
     if isinstance(kind, k.RevealModel):
         dim, given = state.parameters.target_embedding_dim, len(kind.embedding.floats())
         if given != dim:
@@ -170,10 +180,7 @@ def run(
     data: TransactionData, state: SystemState, find: Find, gone: Forgotten, now_ms: int
 ) -> tuple[Executed, SystemState]:
     """Execute on a copy of `state`; the caller keeps both results or neither. Raises Refused."""
-    rule = RULES.get(type(data.kind))
-    if rule is None:
-        name = type(data.kind).__name__
-        raise Refused("UNIMPLEMENTED", f"This practice network does not execute {name} yet; nothing was changed")
+    rule = RULES[type(data.kind)]
     view, deleted = gather(data, rule, state.copy(), find, gone)
     for ref in data.gas_payment[1:]:
         view.set_balance(view.gas, view.balance(view.gas) + view.balance(ref.id))

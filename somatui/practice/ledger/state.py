@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from somatui.wire.objects import SYSTEM_STATE_ID as SYSTEM_STATE_ID
@@ -88,6 +89,20 @@ class Model:
 
 
 @dataclass(slots=True)
+class Staged:
+    """A validator's keys and addresses that hold from the next epoch on; None stays as it is."""
+
+    protocol_pubkey: bytes | None = None
+    network_pubkey: bytes | None = None
+    worker_pubkey: bytes | None = None
+    proof_of_possession: bytes | None = None
+    net_address: str | None = None
+    p2p_address: str | None = None
+    primary_address: str | None = None
+    proxy_address: str | None = None
+
+
+@dataclass(slots=True)
 class Validator:
     """A validator; keys are bytes, addresses are multiaddr texts."""
 
@@ -105,6 +120,7 @@ class Validator:
     next_epoch_stake: int
     next_epoch_commission_rate: int
     staking_pool: StakingPool
+    staged: Staged = field(default_factory=Staged)
 
 
 @dataclass(slots=True)
@@ -144,6 +160,13 @@ class SystemState:
     model_reports: dict[bytes, set[bytes]] = field(default_factory=dict)
     epoch_fees: tuple[int, int, int] = (0, 0, 0)
     safe_mode: bool = False
+    safe_mode_accumulated_fees: int = 0
+    safe_mode_accumulated_emissions: int = 0
+    pending_validators: list[Validator] = field(default_factory=list)
+    pending_removals: list[int] = field(default_factory=list)
+    inactive_validators: dict[bytes, Validator] = field(default_factory=dict)
+    at_risk_validators: dict[bytes, int] = field(default_factory=dict)
+    validator_reports: dict[bytes, set[bytes]] = field(default_factory=dict)
 
     @property
     def total_stake(self) -> int:
@@ -154,6 +177,30 @@ class SystemState:
         """A copy that shares nothing."""
         made: SystemState = pickle.loads(pickle.dumps(self))
         return made
+
+    def validator(self, address: bytes) -> Validator | None:
+        """An active validator, to be changed."""
+        if all(v.soma_address != address for v in self.all_validators()):
+            return None
+        return next(v for v in self.validators if v.soma_address == address)
+
+    def member(self, address: bytes) -> Validator | None:
+        """An active or pending validator, to be changed."""
+        waiting = (v for v in self.pending_validators if v.soma_address == address)
+        return self.validator(address) or next(waiting, None)
+
+    def power(self, addresses: Iterable[bytes]) -> int:
+        """The voting power that these addresses hold together; 6667 is a quorum."""
+        named = set(addresses)
+        return sum(v.voting_power for v in self.all_validators() if v.soma_address in named)
+
+    def all_models(self) -> Mapping[bytes, Model]:
+        """All models, to be read only."""
+        return self.models
+
+    def all_validators(self) -> Sequence[Validator]:
+        """All validators, to be read only."""
+        return self.validators
 
     def active_models(self) -> list[tuple[bytes, Model]]:
         """Active models in the order of their ids."""

@@ -9,7 +9,7 @@ import arrgen
 import numpy as np
 
 from somatui.domain.money import bps
-from somatui.practice.ledger.view import OTHER_ERROR, Failure, View
+from somatui.practice.ledger.view import Failure, View
 from somatui.wire.kinds import ClaimRewards, SubmitData
 from somatui.wire.objects import Filled, ObjectType, Owner, Target
 from somatui.wire.text import hex_id
@@ -137,9 +137,9 @@ def _claim_expired(view: View, target: Target) -> None:
 def _claim_filled(view: View, target: Target, done: Filled) -> None:
     if view.epoch <= done.epoch + 1:
         raise Failure(38, f"fill_epoch={done.epoch}, current_epoch={view.epoch}")
-    power = {v.soma_address: v.voting_power for v in view.state.validators}
-    if sum(power.get(r, 0) for r in target.reports) >= QUORUM:
-        raise Failure(OTHER_ERROR, "this practice network does not pay out submissions that validators reported yet")
+    if view.state.power(target.reports) >= QUORUM:
+        _claim_reported(view, target, done)
+        return
     parameters = view.state.parameters
     owner_share = bps(target.reward, parameters.target_model_reward_share_bps)
     claimer_share = bps(target.reward, parameters.target_claimer_incentive_bps)
@@ -147,3 +147,15 @@ def _claim_filled(view: View, target: Target, done: Filled) -> None:
     view.create_coin(done.model_owner, owner_share)
     view.create_coin(view.sender, claimer_share)
     view.create_coin(done.submitter, done.bond)
+
+
+def _claim_reported(view: View, target: Target, done: Filled) -> None:
+    """A quorum of validators reported the submission: they share its bond and the reward goes back.
+
+    The claimer's share comes on top of the reward that went back, so it is new money (protocol.md 4.3).
+    """
+    share, odd = divmod(done.bond, len(target.reports))
+    for place, reporter in enumerate(sorted(target.reports)):
+        view.create_coin(reporter, share + (odd if place == 0 else 0))
+    view.state.emission_pool.balance += target.reward
+    view.create_coin(view.sender, bps(target.reward, view.state.parameters.target_claimer_incentive_bps))
