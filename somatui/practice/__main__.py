@@ -13,14 +13,20 @@ from pathlib import Path
 
 from somatui.paths import private_umask
 from somatui.practice.card import NetworkInfo, ServeError, parse_ports
+from somatui.practice.places import ACKNOWLEDGED, Manner, listening_on
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m somatui.practice", description="A practice network on 127.0.0.1.")
+    parser = argparse.ArgumentParser(
+        prog="python -m somatui.practice", description="A practice network on 127.0.0.1.", allow_abbrev=False
+    )
     parser.add_argument("--folder", type=Path, required=True, help="where the network lives; made when it is not there")
     parser.add_argument("--ports", default="default", help="default (9000,9123,9124,9125,9126), free, or five numbers")
     parser.add_argument("--seed", type=int, default=1, help="fixes the network and its models")
     parser.add_argument("--epoch-seconds", type=float, help="end epochs by the clock too")
+    parser.add_argument("--checkpoint-lag-ms", type=int, help="from execution to its checkpoint; 0: none")
+    parser.add_argument("--listen", help="listen on this address instead of 127.0.0.1")
+    parser.add_argument(ACKNOWLEDGED, action="store_true", dest="acknowledged", help="goes with --listen")
     parser.add_argument("--steps", type=int, help="training steps of a new network's models; few for the rules alone")
     parser.add_argument("--epoch-ms", type=int, help="how long an epoch of a new network is meant to last")
     parser.add_argument("--ready-fd", type=int, help="write the address card there as well, then close it")
@@ -58,7 +64,7 @@ async def _run(args: argparse.Namespace) -> int:
             args.folder.expanduser().absolute(),
             ports=parse_ports(args.ports),
             seed=args.seed,
-            epoch_seconds=args.epoch_seconds,
+            manner=Manner(args.epoch_seconds, args.checkpoint_lag_ms, listening_on(args.listen, args.acknowledged)),
             on_ready=lambda info: _ready(info, args.ready_fd),
             tell=_tell,
             beginning=beginning,

@@ -21,7 +21,7 @@ def parse_response(body: bytes) -> int:
 
 async def advance(desk: Desk) -> int:
     """End the epoch; returns the new one's number."""
-    return await desk.change(lambda ledger: ledger.advance_epoch(now_ms()))
+    return await desk.change(lambda ledger: ledger.advance_epoch(now_ms()), at_once=True)
 
 
 def services(desk: Desk) -> list[grpc.GenericRpcHandler]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from somatui.practice.card import CARD, LOCK, NetworkInfo, ServeError
+from somatui.practice.places import ACKNOWLEDGED
 
 READY_SECONDS = 180.0
 STOP_SECONDS = 15.0
@@ -53,10 +54,13 @@ def start_network(
     epoch_seconds: float | None = None,
     steps: int | None = None,
     epoch_ms: int | None = None,
+    lag_ms: int | None = None,
+    listen: str | None = None,
 ) -> NetworkInfo:
     """Start a network detached and wait until it answers. Raises ServeError with the network's own sentence.
 
-    `steps` and `epoch_ms` are for a new network, as in `genesis.Beginning`.
+    `steps` and `epoch_ms` are for a new network, as in `genesis.Beginning`; whoever gives another address than a
+    loopback one to `listen` has acknowledged what that means.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -66,8 +70,15 @@ def start_network(
     read_end, write_end = os.pipe()
     words = [sys.executable, "-m", "somatui.practice", "--folder", str(folder), "--ports", ports]
     words += ["--seed", str(seed), "--ready-fd", str(write_end)]
-    named = {"--epoch-seconds": epoch_seconds, "--steps": steps, "--epoch-ms": epoch_ms}
+    named = {
+        "--epoch-seconds": epoch_seconds,
+        "--steps": steps,
+        "--epoch-ms": epoch_ms,
+        "--checkpoint-lag-ms": lag_ms,
+        "--listen": listen,
+    }
     words += [word for name, value in named.items() if value is not None for word in (name, str(value))]
+    words += [ACKNOWLEDGED] if listen else []
     with log, os.fdopen(read_end, "rb") as pipe:
         try:
             child = subprocess.Popen(

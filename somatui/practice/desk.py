@@ -1,4 +1,7 @@
-"""The ledger behind one door: every call on its own thread, one at a time, checkpoints told to whoever listens."""
+"""The ledger behind two doors: execution on one thread, reads of the newest checkpoint on another (protocol.md 8).
+
+Seals a checkpoint when what was executed has waited long enough, and one each period when nothing happens.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,28 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
+from somatui.practice.codec.network import portrait
 from somatui.practice.ledger.ledger import Ledger
+from somatui.practice.ledger.quiet import PERIOD_MS
+from somatui.practice.ledger.shown import Shown
+from somatui.practice.ledger.state import SystemState
 from somatui.practice.ledger.values import Refused
 
 T = TypeVar("T")
+Shot = tuple[SystemState, int, int]
+"""What a seal left: the state, the newest checkpoint's number, how many changes are in."""
+Headers = tuple[tuple[str, str], ...]
 log = logging.getLogger(__name__)
+
+LAG_MS = 265
+"""How long others wait for what was executed on the real node (protocol.md 9.4)."""
+SHOWN_S = 5.0
+"""No answer waits longer than this for readers, such as on a full disk."""
+LISTENER_MS = 2
+"""Idle checkpoints come later where more listeners than one each so many milliseconds would drown everything else."""
 
 
 def now_ms() -> int:
@@ -24,60 +42,151 @@ def now_ms() -> int:
 
 
 class Desk:
-    """Runs calls on the ledger in the order they come, so that neither the loop nor a caller waits inside another."""
+    """Executes in the order calls come, and shows it to readers checkpoint by checkpoint."""
 
-    def __init__(self, open_ledger: Callable[[], Ledger]) -> None:
-        """Open the ledger; raises what `open_ledger` raises."""
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._listeners: set[asyncio.Queue[int]] = set()
+    def __init__(
+        self, path: Path, lag_ms: int = LAG_MS, describe: Callable[[Ledger], Headers] = lambda ledger: ()
+    ) -> None:
+        """Open the ledger; with a lag of 0 every change is sealed before its answer. Raises LedgerError.
+
+        `describe` makes `headers` anew of every checkpoint shown.
+        """
+        self.lag_ms = lag_ms
+        self.listeners = 0
+        self._describe = describe
+        self._head = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._reads = ThreadPoolExecutor(1, thread_name_prefix="reader")
+        self._wake, self._told = asyncio.Event(), asyncio.Event()
+        self._due: float | None = None
+        self._changes = self._visible = 0
         try:
-            self._ledger = self._thread.submit(open_ledger).result()
+            self._ledger, self._shown = self._head.submit(self._open, path).result()
         except BaseException:
-            self._thread.shutdown()
+            self._head.shutdown()
+            self._reads.shutdown()
+            raise
+        self.newest = self._ledger.newest
+        self.headers = describe(self._shown)
+
+    @staticmethod
+    def _open(path: Path) -> tuple[Ledger, Shown]:
+        ledger = Ledger.open(path, portrait)
+        try:
+            ledger.seal_checkpoint(now_ms())
+            return ledger, Shown(path, ledger)
+        except BaseException:
+            ledger.close()
             raise
 
     async def ask(self, work: Callable[[Ledger], T]) -> T:
-        """Read. Raises Refused."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
+        """Read what the newest checkpoint shows. Raises Refused."""
+        return await asyncio.get_running_loop().run_in_executor(self._reads, _guarded, work, self._shown)
 
-    async def change(self, work: Callable[[Ledger], T]) -> T:
-        """Execute, seal a checkpoint at once and tell the listeners. Raises Refused."""
+    async def change(self, work: Callable[[Ledger], T], *, shown: bool = False, at_once: bool = False) -> T:
+        """Execute; `at_once` seals now, `shown` answers when readers see it. Raises Refused."""
+        now = at_once or self.lag_ms == 0
 
-        def sealed(ledger: Ledger) -> tuple[T, int | None]:
+        def run(ledger: Ledger) -> tuple[T, int, Shot | None]:
             answer = work(ledger)
-            try:
-                made = ledger.seal_checkpoint(now_ms())
-            except sqlite3.Error as why:
-                log.error("A checkpoint could not be written (%s); the next one will hold its transactions.", why)
-                return answer, None
-            return answer, made.sequence if made else None
+            self._changes += 1
+            return answer, self._changes, self._seal(ledger, False) if now else None
 
-        answer, sequence = await self.ask(sealed)
-        if sequence is not None:
-            for queue in self._listeners:
-                queue.put_nowait(sequence)
+        loop = asyncio.get_running_loop()
+        answer, number, shot = await loop.run_in_executor(self._head, _guarded, run, self._ledger)
+        if shot is not None:
+            await self._show(shot)
+        elif self._due is None:
+            self._due = loop.time() + self.lag_ms / 1000
+            self._wake.set()
+        if shown:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._until_visible(number), self.lag_ms / 1000 + SHOWN_S)
         return answer
 
-    def _guarded(self, work: Callable[[Ledger], T]) -> T:
+    async def _until_visible(self, number: int) -> None:
+        while self._visible < number:
+            await self._told.wait()
+
+    def _seal(self, ledger: Ledger, idle: bool) -> Shot | None:
         try:
-            return work(self._ledger)
-        except sqlite3.OperationalError as why:
-            if why.sqlite_errorcode == sqlite3.SQLITE_FULL:
-                text = "The practice network's disk is full: free some space and send it again; nothing was executed"
-                raise Refused("RESOURCE_EXHAUSTED", text) from None
-            raise
+            made = ledger.seal_checkpoint(now_ms(), idle=idle)
+        except sqlite3.Error as why:
+            log.error("A checkpoint could not be written (%s); the next one will hold its transactions.", why)
+            return None
+        return (ledger.state, ledger.newest, self._changes) if made else None
+
+    async def _show(self, shot: Shot) -> None:
+        """Let readers and listeners see what a seal left."""
+        state, newest, changes = shot
+        if newest <= self.newest:
+            return
+
+        def look(_: Ledger) -> None:
+            if newest > self._shown.newest:
+                self._shown.refresh(state, newest)
+                self.headers = self._describe(self._shown)
+
+        await asyncio.get_running_loop().run_in_executor(self._reads, _guarded, look, self._shown)
+        self.newest, self._visible = max(self.newest, newest), max(self._visible, changes)
+        told, self._told = self._told, asyncio.Event()
+        told.set()
+
+    async def seal_forever(self) -> None:
+        """Seal what is due, and an idle checkpoint each period; ends by being cancelled."""
+        loop = asyncio.get_running_loop()
+        idle = loop.time() + self._period()
+        while True:
+            until = idle if self._due is None else self._due
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), max(until - loop.time(), 0))
+                continue
+            was_due, self._due = self._due is not None, None
+            seen = self.newest
+            try:
+                shot = await loop.run_in_executor(self._head, self._seal, self._ledger, not was_due)
+                if shot is not None:
+                    await self._show(shot)
+            except (sqlite3.Error, Refused) as why:
+                log.error("Checkpoints cannot be shown (%s); trying again.", why)
+            period = self._period()
+            if was_due or self.newest == seen or idle + period < loop.time():
+                idle = loop.time() + period
+            else:
+                idle += period
+
+    def _period(self) -> float:
+        return max(PERIOD_MS, LISTENER_MS * self.listeners) / 1000
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[asyncio.Queue[int]]:
-        """A queue of the numbers of checkpoints sealed from now on."""
-        queue: asyncio.Queue[int] = asyncio.Queue()
-        self._listeners.add(queue)
+    def listening(self) -> Iterator[None]:
+        """Counts one listener."""
+        self.listeners += 1
         try:
-            yield queue
+            yield
         finally:
-            self._listeners.discard(queue)
+            self.listeners -= 1
+
+    async def after(self, sequence: int) -> None:
+        """Wait until a checkpoint behind this number is shown."""
+        while self.newest <= sequence:
+            await self._told.wait()
 
     def close(self) -> None:
-        """Finish what runs and close the ledger."""
-        self._thread.submit(self._ledger.close).result()
-        self._thread.shutdown()
+        """Finish what runs, seal what waits and close the ledger."""
+        self._reads.submit(self._shown.close).result()
+        self._reads.shutdown()
+        with contextlib.suppress(sqlite3.Error):
+            self._head.submit(self._ledger.seal_checkpoint, now_ms()).result()
+        self._head.submit(self._ledger.close).result()
+        self._head.shutdown()
+
+
+def _guarded(work: Callable[[Ledger], T], ledger: Ledger) -> T:
+    try:
+        return work(ledger)
+    except sqlite3.OperationalError as why:
+        if why.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            text = "The practice network's disk is full: free some space and send it again; nothing was executed"
+            raise Refused("RESOURCE_EXHAUSTED", text) from None
+        raise

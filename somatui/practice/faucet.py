@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import grpc
 
-from somatui.practice.codec.text import address_in
 from somatui.practice.desk import Desk, now_ms
 from somatui.practice.grpc_server import service, unary
 from somatui.practice.ledger.values import Refused
 from somatui.wire.bcs import BcsError, Reader, Writer
-from somatui.wire.text import b58encode, hex_id
+from somatui.wire.text import TextError, b58encode, hex_id, parse_address
 
 PATH = "/faucet.Faucet/RequestGas"
+NO_ADDRESS = "Unable to parse AccountAddress (must be hex string of length 32)"
 Coin = tuple[int, str, str]
 """Shannons, the coin's id and the digest of the transaction that made it, as text."""
 
@@ -44,8 +44,11 @@ def services(desk: Desk) -> list[grpc.GenericRpcHandler]:
             reader.done()
         except BcsError as why:
             raise Refused("INVALID_ARGUMENT", f"not a GasRequest: {why}") from None
-        recipient = address_in(text, "recipient")
-        coins = await desk.change(lambda ledger: ledger.faucet(recipient, now_ms()))
+        try:
+            recipient = parse_address(text)
+        except TextError:
+            raise Refused("INVALID_ARGUMENT", f"Invalid address: {NO_ADDRESS}") from None
+        coins = await desk.change(lambda ledger: ledger.faucet(recipient, now_ms()), shown=True)
         return Writer().text("Success").seq(coins, _write_coin).done()
 
     return [service("faucet.Faucet", {"RequestGas": unary(request_gas)})]

@@ -41,7 +41,7 @@ def _load() -> tuple[SimpleNamespace, dict[str, list[Method]]]:
     services: dict[str, list[Method]] = {}
     for file in files.file:
         for service in file.service:
-            full = f"{PACKAGE}.{service.name}"
+            full = f"{file.package}.{service.name}"
             services[full] = [
                 Method(f"/{full}/{m.name}", m.name, _of(made, m.input_type), _of(made, m.output_type),
                        m.server_streaming)
@@ -58,4 +58,4 @@ _loaded = _load()
 pb: Any = _loaded[0]
 """Message classes by their short name: `pb.Object`, `pb.Timestamp`."""
 SERVICES: dict[str, list[Method]] = _loaded[1]
-"""The methods of each service, by its full name."""
+"""The methods of each service, by its full name; those of PACKAGE are the network's own."""

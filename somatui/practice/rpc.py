@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import grpc
 
-from somatui.practice.codec import masks, network
+from somatui.practice import standard, subscription
+from somatui.practice.answers import details, status
+from somatui.practice.codec import masks, network, prologues
 from somatui.practice.codec.effects import executed_out, objects_out
 from somatui.practice.codec.objects import object_out
 from somatui.practice.codec.targets import target_out
-from somatui.practice.codec.text import address_in, digest_in, id_in, missing
+from somatui.practice.codec.text import BadField, address_in, digest_in, id_in, invalid, missing
 from somatui.practice.codec.transactions import data_in, signed_in
 from somatui.practice.desk import Desk, now_ms
 from somatui.practice.grpc_server import service, unary
 from somatui.practice.ledger.genesis import G1_GENERATOR
 from somatui.practice.ledger.ledger import STATUSES, Ledger
 from somatui.practice.ledger.values import Checkpoint, Executed, Refused
-from somatui.practice.messages import SERVICES, Method, pb
+from somatui.practice.messages import PACKAGE, SERVICES, Method, pb
 from somatui.wire.objects import Object, ObjectType, Target
 from somatui.wire.text import hex_id
 
@@ -62,7 +66,7 @@ def _object(ledger: Ledger, request: Any, wanted: masks.Tree) -> Any:
         raise missing("object_id")
     object_id = id_in(request.object_id, "object_id")
     version = request.version if request.HasField("version") else None
-    found = ledger.get_object(object_id, version)
+    found = ledger.get_object(object_id, version) if (version or 0) < 2**63 else None
     if found is None:
         at = "" if version is None else f" with version {version}"
         raise Refused("NOT_FOUND", f"Object {hex_id(object_id)}{at} not found")
@@ -78,18 +82,24 @@ def get_object(ledger: Ledger, request: Any) -> Any:
 
 
 def _many(requests: Sequence[Any], answer: Callable[[Any], Any], name: str, result: Any, response: Any) -> Any:
-    for request in requests:
+    for number, request in enumerate(requests):
         try:
             getattr(response, name).append(answer(request))
         except Refused as why:
-            code = grpc.StatusCode[why.code].value[0]
-            getattr(response, name).append(result(error=pb.Status(code=code, message=why.text)))
+            at = BadField(f"digests[{number}]", why.text, why.reason) if isinstance(why, BadField) else why
+            getattr(response, name).append(result(error=status(at)))
     return response
 
 
 def batch_get_objects(ledger: Ledger, request: Any) -> Any:
-    """Several objects; one that is missing is an error among them."""
+    """Several objects; one that is missing is an error among them, an id that is none refuses the call."""
     wanted = _mask(request, _OBJECT, pb.Object)
+    for number, one in enumerate(request.requests):
+        try:
+            id_in(one.object_id, "object_id")
+        except BadField as why:
+            reason = why.reason if one.HasField("object_id") else "FIELD_MISSING"
+            raise BadField(f"requests[{number}].object_id", why.text, reason) from None
     return _many(
         request.requests,
         lambda one: pb.GetObjectResult(object=_object(ledger, one, wanted)),
@@ -100,10 +110,17 @@ def batch_get_objects(ledger: Ledger, request: Any) -> Any:
 
 
 def _transaction(ledger: Ledger, digest: str, wanted: masks.Tree) -> Any:
-    done = ledger.transaction(digest_in(digest, "digest"))
-    if done is None:
+    known = digest_in(digest, "digest")
+    done = ledger.transaction(known)
+    if done is not None and done.checkpoint is not None:
+        made = ledger.checkpoint(done.checkpoint)
+        shown = replace(done, timestamp_ms=made.timestamp_ms) if made else done
+        return _executed(ledger, shown, wanted, "")
+    place = prologues.place(known)
+    made = ledger.checkpoint(place[0]) if place else None
+    if place is None or made is None:
         raise Refused("NOT_FOUND", f"Transaction {digest} not found")
-    return _executed(ledger, done, wanted, "")
+    return _pruned(prologues.prologue_out(made, place[1], wanted), wanted)
 
 
 def _executed(ledger: Ledger, done: Executed, wanted: masks.Tree, prefix: str) -> Any:
@@ -114,7 +131,9 @@ def _executed(ledger: Ledger, done: Executed, wanted: masks.Tree, prefix: str) -
 
 
 def get_transaction(ledger: Ledger, request: Any) -> Any:
-    """One executed transaction."""
+    """One transaction that a checkpoint holds."""
+    if not request.HasField("digest"):
+        raise missing("digest")
     wanted = _mask(request, ("digest",), pb.ExecutedTransaction)
     return pb.GetTransactionResponse(transaction=_transaction(ledger, request.digest, wanted))
 
@@ -132,28 +151,35 @@ def batch_get_transactions(ledger: Ledger, request: Any) -> Any:
 
 
 def get_checkpoint(ledger: Ledger, request: Any) -> Any:
-    """The newest checkpoint, or one by number; digests are not looked up."""
+    """The newest checkpoint, or one by number or digest."""
     wanted = _mask(request, ("sequence_number", "digest"), pb.Checkpoint)
     which = request.WhichOneof("checkpoint_id")
     if which == "digest":
-        raise Refused("UNIMPLEMENTED", "The practice network finds checkpoints by number only")
-    made = ledger.checkpoint(request.sequence_number if which else None)
+        made = ledger.checkpoint_by_digest(digest_in(request.digest, "digest"))
+    else:
+        made = ledger.checkpoint(request.sequence_number if which else None)
     if made is None:
-        raise Refused("NOT_FOUND", f"Checkpoint {request.sequence_number} not found")
+        raise Refused("NOT_FOUND", f"Checkpoint {getattr(request, which or 'sequence_number')} not found")
     return pb.GetCheckpointResponse(checkpoint=checkpoint_out(ledger, made, wanted))
 
 
 def checkpoint_out(ledger: Ledger, made: Checkpoint, wanted: masks.Tree) -> Any:
     """A checkpoint with the wanted parts."""
-    out = network.checkpoint_out(made, G1_GENERATOR, wanted, ledger.transaction, ledger.get_object)
+    following = None
+    if masks.wants(wanted, "summary"):
+        ended = ledger.closes(made.sequence)
+        following = None if ended is None else ledger.epoch(ended, with_portrait=True)
+    out = network.checkpoint_out(made, G1_GENERATOR, wanted, ledger.transaction, ledger.get_object, following)
     return _pruned(out, wanted)
 
 
 def get_epoch(ledger: Ledger, request: Any) -> Any:
-    """The current epoch or any other; only the current one has a system state."""
+    """The current epoch or any other; a past one shows the state it began with."""
     wanted = _mask(request, _EPOCH, pb.Epoch)
-    number = request.epoch if request.HasField("epoch") else ledger.state.epoch
-    return pb.GetEpochResponse(epoch=_pruned(network.epoch_out(ledger.state, number, wanted), wanted))
+    current = ledger.state.epoch
+    number = request.epoch if request.HasField("epoch") else current
+    known = ledger.epoch(number, with_portrait=number != current) if number <= current else None
+    return pb.GetEpochResponse(epoch=_pruned(network.epoch_out(ledger.state, number, known, wanted), wanted))
 
 
 def _page_size(request: Any, default: int) -> int:
@@ -161,11 +187,11 @@ def _page_size(request: Any, default: int) -> int:
 
 
 def _cut(rows: Sequence[Any]) -> int:
-    """How many rows fit a page by bytes; at least one."""
+    """How many rows fit a page by bytes; the row that crosses the limit still goes out."""
     total = 0
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows, 1):
         total += row.ByteSize()
-        if total > PAGE_BYTES and number:
+        if total >= PAGE_BYTES:
             return number
     return len(rows)
 
@@ -180,19 +206,31 @@ def list_owned_objects(ledger: Ledger, request: Any) -> Any:
     if request.HasField("object_type"):
         kind = _TYPES.get(request.object_type)
         if kind is None:
-            raise Refused("INVALID_ARGUMENT", f"invalid object_type: {request.object_type}")
+            raise invalid("object_type", request.object_type)
     after = request.page_token if request.page_token else None
-    page, token = ledger.owned(owner, kind, _page_size(request, 50), after)
-    rows = [_pruned(object_out(one), wanted) for one in page]
+    size = _page_size(request, 50)
+    with _tokens():
+        page, _ = ledger.owned(owner, kind, size + 1, after)
+    rows = [_pruned(object_out(one), wanted) for one in page[:size]]
     kept = _cut(rows)
-    if kept < len(rows):
-        token = ledger.owned_token(page[kept - 1])
+    token = ledger.owned_token(page[kept - 1]) if kept < len(page) else None
     return pb.ListOwnedObjectsResponse(objects=rows[:kept], next_page_token=token)
 
 
 def get_balance(ledger: Ledger, request: Any) -> Any:
     """The sum of an owner's coins."""
     return pb.GetBalanceResponse(balance=ledger.balance(address_in(request.owner, "owner")))
+
+
+@contextlib.contextmanager
+def _tokens() -> Iterator[None]:
+    """A token that cannot be read is the field's fault."""
+    try:
+        yield
+    except BadField:
+        raise
+    except Refused:
+        raise BadField("page_token", "invalid page_token") from None
 
 
 _TARGET = ("id", "status", "generation_epoch", "reward_pool")
@@ -211,7 +249,7 @@ def get_target(ledger: Ledger, request: Any) -> Any:
 def _filters(request: Any) -> list[Any]:
     return [
         request.status_filter.lower() if request.HasField("status_filter") else None,
-        request.epoch_filter if request.HasField("epoch_filter") else None,
+        min(request.epoch_filter, 2**63 - 1) if request.HasField("epoch_filter") else None,
         request.submitter_filter if request.HasField("submitter_filter") else None,
     ]
 
@@ -223,9 +261,9 @@ def _page_token(token: bytes, filters: list[Any]) -> bytes | None:
         *made_with, inner = json.loads(token)
         inner = bytes.fromhex(inner)
     except (ValueError, TypeError):
-        raise Refused("INVALID_ARGUMENT", "invalid page_token") from None
+        raise BadField("page_token", "invalid page_token") from None
     if made_with != filters:
-        raise Refused("INVALID_ARGUMENT", "page_token parameters do not match request filters")
+        raise BadField("page_token", "page_token parameters do not match request filters")
     return inner
 
 
@@ -236,10 +274,11 @@ def list_targets(ledger: Ledger, request: Any) -> Any:
     status, epoch, submitter = filters
     if status is not None and status not in STATUSES:
         text = "Must be 'open', 'filled', 'claimed', 'expired', or 'claimable'"
-        raise Refused("INVALID_ARGUMENT", f"invalid status_filter: '{request.status_filter}'. {text}")
+        raise invalid("status_filter", f"'{request.status_filter}'. {text}")
     by = None if submitter is None else address_in(submitter, "submitter_filter")
     after = _page_token(request.page_token, filters)
-    page, token = ledger.targets(status, epoch, by, _page_size(request, 100), after)
+    with _tokens():
+        page, token = ledger.targets(status, epoch, by, _page_size(request, 100), after)
     rows = [_pruned(target_out(*one, ledger.state.epoch), wanted) for one in page]
     kept = _cut(rows)
     if kept < len(rows):
@@ -252,7 +291,7 @@ def list_targets(ledger: Ledger, request: Any) -> Any:
 def execute_transaction(ledger: Ledger, request: Any) -> Any:
     """Check, execute, answer with effects; `objects` alone brings nothing, `objects.objects` brings contents."""
     wanted = _mask(request, ("effects",), pb.ExecutedTransaction)
-    done = ledger.execute(signed_in(request), now_ms())
+    done = replace(ledger.execute(signed_in(request), now_ms()), checkpoint=None)
     return pb.ExecuteTransactionResponse(transaction=_executed(ledger, done, wanted, "0x"))
 
 
@@ -294,37 +333,30 @@ def _handler(desk: Desk, method: Method) -> grpc.RpcMethodHandler:
         try:
             parsed = method.request.FromString(request)
         except Exception:
-            raise Refused("INVALID_ARGUMENT", f"not a {method.request.DESCRIPTOR.name}") from None
+            raise Refused("INTERNAL", f"failed to decode Protobuf message: not a {method.name}Request") from None
         body: bytes = await run(lambda ledger: call(ledger, parsed).SerializeToString())
         return body
 
-    return unary(answer)
+    return unary(answer, lambda: desk.headers, details)
 
 
-def _subscribe(desk: Desk, method: Method) -> grpc.RpcMethodHandler:
-    async def stream(request: bytes, context: Any) -> AsyncIterator[bytes]:
-        wanted = masks.tree(method.request.FromString(request).read_mask.paths) or {"sequence_number": {}}
-
-        def message(ledger: Ledger, sequence: int) -> bytes:
-            made = ledger.checkpoint(sequence)
-            checkpoint = checkpoint_out(ledger, made, wanted) if made else pb.Checkpoint()
-            body: bytes = method.response(cursor=sequence, checkpoint=checkpoint).SerializeToString()
-            return body
-
-        with desk.listening() as queue:
-            await context.send_initial_metadata(())
-            while True:
-                sequence = await queue.get()
-                yield await desk.ask(lambda ledger, number=sequence: message(ledger, number))  # type: ignore[misc]
-
-    return grpc.unary_stream_rpc_method_handler(stream)
+def subscribed(ledger: Ledger, sequence: int, wanted: masks.Tree) -> bytes:
+    """The message of one checkpoint to those who listen; unknown paths bring nothing, no path brings the number."""
+    made = ledger.checkpoint(sequence)
+    out = pb.SubscribeCheckpointsResponse(cursor=sequence)
+    if made is not None and wanted:
+        out.checkpoint.CopyFrom(checkpoint_out(ledger, made, wanted))
+    out.checkpoint.SetInParent()
+    body: bytes = out.SerializeToString()
+    return body
 
 
 def services(desk: Desk) -> list[grpc.GenericRpcHandler]:
     """All protobuf services."""
     made = []
     for name, methods in SERVICES.items():
-        handlers = {m.name: _handler(desk, m) for m in methods if m.name in CALLS}
-        handlers |= {m.name: _subscribe(desk, m) for m in methods if m.streaming}
-        made.append(service(name, handlers))
-    return made
+        if name.startswith(PACKAGE):
+            handlers = {m.name: _handler(desk, m) for m in methods if m.name in CALLS}
+            handlers |= {m.name: subscription.handler(desk, m, subscribed) for m in methods if m.streaming}
+            made.append(service(name, handlers))
+    return [*made, *standard.services(desk)]

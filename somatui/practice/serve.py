@@ -7,6 +7,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import resource
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,19 +17,20 @@ from aiohttp import web
 
 from somatui.files import write_whole
 from somatui.practice import admin, downloads, faucet, genesis, rpc, scoring
+from somatui.practice.answers import headers
 from somatui.practice.card import CARD, FREE, LOCK, NetworkInfo, Ports, ServeError
-from somatui.practice.desk import Desk, now_ms
+from somatui.practice.desk import LAG_MS, Desk, now_ms
 from somatui.practice.front import Front
 from somatui.practice.genesis import CHAIN, LEDGER, USUAL, Beginning, Plan
 from somatui.practice.grpc_server import start as start_grpc
-from somatui.practice.ledger.ledger import Ledger
 from somatui.practice.ledger.values import LedgerError
-from somatui.practice.places import HOST, Places, taken
+from somatui.practice.places import DEFAULT, HOST, Manner, Places, taken
 from somatui.practice.store import BUCKET, ObjectStore
 from somatui.practice.store_auth import Credentials
 from somatui.practice.store_files import Folder
 
 GRACE_S = 0.3
+FILES = 16_384
 
 
 async def serve(
@@ -36,7 +38,7 @@ async def serve(
     *,
     ports: Ports | None = None,
     seed: int = 1,
-    epoch_seconds: float | None = None,
+    manner: Manner = DEFAULT,
     on_ready: Callable[[NetworkInfo], None] = lambda info: None,
     tell: Callable[[str], None] = lambda text: None,
     seed_worker: Sequence[str] | None = None,
@@ -48,10 +50,11 @@ async def serve(
     `beginning` is for a new network. `ports` None means the defaults; a network that exists keeps its store's port,
     since that stands on its chain.
     """
+    _raise_file_limit()
     with _sentences(folder), _locked(folder):
         async with contextlib.AsyncExitStack() as stack:
             info = await _up(
-                stack, folder, ports or Ports(), seed, epoch_seconds, tell, seed_worker, score_worker, beginning
+                stack, folder, ports or Ports(), seed, manner, tell, seed_worker, score_worker, beginning
             )
             write_whole(folder / CARD, f"{info.to_json()}\n".encode())
             stack.callback((folder / CARD).unlink, missing_ok=True)
@@ -95,17 +98,17 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _planned(folder: Path, wanted: Ports, seed: int) -> tuple[Plan, Places]:
+def _planned(folder: Path, wanted: Ports, seed: int, listen: str) -> tuple[Plan, Places]:
     """The folder's plan, new or old, with the ports of this start, and those ports held."""
     plan = Plan.read(folder)
     if plan is None:
-        places = Places(wanted)
+        places = Places(wanted, listen)
         return Plan.new(seed, places.ports), places
     if wanted.store not in (0, Ports().store, plan.ports.store):
         raise ServeError(
             f"This network's store stays on port {plan.ports.store}, which stands on its chain: name that as the fifth."
         )
-    places = Places(plan.ports if wanted == FREE else replace(wanted, store=plan.ports.store))
+    places = Places(plan.ports if wanted == FREE else replace(wanted, store=plan.ports.store), listen)
     return replace(plan, ports=places.ports), places
 
 
@@ -114,24 +117,25 @@ async def _up(
     folder: Path,
     wanted: Ports,
     seed: int,
-    epoch_seconds: float | None,
+    manner: Manner,
     tell: Callable[[str], None],
     seed_worker: Sequence[str] | None,
     score_worker: Sequence[str] | None,
     beginning: Beginning,
 ) -> NetworkInfo:
-    plan, places = _planned(folder, wanted, seed)
+    plan, places = _planned(folder, wanted, seed, manner.listen)
     stack.callback(places.close)
     plan.write(folder)
-    ports = plan.ports
+    ports, listen = plan.ports, manner.listen
     (folder / "store").mkdir(exist_ok=True, mode=0o700)
     store = ObjectStore(Folder(folder / "store"), Credentials(plan.access_key, plan.secret_key))
-    await stack.enter_async_context(_http(store.app(), places.give(ports.store)))
-    store_url = f"http://{HOST}:{ports.store}"
+    await stack.enter_async_context(_http(store.app(), places.give(ports.store), listen))
+    store_url = f"http://{manner.reached_at}:{ports.store}"
     if not (folder / LEDGER).exists():
         await genesis.make(folder, plan.seed, store.folder, store_url, now_ms(), tell, seed_worker, beginning)
-    desk = Desk(lambda: Ledger.open(folder / LEDGER))
+    desk = Desk(folder / LEDGER, LAG_MS if manner.lag_ms is None else manner.lag_ms, headers)
     stack.callback(desk.close)
+    stack.push_async_callback(_ended, asyncio.create_task(desk.seal_forever()))
     scorer = scoring.Scorer(folder / "scoring.log", score_worker)
     stack.push_async_callback(scorer.stop)
     inner_http = await stack.enter_async_context(_http(downloads.app(desk, store.folder), 0))
@@ -139,17 +143,17 @@ async def _up(
     front = Front(inner_grpc, inner_http)
     stack.push_async_callback(front.stop)
     try:
-        await front.start(places.give(ports.rpc))
+        await front.start(places.give(ports.rpc), listen)
     except OSError as why:
         raise taken(ports.rpc, why) from None
-    await stack.enter_async_context(_grpc(places.give(ports.faucet), faucet.services(desk)))
-    await stack.enter_async_context(_grpc(places.give(ports.scoring), scoring.services(scorer)))
-    await stack.enter_async_context(_grpc(places.give(ports.admin), admin.services(desk)))
-    if epoch_seconds is not None:
-        clock = asyncio.create_task(_clock(desk, epoch_seconds))
+    await stack.enter_async_context(_grpc(places.give(ports.faucet), faucet.services(desk), listen))
+    await stack.enter_async_context(_grpc(places.give(ports.scoring), scoring.services(scorer), listen))
+    await stack.enter_async_context(_grpc(places.give(ports.admin), admin.services(desk), listen))
+    if manner.epoch_seconds is not None:
+        clock = asyncio.create_task(_clock(desk, manner.epoch_seconds))
         stack.callback(clock.cancel)
     rpc_url, faucet_url, scoring_url, admin_url = (
-        f"http://{HOST}:{p}" for p in (ports.rpc, ports.faucet, ports.scoring, ports.admin)
+        f"http://{manner.reached_at}:{p}" for p in (ports.rpc, ports.faucet, ports.scoring, ports.admin)
     )
     return NetworkInfo(
         os.getpid(),
@@ -166,6 +170,21 @@ async def _up(
     )
 
 
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _raise_file_limit() -> None:
+    """Each connection to the RPC port takes three files; 500 listeners are more than the usual limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 async def _clock(desk: Desk, seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
@@ -173,9 +192,9 @@ async def _clock(desk: Desk, seconds: float) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _grpc(port: int, handlers: Sequence[Any]) -> AsyncIterator[int]:
+async def _grpc(port: int, handlers: Sequence[Any], host: str = HOST) -> AsyncIterator[int]:
     try:
-        server, bound = await start_grpc(port, *handlers)
+        server, bound = await start_grpc(port, *handlers, host=host)
     except RuntimeError as why:
         raise taken(port, why) from None
     try:
@@ -185,10 +204,10 @@ async def _grpc(port: int, handlers: Sequence[Any]) -> AsyncIterator[int]:
 
 
 @contextlib.asynccontextmanager
-async def _http(app: web.Application, port: int) -> AsyncIterator[int]:
+async def _http(app: web.Application, port: int, host: str = HOST) -> AsyncIterator[int]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S)
     await runner.setup()
-    site = web.TCPSite(runner, HOST, port)
+    site = web.TCPSite(runner, host, port)
     try:
         try:
             await site.start()

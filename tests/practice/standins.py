@@ -1,4 +1,4 @@
-"""Stand-ins for the two workers, and a network on them: `python -m tests.practice.standins serve FOLDER PORTS`."""
+"""Stand-ins for the two workers, and a network on them: `… standins serve FOLDER PORTS [LAG_MS]`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from somatui.paths import private_umask
 from somatui.practice.card import NetworkInfo, Ports, ServeError, parse_ports
+from somatui.practice.places import Manner
 from somatui.practice.serve import serve
 
 WORDS = [sys.executable, "-m", "tests.practice.standins"]
@@ -47,11 +48,11 @@ def score() -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, ports: str = "free", seed: int = 1) -> AsyncIterator[NetworkInfo]:
-    """A network in this process."""
+async def running(folder: Path, ports: str = "free", seed: int = 1, lag_ms: int = 0) -> AsyncIterator[NetworkInfo]:
+    """A network in this process, without a checkpoint lag unless it is asked for."""
     ready: asyncio.Future[NetworkInfo] = asyncio.get_running_loop().create_future()
     work = asyncio.create_task(
-        serve(folder, ports=parse_ports(ports), seed=seed, on_ready=ready.set_result,
+        serve(folder, ports=parse_ports(ports), seed=seed, manner=Manner(lag_ms=lag_ms), on_ready=ready.set_result,
               seed_worker=[*WORDS, "seed"], score_worker=[*WORDS, "score"])
     )  # fmt: skip
     await asyncio.wait({work, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -65,12 +66,13 @@ async def running(folder: Path, ports: str = "free", seed: int = 1) -> AsyncIter
             await work
 
 
-async def _serve(folder: Path, ports: Ports) -> int:
+async def _serve(folder: Path, ports: Ports, lag_ms: int) -> int:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        await serve(folder, ports=ports, on_ready=lambda info: print(info.to_json(), flush=True),
+        await serve(folder, ports=ports, manner=Manner(lag_ms=lag_ms),
+                    on_ready=lambda info: print(info.to_json(), flush=True),
                     seed_worker=[*WORDS, "seed"], score_worker=[*WORDS, "score"])  # fmt: skip
     except asyncio.CancelledError:
         return 0
@@ -87,4 +89,5 @@ if __name__ == "__main__":
         case "score":
             score()
         case _:
-            sys.exit(asyncio.run(_serve(Path(sys.argv[2]), parse_ports(sys.argv[3]))))
+            lag_ms = int(sys.argv[4]) if len(sys.argv) > 4 else 0
+            sys.exit(asyncio.run(_serve(Path(sys.argv[2]), parse_ports(sys.argv[3]), lag_ms)))

@@ -61,6 +61,12 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
                         "exists keeps its own where none are named")  # fmt: skip
     parser.add_argument("--seed", metavar="N", type=at_least(0), default=1, help="fixes the network (default 1)")
     parser.add_argument("--epoch-seconds", metavar="S", type=at_least(1), help="end epochs by the clock too")
+    parser.add_argument("--checkpoint-lag-ms", metavar="N", type=at_least(0),
+                        help="from execution until others see it (default 265, like the real node)")  # fmt: skip
+    parser.add_argument("--listen", metavar="ADDRESS", help="listen on another address of this machine than 127.0.0.1")
+    parser.add_argument("--i-know-that-anyone-can-reach-it", action="store_true", dest="acknowledged",
+                        help="goes with --listen: everybody may end epochs, take coins, fill the disk")  # fmt: skip
+    parser.allow_abbrev = False
     parser.add_argument("--background", action="store_true", help="start it detached and return when it answers")
 
 
@@ -70,17 +76,36 @@ def serve(args: Arguments) -> Answer:
     ports = args.ports or ("free" if has_network(paths) else "default")
     if ports not in ("default", "free") and not _five_ports(ports):
         raise Problem(f"“{ports}” are not ports: type default, free, or five numbers with commas.", USAGE)
+    listen = _listen(args)
     make_private(paths.network_dir)
     if args.background:
         from somatui.practice.client import start_network
 
-        card = _card(start_network(paths.network_dir, ports, args.seed, epoch_seconds=args.epoch_seconds))
+        card = _card(
+            start_network(paths.network_dir, ports, args.seed, epoch_seconds=args.epoch_seconds,
+                          lag_ms=args.checkpoint_lag_ms, listen=listen)
+        )  # fmt: skip
         return Answer({"ok": True} | card, fields((k, str(v)) for k, v in card.items()))
     words = [sys.executable, "-m", "somatui.practice", "--folder", str(paths.network_dir), "--ports", ports]
     words += ["--seed", str(args.seed)]
     words += ["--epoch-seconds", str(args.epoch_seconds)] if args.epoch_seconds else []
+    words += ["--checkpoint-lag-ms", str(args.checkpoint_lag_ms)] if args.checkpoint_lag_ms is not None else []
+    words += ["--listen", listen, "--i-know-that-anyone-can-reach-it"] if listen else []
     sys.stdout.flush()
     os.execv(sys.executable, words)
+
+
+def _listen(args: Arguments) -> str | None:
+    """The address named with --listen, refused unless the acknowledgement stands beside it; None for the usual."""
+    from somatui.practice.card import ServeError
+    from somatui.practice.places import listening_on
+
+    if args.listen is None:
+        return None
+    try:
+        return listening_on(args.listen, args.acknowledged)
+    except ServeError as why:
+        raise Problem(str(why), USAGE) from None
 
 
 def has_network(paths: Paths) -> bool:

@@ -55,28 +55,29 @@ def error_out(error: ExecError) -> Any:
     return out
 
 
-def changed_out(change: Changed) -> Any:
-    """A ChangedObject message: ids padded, `0x` before everything."""
+def changed_out(change: Changed, *, plain: bool = False) -> Any:
+    """A ChangedObject message: ids padded, `0x` before everything; `plain` without `0x` and without the type."""
+    prefix = "" if plain else "0x"
     out = pb.ChangedObject(
-        object_id=hex_id(change.id),
+        object_id=prefix + change.id.hex(),
         input_state="INPUT_OBJECT_STATE_EXISTS" if change.input else "INPUT_OBJECT_STATE_DOES_NOT_EXIST",
         output_state="OUTPUT_OBJECT_STATE_OBJECT_WRITE" if change.output else "OUTPUT_OBJECT_STATE_DOES_NOT_EXIST",
         id_operation=change.operation.upper(),
-        object_type=change.type.label,
+        object_type=None if plain else change.type.label,
     )
     if change.input:
         version, digest, owner = change.input
         out.input_version, out.input_digest = version, b58encode(digest)
-        out.input_owner.CopyFrom(owner_out(owner, "0x"))
+        out.input_owner.CopyFrom(owner_out(owner, prefix))
     if change.output:
         version, digest, owner = change.output
         out.output_version, out.output_digest = version, b58encode(digest)
-        out.output_owner.CopyFrom(owner_out(owner, "0x"))
+        out.output_owner.CopyFrom(owner_out(owner, prefix))
     return out
 
 
-def effects_out(effects: Effects) -> Any:
-    """A TransactionEffects message."""
+def effects_out(effects: Effects, *, plain: bool = False) -> Any:
+    """A TransactionEffects message; `plain` as checkpoints carry it (protocol.md 9.6)."""
     status = pb.ExecutionStatus(success=effects.success)
     if effects.error is not None:
         status.error.CopyFrom(error_out(effects.error))
@@ -88,12 +89,12 @@ def effects_out(effects: Effects) -> Any:
         gas_object_index=effects.gas_object_index,
         dependencies=[b58encode(d) for d in effects.dependencies],
         lamport_version=effects.lamport_version,
-        changed_objects=[changed_out(c) for c in effects.changed],
+        changed_objects=[changed_out(c, plain=plain) for c in effects.changed],
     )
 
 
-def executed_out(done: Executed, wanted: Tree) -> Any:
-    """An ExecutedTransaction message with the wanted parts, but for objects."""
+def executed_out(done: Executed, wanted: Tree, *, plain: bool = False) -> Any:
+    """An ExecutedTransaction message with the wanted parts, but for objects; `plain` as checkpoints carry it."""
     out = pb.ExecutedTransaction()
     if wants(wanted, "digest"):
         out.digest = b58encode(done.digest)
@@ -102,7 +103,7 @@ def executed_out(done: Executed, wanted: Tree) -> Any:
     if wants(wanted, "signatures") and done.signed is not None:
         out.signatures.append(signature_out(SignedTransaction.from_bytes(done.signed).signature))
     if wants(wanted, "effects"):
-        out.effects.CopyFrom(effects_out(done.effects))
+        out.effects.CopyFrom(effects_out(done.effects, plain=plain))
     if wants(wanted, "checkpoint") and done.checkpoint is not None:
         out.checkpoint = done.checkpoint
     if wants(wanted, "timestamp"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from somatui.practice.ledger.values import Refused
+from somatui.practice.codec.text import BadField
 
 Tree = dict[str, "Tree"]
 """Fields that are wanted; an empty dict below a name means all of it."""
@@ -36,7 +36,7 @@ def check(wanted: Tree, descriptor: Any, prefix: str = "") -> None:
         field = descriptor.fields_by_name.get(name)
         if field is None or (below and field.message_type is None):
             rest = "".join(f".{inner}" for inner in list(below)[:1])
-            raise Refused("INVALID_ARGUMENT", f"invalid read_mask path: {path}{rest}")
+            raise BadField("read_mask", f"invalid read_mask path: {path}{rest}")
         if below:
             check(below, field.message_type, path + ".")
 

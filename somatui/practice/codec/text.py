@@ -38,14 +38,23 @@ def digest_in(text: str, field: str) -> bytes:
         raise invalid(field, str(why)) from None
 
 
-def invalid(field: str, why: str) -> Refused:
+class BadField(Refused):
+    """The refusal of one field; `reason` is a name of protocol.md's ErrorReason."""
+
+    def __init__(self, field: str, text: str, reason: str = "FIELD_INVALID") -> None:
+        super().__init__("INVALID_ARGUMENT", text)
+        self.field = field
+        self.reason = reason
+
+
+def invalid(field: str, why: str) -> BadField:
     """The refusal of a field."""
-    return Refused("INVALID_ARGUMENT", f"invalid {field}: {why}")
+    return BadField(field, f"invalid {field}: {why}")
 
 
-def missing(field: str) -> Refused:
+def missing(field: str) -> BadField:
     """The refusal of a message that lacks a field."""
-    return Refused("INVALID_ARGUMENT", f"missing {field}")
+    return BadField(field, f"missing {field}", "FIELD_MISSING")
 
 
 def timestamp(ms: int) -> Any:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from somatui.practice.ledger import execute as rules
+from somatui.practice.ledger import history, quiet
 from somatui.practice.ledger.epoch import change_epoch
 from somatui.practice.ledger.genesis import SYSTEM, address_of_key, begin
 from somatui.practice.ledger.state import SystemState
@@ -20,6 +24,7 @@ from somatui.practice.ledger.view import View
 from somatui.wire.hashes import derive_id, typed_hash
 from somatui.wire.kinds import PayCoins
 from somatui.wire.objects import SYSTEM_STATE_ID, Object, ObjectType, Target
+from somatui.wire.text import hex_id
 from somatui.wire.transaction import Signature, SignedTransaction, TransactionData, signing_message
 
 FAUCET_SHANNONS = 2_000_000_000
@@ -30,32 +35,54 @@ class Ledger:
     """One network's ledger; calls are synchronous and one at a time."""
 
     state: SystemState
+    newest: int = -1
+    """The number of the last checkpoint."""
+    portray: Callable[[SystemState], bytes] = staticmethod(lambda state: b"")
+    """Makes what is remembered of the state that an epoch begins with; the caller's to set and to read."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._quiet = quiet.Quiet(store.sql)
+        self._ending: tuple[int, Fee] | None = None
+        history.prepare(store.sql)
 
     @classmethod
     def create(cls, path: Path, genesis: GenesisConfig) -> Ledger:
         """Make the file and the network in it; raises LedgerError."""
-        ledger = cls(Store(path, create=True))
+        store = Store(path, create=True)
+        ledger = cls(store)
         done, state = begin(genesis)
         with ledger._store.writing():
             ledger._store.keep(done, state)
         ledger.state = state
+        ledger._remember(0)
         ledger.seal_checkpoint(genesis.now_ms)
         return ledger
 
     @classmethod
-    def open(cls, path: Path) -> Ledger:
+    def open(cls, path: Path, portray: Callable[[SystemState], bytes] | None = None) -> Ledger:
         """Open a network that was made before; raises LedgerError."""
         store = Store(path, create=False)
         ledger = cls(store)
+        ledger.portray = portray or cls.portray
         try:
             ledger.state = store.state()
+            last = store.checkpoint(None)
+            ledger.newest = max(last.sequence if last else -1, ledger._quiet.newest())
+            known = history.find(store.sql, ledger.state.epoch, with_portrait=True)
+            if known is None and store.unsealed():
+                ledger._ending = (max(ledger.state.epoch - 1, 0), Fee(0, 0, 0))
+            elif known is None or (not known.portrait and ledger.newest <= known.first):
+                ledger._remember(known.first if known else ledger.newest + 1)
         except BaseException:
             store.close()
             raise
         return ledger
+
+    def _remember(self, first: int) -> None:
+        """Keep that the current epoch began, with checkpoint `first`."""
+        state = self.state
+        history.begin(self._store.sql, state.epoch, state.epoch_start_timestamp_ms, first, self.portray(state))
 
     def get_object(self, object_id: bytes, version: int | None = None) -> Object | None:
         """The newest or one named version; None when there is none."""
@@ -129,7 +156,26 @@ class Ledger:
 
     def checkpoint(self, sequence: int | None = None) -> Checkpoint | None:
         """The newest or one numbered checkpoint."""
-        return self._store.checkpoint(sequence)
+        wanted = self.newest if sequence is None else sequence
+        if wanted > self.newest:
+            return None
+        return self._store.checkpoint(wanted) or quiet.find(self._store.sql, wanted)
+
+    def checkpoint_by_digest(self, digest: bytes) -> Checkpoint | None:
+        """The checkpoint of this digest."""
+        number = quiet.sequence_in(digest)
+        if number is None:
+            number = history.sequence_of(self._store.sql, digest)
+        found = None if number is None else self.checkpoint(number)
+        return found if found and found.digest == digest else None
+
+    def epoch(self, number: int, *, with_portrait: bool) -> history.Epoch | None:
+        """What is remembered of an epoch; the portrait is of the state it began with."""
+        return history.find(self._store.sql, number, with_portrait=with_portrait)
+
+    def closes(self, sequence: int) -> int | None:
+        """The epoch that begins after this checkpoint, if it is the last of one."""
+        return history.closes(self._store.sql, sequence)
 
     def _deleted_now(self, object_id: bytes) -> bool:
         return self._store.deleted_in(object_id) == self.state.epoch
@@ -152,7 +198,24 @@ class Ledger:
         if not data.gas_payment:
             coins, _ = self.owned(data.sender, ObjectType.COIN, 100, None)
             data = TransactionData(data.kind, data.sender, tuple(c.ref for c in reversed(coins)))
-        return rules.run(data, self.state, self._store.object, self._deleted_now, now_ms)[0]
+        return rules.run(data, self.state, self._as_named(data), self._deleted_now, now_ms)[0]
+
+    def _as_named(self, data: TransactionData) -> Callable[[bytes], Object | None]:
+        """Owned inputs in the version that the transaction names, old ones too, as simulation does (9.7)."""
+        rule = rules.RULES.get(type(data.kind))
+        named = {r.id: r.version for r in (*data.gas_payment, *(rule.refs(data.kind) if rule else ()))}
+
+        def find(object_id: bytes) -> Object | None:
+            version = named.get(object_id)
+            if version is None:
+                return self._store.object(object_id)
+            found = self._store.object(object_id, version) if version < 2**63 else None
+            if found is None:
+                text = f"Could not find the referenced object {hex_id(object_id)} at version Some(Version({version}))"
+                raise Refused("INTERNAL", text)
+            return found
+
+        return find
 
     def faucet(self, recipient: bytes, now_ms: int) -> list[tuple[int, bytes, bytes]]:
         """One coin of 2 SOMA by a signed PayCoins: (amount, coin id, digest); Refused when the faucet is empty."""
@@ -169,8 +232,8 @@ class Ledger:
         return [(FAUCET_SHANNONS, derive_id(done.digest, 0), done.digest)]
 
     def advance_epoch(self, now_ms: int) -> int:
-        """Begin the next epoch and return its number."""
-        state = self.state.copy()
+        """Begin the next epoch and return its number; the checkpoint sealed next is the last of the old one."""
+        state, ending = self.state.copy(), (self.state.epoch, Fee(*self.state.epoch_fees))
         system = self._store.object(SYSTEM_STATE_ID)
         if system is None:
             raise Refused("INTERNAL", "The system state object is missing; start a new practice network")
@@ -183,33 +246,51 @@ class Ledger:
         done = rules.finish(view, data, None, Fee(0, 0, 0), now_ms)
         with self._store.writing():
             self._store.keep(done, state)
-        self.state = state
+        self.state, self._ending = state, ending
         return state.epoch
 
-    def seal_checkpoint(self, now_ms: int) -> Checkpoint | None:
-        """Seal what was executed since the last; None when nothing was."""
-        digests = self._store.unsealed()
+    def seal_checkpoint(self, now_ms: int, *, idle: bool = False) -> Checkpoint | None:
+        """Seal what was executed since the last; None when nothing was, unless an idle one is wanted."""
+        digests, last = self._store.unsealed(), self.checkpoint()
         if not digests:
-            return None
-        last = self.checkpoint()
+            return self._seal_quiet(last, now_ms) if idle and last else None
         sequence, total = (last.sequence + 1, last.total_transactions) if last else (0, 0)
-        digest = typed_hash("CheckpointSummary", sequence.to_bytes(8, "little") + b"".join(digests))
+        epoch, fees = self._ending or (self.state.epoch, Fee(*self.state.epoch_fees))
         made = Checkpoint(
             sequence,
-            self.state.epoch,
-            digest,
+            epoch,
+            typed_hash("CheckpointSummary", sequence.to_bytes(8, "little") + b"".join(digests)),
             last.digest if last else None,
-            now_ms,
+            max(now_ms, last.timestamp_ms) if last else now_ms,
             digests,
-            Fee(*self.state.epoch_fees),
+            fees,
             total + len(digests),
         )
         with self._store.writing():
             self._store.seal(made)
+            history.sealed(self._store.sql, made.digest, sequence)
+            self._quiet.end(sequence - 1)
+            if self._ending is not None:
+                self._remember(sequence + 1)
+        self._quiet.ended()
+        self.newest, self._ending = sequence, None
         return made
+
+    def _seal_quiet(self, last: Checkpoint, now_ms: int) -> Checkpoint | None:
+        fees = Fee(*self.state.epoch_fees)
+        try:
+            with self._store.writing():
+                sequence = self._quiet.next(last, self.state.epoch, fees, max(now_ms, last.timestamp_ms))
+        except BaseException:
+            self._quiet.ended()
+            raise
+        self.newest = sequence
+        return self.checkpoint()
 
     def close(self) -> None:
         """Let go of the file."""
+        with suppress(sqlite3.Error):
+            self._quiet.end(self.newest)
         self._store.close()
 
 
