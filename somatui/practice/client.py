@@ -169,6 +169,13 @@ async def advance_epoch(info: NetworkInfo) -> int:
     return admin.parse_response(await _ask(info.admin_url, admin.PATH, b""))
 
 
+async def score(info: NetworkInfo, request: dict[str, Any]) -> dict[str, Any]:
+    """Ask the scoring service; request and answer are as `scoring` reads and writes them. Raises ServeError."""
+    from somatui.practice import scoring
+
+    return scoring.parse_response(await _ask(info.scoring_url, scoring.PATH, scoring.request_bytes(request)))
+
+
 async def faucet(info: NetworkInfo, address: str) -> tuple[tuple[int, str, str], ...]:
     """Ask the faucet for `address` (64 hex digits): (shannons, coin id, digest) of each coin. Raises ServeError."""
     from somatui.practice import faucet as service

@@ -19,6 +19,7 @@ from somatui.practice.tied import command
 from somatui.wire.bcs import BcsError, Reader, Writer
 
 WORKER = "somatui.workers.scoring_service"
+PATH = "/scoring.Scoring/Score"
 LINE_LIMIT = 16 * 1024 * 1024
 STOP_SECONDS = 3.0
 _INVALID = ("required", "must", "Checksum", "Invalid")
@@ -71,6 +72,26 @@ def response_bytes(answer: dict[str, Any]) -> bytes:
     for name in ("loss", "embedding", "distance"):
         _floats(writer, _many(answer[name]))
     return writer.done()
+
+
+def request_bytes(request: dict[str, Any]) -> bytes:
+    """A ScoreRequest as a client sends it, from what `parse_request` gives."""
+    writer = Writer().text(request["data_url"]).text(request["data_checksum"]).u64(request["data_size"])
+    writer.seq(request["models"], _write_manifest)
+    return _floats(writer, request["target_embedding"]).u64(request["seed"]).done()
+
+
+def _write_manifest(writer: Writer, one: dict[str, Any]) -> None:
+    writer.text(one["url"]).text(one["checksum"]).u64(one["size"]).option(one["key"], Writer.text)
+
+
+def parse_response(body: bytes) -> dict[str, Any]:
+    """Winner, loss, embedding and distance, the last three as lists. Raises BcsError."""
+    reader = Reader(body)
+    found: dict[str, Any] = {"winner": reader.u64()}
+    found |= {name: list(reader.seq(_float)) for name in ("loss", "embedding", "distance")}
+    reader.done()
+    return found
 
 
 class Scorer:

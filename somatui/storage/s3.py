@@ -127,6 +127,10 @@ class Bucket:
             raise self._unreachable(failure) from None
         return (found["ContentLength"], found["Metadata"].get("blake2b")) == (size, checksum)
 
+    def delete(self, key: str) -> None:
+        """Take an object away; one that is not there is no error. Raises StorageError."""
+        self._do(lambda: self._client.delete_object(Bucket=self.store.bucket, Key=key))
+
     def _extra(self, content_type: str) -> dict[str, Any]:
         public = {"ACL": "public-read"} if self.store.public_mode == "acl" else {}
         return {"ContentType": content_type, **public}

@@ -14,6 +14,9 @@ from tests.cli.shell import one_sentence, somatui
 CREATE, COMMIT, BASE = 1_000 + 3 * 300 + 500_000, 1_000 + 2 * 300, 1_000
 """Fees in shannons of a create with 1 SOMA, of a commit, and of what fails (protocol.md 4.1)."""
 HALF = 500_000_000
+REWARD, BOND, SUBMISSION = 12_685_185, 10_000 * 65, 1_000 + 4 * 300
+SUBMITTERS = REWARD - REWARD * 4_975 // 10_000 - REWARD * 50 // 10_000
+"""A submitter's share with the rounding's rest (protocol.md 4.3)."""
 LOSSES = {
     "missed-reveal": [HALF, CREATE + COMMIT],
     "missed-update": [0, COMMIT],
@@ -24,6 +27,8 @@ LOSSES = {
     "dust-wallet": [BASE],
     "timeout-that-landed": [HALF, CREATE],
     "late-epoch": [HALF, BASE, CREATE + COMMIT],
+    "dead-url": [BOND, SUBMITTERS, SUBMISSION],
+    "wrong-winner": [BOND, SUBMITTERS, SUBMISSION],
 }
 
 

@@ -34,6 +34,13 @@ def test_what_is_put_is_seen_by_anybody(store: Store) -> None:
     assert look(store.address("data/ü 1"), checksum(b"hello"), 5).ok
 
 
+def test_what_is_deleted_is_seen_by_nobody(store: Store) -> None:
+    bucket(store).put("key", b"hello", "text/plain")
+    for _ in range(2):
+        bucket(store).delete("key")
+        assert look(store.address("key"), checksum(b"hello"), 5).status == 404
+
+
 @pytest.mark.parametrize(
     ("data", "size", "says"),
     [(b"hello", 4, "has 5 bytes, not 4"), (b"hello", 6, "has 5 bytes, not 6"), (b"other", 5, "checksum differs")],

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from somatui.cli.problem import USAGE, Problem
-from somatui.cli.rehearse import clock, coins, lost, models, targets
+from somatui.cli.rehearse import audit, clock, coins, lost, models, targets
 from somatui.cli.rehearse.world import World
 
-WORLDS: tuple[World, ...] = (*models.WORLDS, *targets.WORLDS, *coins.WORLDS, *lost.WORLDS, *clock.WORLDS)
+WORLDS: tuple[World, ...] = (*models.WORLDS, *targets.WORLDS, *coins.WORLDS, *lost.WORLDS, *clock.WORLDS, *audit.WORLDS)
 
 
 def world(name: str) -> World:

@@ -62,7 +62,7 @@ def _play(chosen: World, paths: Paths, teller: Teller, seed: int) -> tuple[Day, 
         day = Day(client, teller, seed, STEPS)
         try:
             await day.wait("the network to answer", lambda s: s.network.reachable and bool(s.wallet.address))
-            return day, await chosen.play(Stage(day, Chain(endpoints), paths, seed))
+            return day, await chosen.play(Stage(day, info, Chain(endpoints), paths, seed))
         finally:
             await client.close()
 

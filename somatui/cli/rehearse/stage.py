@@ -20,6 +20,8 @@ from somatui.wire.text import b58encode
 if TYPE_CHECKING:
     from somatui.chain.client import Chain
     from somatui.cli.rehearse.script import Script
+    from somatui.practice.card import NetworkInfo
+    from somatui.storage.s3 import Bucket
 
 EMBEDDING = tuple(0.1 * (n + 1) for n in range(16))
 """Any sixteen numbers: what a model would say of itself, and what data would be found to be."""
@@ -31,6 +33,7 @@ class Stage:
     """One rehearsal's means. The agent's acts go by `day`; `chain` reads, and sends for the wallets of `script`."""
 
     day: Day
+    info: NetworkInfo
     chain: Chain
     paths: Paths
     seed: int
@@ -83,6 +86,21 @@ class Stage:
                 await self.chain.settled(coin.digest)
         return made
 
+    def validator(self) -> Script:
+        """The wallet of the network's one validator, whose voting power is a quorum by itself."""
+        from somatui.cli.rehearse.script import Script
+        from somatui.practice.ledger.genesis import key_of
+
+        return Script(self.chain, key_of(self.seed, "validator"))
+
+    def bucket(self) -> Bucket:
+        """The network's object store as its owner meets it."""
+        from somatui.storage.s3 import Bucket, Store
+
+        info = self.info
+        store = Store(info.store_url, info.bucket, public_url=f"{info.store_url}/{info.bucket}")
+        return Bucket(store, info.access_key, info.secret_key)
+
     async def refusal(self, action: str, args: dict[str, Any]) -> str:
         """The sentence with which the agent refuses an act. Raises Problem when it does it."""
         try:
@@ -102,15 +120,18 @@ class Stage:
         path.write_bytes(name.encode() * 200)
         return {"weights": str(path), "embedding": packed(EMBEDDING), "label": name, "commission_bps": 1_000}
 
-    def hit(self, target: TargetView, models: tuple[ModelView, ...]) -> dict[str, Any]:
-        """A hit on a target as the agent takes one from its scorer; data and distance are made up."""
+    def hit(self, target: TargetView, models: tuple[ModelView, ...], winner: int = 0) -> dict[str, Any]:
+        """A hit on a target as the agent takes one from its scorer; data and distance are made up.
+
+        `winner` is which of the target's models the hit says to have won.
+        """
         data = bytes_for(target)
         path = self.paths.profile_dir / f"data-{short(target.id)}"
         path.write_bytes(data)
         known = {m.id: m.weights_checksum for m in models}
         return {
             "target_id": target.id,
-            "model_id": target.model_ids[0],
+            "model_id": target.model_ids[winner],
             "distance": 0.25,
             "loss": 1.5,
             "embedding": packed(EMBEDDING),
