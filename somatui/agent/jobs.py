@@ -228,9 +228,11 @@ class Jobs:
             self._end(job, "failed", str(last.body.get("error") or "The worker failed."))
         elif job.state != "stopping" and not self._closing:
             result = last.body.get("result") or {}
-            last = {k: float(v) for k, v in result.items() if k in job.metrics and isinstance(v, (int, float))}
-            job.metrics |= last
-            job.result |= {k: str(v) for k, v in result.items() if k not in last and isinstance(v, (str, int, float))}
+            figures = {k: float(v) for k, v in result.items() if k in job.metrics and isinstance(v, (int, float))}
+            job.metrics |= figures
+            job.result |= {
+                k: str(v) for k, v in result.items() if k not in figures and isinstance(v, (str, int, float))
+            }
             job.done = 1.0
             self._end(job, "done")
 
