@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, MutableMapping, MutableSequence, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TypeVar
 
+from somatui.practice.ledger.shared import Registry, Roster
 from somatui.wire.objects import SYSTEM_STATE_ID as SYSTEM_STATE_ID
 from somatui.wire.values import Manifest, Tensor
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -59,8 +64,14 @@ class StakingPool:
     pending_total_soma_withdraw: int = 0
     pending_pool_token_withdraw: int = 0
 
+    def copy(self) -> StakingPool:
+        """A copy that shares nothing that changes."""
+        made = copy.copy(self)
+        made.exchange_rates = dict(self.exchange_rates)
+        return made
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class Commitment:
     """Committed weights: where they lie and the hashes that the reveal must match."""
 
@@ -86,6 +97,12 @@ class Model:
     decryption_key: bytes | None = None
     embedding: Tensor | None = None
     pending_update: Commitment | None = None
+
+    def copy(self) -> Model:
+        """A copy that shares nothing that changes."""
+        made = copy.copy(self)
+        made.staking_pool = self.staking_pool.copy()
+        return made
 
 
 @dataclass(slots=True)
@@ -122,6 +139,10 @@ class Validator:
     staking_pool: StakingPool
     staged: Staged = field(default_factory=Staged)
 
+    def copy(self) -> Validator:
+        """A copy that shares nothing."""
+        return _copied(self)
+
 
 @dataclass(slots=True)
 class EmissionPool:
@@ -144,18 +165,21 @@ class TargetState:
 
 @dataclass(slots=True)
 class SystemState:
-    """Everything that is no object of its own; changed by rules on a copy, kept when they succeed."""
+    """Everything that is no object of its own; changed by rules on a copy, kept when they succeed.
+
+    What a copy costs does not depend on how many models there are: it shares them until they are asked for by id.
+    """
 
     chain: str
     epoch: int
     epoch_start_timestamp_ms: int
     protocol_version: int
     parameters: Parameters
-    validators: list[Validator]
+    validators: MutableSequence[Validator]
     emission_pool: EmissionPool
     target_state: TargetState
     faucet_key: bytes = field(repr=False)
-    models: dict[bytes, Model] = field(default_factory=dict)
+    models: MutableMapping[bytes, Model] = field(default_factory=Registry)
     total_model_stake: int = 0
     model_reports: dict[bytes, set[bytes]] = field(default_factory=dict)
     epoch_fees: tuple[int, int, int] = (0, 0, 0)
@@ -171,12 +195,28 @@ class SystemState:
     @property
     def total_stake(self) -> int:
         """What all active validators hold."""
-        return sum(v.staking_pool.soma_balance for v in self.validators)
+        return sum(v.staking_pool.soma_balance for v in self.all_validators())
 
     def copy(self) -> SystemState:
-        """A copy that shares nothing."""
-        made: SystemState = pickle.loads(pickle.dumps(self))
-        return made
+        """A copy that can be changed and shares nothing that changes."""
+        rest = {name: getattr(self, name) for name in SMALL}
+        return SystemState(
+            models=registry(self.models).copy(), validators=roster(self.validators).copy(), **_copied(rest)
+        )
+
+    def seal(self) -> None:
+        """Kept: only copies change from now on; what it holds may be read without being copied."""
+        self.models, self.validators = registry(self.models), roster(self.validators)
+        self.models.seal()
+        self.validators.seal()
+
+    def all_models(self) -> Mapping[bytes, Model]:
+        """All models, to be read only; who changes one asks `models` for it by id."""
+        return registry(self.models).peek()
+
+    def all_validators(self) -> Sequence[Validator]:
+        """All validators, to be read only; who changes one asks `validators` for it."""
+        return roster(self.validators).peek()
 
     def validator(self, address: bytes) -> Validator | None:
         """An active validator, to be changed."""
@@ -194,14 +234,25 @@ class SystemState:
         named = set(addresses)
         return sum(v.voting_power for v in self.all_validators() if v.soma_address in named)
 
-    def all_models(self) -> Mapping[bytes, Model]:
-        """All models, to be read only."""
-        return self.models
-
-    def all_validators(self) -> Sequence[Validator]:
-        """All validators, to be read only."""
-        return self.validators
-
     def active_models(self) -> list[tuple[bytes, Model]]:
-        """Active models in the order of their ids."""
-        return [(i, m) for i, m in sorted(self.models.items()) if m.state == "active"]
+        """Active models in the order of their ids, to be read only."""
+        return [(i, m) for i, m in sorted(self.all_models().items()) if m.state == "active"]
+
+
+SMALL = tuple(f.name for f in fields(SystemState) if f.name not in ("models", "validators"))
+"""Fields of the state that are copied and stored whole; the other two are shared and stored by their parts."""
+
+
+def registry(models: MutableMapping[bytes, Model]) -> Registry[Model]:
+    """Models as a registry, however they were given."""
+    return models if isinstance(models, Registry) else Registry({i: m.copy() for i, m in models.items()})
+
+
+def roster(validators: MutableSequence[Validator]) -> Roster[Validator]:
+    """Validators as a roster, however they were given."""
+    return validators if isinstance(validators, Roster) else Roster(v.copy() for v in validators)
+
+
+def _copied(value: T) -> T:
+    made: T = pickle.loads(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+    return made

@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from somatui.practice.ledger import rows
 from somatui.practice.ledger.state import SystemState
-from somatui.practice.ledger.stored import from_plain, to_plain
-from somatui.practice.ledger.values import Checkpoint, Executed, LedgerError
+from somatui.practice.ledger.stored import Cursor, form
+from somatui.practice.ledger.system import data_in_file
+from somatui.practice.ledger.values import Checkpoint, Effects, Executed, LedgerError
+from somatui.wire.hashes import blake2b256
 from somatui.wire.objects import Object, ObjectType, Target, parse_coin
+from somatui.wire.transaction import SignedTransaction
 
-SCHEMA = 1
-_TABLES = """
+SCHEMA = 2
+_TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE version (id BLOB, version INTEGER, body BLOB NOT NULL, PRIMARY KEY (id, version)) WITHOUT ROWID;
+CREATE TABLE version (id BLOB, version INTEGER, body BLOB NOT NULL, UNIQUE (id, version));
 CREATE TABLE live (id BLOB PRIMARY KEY, version INTEGER, type INTEGER, owner BLOB, balance INTEGER, body BLOB NOT NULL);
 CREATE INDEX live_owner ON live (owner, type, balance, id);
 CREATE TABLE deleted (id BLOB PRIMARY KEY, epoch INTEGER NOT NULL);
 CREATE TABLE target (id BLOB PRIMARY KEY, status TEXT, generation INTEGER, fill_epoch INTEGER, submitter BLOB);
 CREATE INDEX target_order ON target (status, generation, id);
-CREATE TABLE done (number INTEGER PRIMARY KEY, digest BLOB UNIQUE, body TEXT NOT NULL, checkpoint INTEGER);
-CREATE INDEX done_unsealed ON done (checkpoint) WHERE checkpoint IS NULL;
-CREATE TABLE checkpoint (sequence INTEGER PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE done (number INTEGER PRIMARY KEY, digest BLOB UNIQUE, signed INTEGER, data BLOB, effects BLOB);
+CREATE TABLE checkpoint (sequence INTEGER PRIMARY KEY, last INTEGER UNIQUE, body BLOB NOT NULL);
+{rows.TABLES}
 """
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(to_plain(value), separators=(",", ":"))
+_EFFECTS, _BALANCES, _CHECKPOINT = form(Effects), form(list[tuple[bytes, int]]), form(Checkpoint)
+_LAYOUT = blake2b256(";".join([rows.LAYOUT, *(f.name for f in (_EFFECTS, _BALANCES, _CHECKPOINT))]).encode()).hex()
+_CACHE_KIB = 65_536
 
 
 class Store:
     """An open ledger file; nobody else can open it until it is closed."""
+
+    _kept: SystemState | None = None
+    _depth = 0
 
     def __init__(self, path: Path, *, create: bool) -> None:
         """Open or make the file; raises LedgerError with one sentence."""
@@ -47,17 +51,21 @@ class Store:
             self.sql = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self.sql.execute("PRAGMA journal_mode=WAL")
             self.sql.execute("PRAGMA synchronous=FULL")
+            self.sql.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
             if create:
-                self.sql.executescript(f"BEGIN;{_TABLES}INSERT INTO meta VALUES ('schema', '{SCHEMA}');COMMIT;")
-            found = self.sql.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+                marks = f"INSERT INTO meta VALUES ('schema', '{SCHEMA}'), ('layout', '{_LAYOUT}');"
+                self.sql.executescript(f"BEGIN;{_TABLES}{marks}COMMIT;")
+            found = dict(self.sql.execute("SELECT key, value FROM meta WHERE key IN ('schema', 'layout')"))
         except sqlite3.Error as why:
             os.close(self._lock)
             text = f"The practice ledger {path} cannot be read ({why}); remove its folder and start a new network"
             raise LedgerError(text) from None
-        if found is None or found[0] != str(SCHEMA):
+        if found.get("schema") != str(SCHEMA) or found.get("layout") != _LAYOUT:
             self.close()
+            schema = found.get("schema")
+            other = f"schema {schema}, this version knows {SCHEMA}" if schema != str(SCHEMA) else "another layout"
             raise LedgerError(
-                f"The practice ledger {path} has schema {found and found[0]}, this version knows {SCHEMA}; "
+                f"The practice ledger {path} was made by another version of somatui (it has {other}); "
                 "use the version that made it or start a new network"
             )
 
@@ -78,14 +86,27 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """One SQL transaction: everything inside is kept, or nothing."""
-        self.sql.execute("BEGIN IMMEDIATE")
+        """All inside is kept, or nothing. The outermost is one commit on the disk, those within are parts of it."""
+        kept, outer = self._kept, self._depth == 0
+        if not outer and not self.sql.in_transaction:
+            raise sqlite3.OperationalError("what this belongs to was given up")
+        self.sql.execute("BEGIN IMMEDIATE" if outer else "SAVEPOINT part")
+        self._depth += 1
         try:
             yield
+            if outer:
+                self.sql.execute("COMMIT")
+            else:
+                self.sql.execute("RELEASE part")
         except BaseException:
-            self.sql.execute("ROLLBACK")
+            self._kept = kept
+            if self.sql.in_transaction:
+                self.sql.execute("ROLLBACK" if outer else "ROLLBACK TO part")
+                if not outer:
+                    self.sql.execute("RELEASE part")
             raise
-        self.sql.execute("COMMIT")
+        finally:
+            self._depth -= 1
 
     def object(self, object_id: bytes, version: int | None = None) -> Object | None:
         """The live object, or one old version."""
@@ -102,15 +123,20 @@ class Store:
         return row[0] if row else None
 
     def state(self) -> SystemState:
-        """The system state as last kept."""
-        row = self.sql.execute("SELECT value FROM meta WHERE key = 'state'").fetchone()
-        if row is None:
+        """The system state as last kept, sealed."""
+        try:
+            found = rows.read(self.sql)
+        except (ValueError, KeyError, TypeError) as why:
+            text = f"The practice ledger cannot be read ({why}); remove its folder and start a new network"
+            raise LedgerError(text) from None
+        if found is None:
             raise LedgerError("The practice ledger was never finished; remove its folder and start a new network")
-        found: SystemState = from_plain(SystemState, json.loads(row[0]))
+        found.seal()
+        self._kept = found
         return found
 
     def keep(self, done: Executed, state: SystemState) -> None:
-        """Write one executed transaction with all it changed; call inside `writing`."""
+        """Write one executed transaction with all it changed; call inside `writing`. The state is sealed."""
         written = {o.id: o for o in done.objects}
         for one in written.values():
             body, coin = one.to_bytes(), one.type == ObjectType.COIN
@@ -131,28 +157,51 @@ class Store:
                 self.sql.execute("DELETE FROM live WHERE id = ?", (change.id,))
                 self.sql.execute("DELETE FROM target WHERE id = ?", (change.id,))
                 self.sql.execute("INSERT OR REPLACE INTO deleted VALUES (?, ?)", (change.id, done.effects.epoch))
-        self.sql.execute("INSERT INTO done (digest, body) VALUES (?, ?)", (done.digest, _dump(done)))
-        self.sql.execute("INSERT OR REPLACE INTO meta VALUES ('state', ?)", (_dump(state),))
+        data = done.data.to_bytes() if done.signed is None else done.signed
+        out = bytearray()
+        _EFFECTS.write(out, done.effects)
+        _BALANCES.write(out, done.balance_changes)
+        out += done.timestamp_ms.to_bytes(8, "little")
+        found = (done.digest, done.signed is not None, data, bytes(out))
+        self.sql.execute("INSERT INTO done (digest, signed, data, effects) VALUES (?, ?, ?, ?)", found)
+        rows.write(self.sql, self._kept, state)
+        state.seal()
+        self._kept = state
 
     def done(self, digest: bytes) -> Executed | None:
         """An executed transaction with the checkpoint that holds it."""
-        row = self.sql.execute("SELECT body, checkpoint FROM done WHERE digest = ?", (digest,)).fetchone()
+        query = (
+            "SELECT signed, data, effects, (SELECT sequence FROM checkpoint WHERE last >= number ORDER BY last LIMIT 1)"
+            " FROM done WHERE digest = ?"
+        )
+        row = self.sql.execute(query, (digest,)).fetchone()
         if row is None:
             return None
-        plain = json.loads(row[0])
-        plain[5] = row[1]
-        found: Executed = from_plain(Executed, plain)
-        return found
+        signed, data, body, checkpoint = row
+        cursor = Cursor(body)
+        effects: Effects = _EFFECTS.read(cursor)
+        balances: list[tuple[bytes, int]] = _BALANCES.read(cursor)
+        written = [self.object(c.id, c.output[0]) for c in effects.changed if c.output is not None]
+        return Executed(
+            digest,
+            data if signed else None,
+            SignedTransaction.from_bytes(data).data if signed else data_in_file(data),
+            effects,
+            balances,
+            checkpoint,
+            int.from_bytes(cursor.take(8), "little"),
+            [one for one in written if one is not None],
+        )
 
     def unsealed(self) -> list[bytes]:
         """Digests that no checkpoint holds yet, in order of execution."""
-        query = "SELECT digest FROM done WHERE checkpoint IS NULL ORDER BY number"
+        query = "SELECT digest FROM done WHERE number > (SELECT COALESCE(MAX(last), 0) FROM checkpoint) ORDER BY number"
         return [row[0] for row in self.sql.execute(query)]
 
     def seal(self, made: Checkpoint) -> None:
-        """Write a checkpoint; call inside `writing`."""
-        self.sql.execute("INSERT INTO checkpoint VALUES (?, ?)", (made.sequence, _dump(made)))
-        self.sql.execute("UPDATE done SET checkpoint = ? WHERE checkpoint IS NULL", (made.sequence,))
+        """Write a checkpoint of all that none holds yet; call inside `writing`."""
+        query = "INSERT INTO checkpoint VALUES (?, (SELECT MAX(number) FROM done), ?)"
+        self.sql.execute(query, (made.sequence, _CHECKPOINT.pack(made)))
 
     def checkpoint(self, sequence: int | None) -> Checkpoint | None:
         """One checkpoint, or the newest."""
@@ -160,4 +209,4 @@ class Store:
             row = self.sql.execute("SELECT body FROM checkpoint ORDER BY sequence DESC LIMIT 1").fetchone()
         else:
             row = self.sql.execute("SELECT body FROM checkpoint WHERE sequence = ?", (sequence,)).fetchone()
-        return from_plain(Checkpoint, json.loads(row[0])) if row else None
+        return _CHECKPOINT.unpack(row[0]) if row else None

@@ -1,61 +1,161 @@
-"""Values of the ledger as JSON for its file, read back by their declared types; no code can hide in it."""
+"""Values of the ledger as compact bytes for its file, read back by their declared types; no code can hide in it."""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
+import struct
 import types
 import typing
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from somatui.practice.ledger.system import ChangeEpoch, Genesis
-from somatui.wire.kinds import BY_NUMBER, Kind
-
-_KINDS: dict[int, type[Any]] = {**BY_NUMBER, 0: Genesis, 2: ChangeEpoch}
+Write = Callable[[bytearray, Any], None]
+Read = Callable[["Cursor"], Any]
 
 
-def to_plain(value: Any) -> Any:
-    """Anything of the ledger as lists, numbers, texts and dicts; bytes become hex."""
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, enum.IntEnum):
-        return int(value)
-    if isinstance(value, Kind):
-        return [value.number, [to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)]]  # type: ignore[arg-type]
-    if dataclasses.is_dataclass(value):
-        return [to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)]
-    if isinstance(value, dict):
-        return [[to_plain(k), to_plain(v)] for k, v in value.items()]
-    if isinstance(value, (set, frozenset)):
-        return sorted(to_plain(v) for v in value)
-    if isinstance(value, (list, tuple)):
-        return [to_plain(v) for v in value]
-    return value
+class Cursor:
+    """Bytes and how far they have been read."""
+
+    __slots__ = ("data", "at")
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, size: int) -> bytes:
+        """The next bytes; too few are a ValueError."""
+        begin, self.at = self.at, self.at + size
+        if self.at > len(self.data):
+            raise ValueError("stored bytes end too early")
+        return self.data[begin : self.at]
 
 
-def from_plain(kind: Any, plain: Any) -> Any:
-    """The value of declared type `kind` that `to_plain` made `plain` of."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Form:
+    """How values of one type are stored; `name` spells the type out, so that a changed type has another name."""
+
+    name: str
+    write: Write
+    read: Read
+    names: tuple[str, ...] = ()
+    """Of a dataclass: the fields that are stored."""
+
+    def parts(self, value: Any) -> list[Any]:
+        """The stored fields of a dataclass, to be compared."""
+        return [getattr(value, name) for name in self.names]
+
+    def pack(self, value: Any) -> bytes:
+        """The bytes of a value."""
+        out = bytearray()
+        self.write(out, value)
+        return bytes(out)
+
+    def unpack(self, data: bytes) -> Any:
+        """The value of all these bytes. Raises ValueError."""
+        cursor = Cursor(data)
+        value = self.read(cursor)
+        if cursor.at != len(data):
+            raise ValueError("stored bytes go on too long")
+        return value
+
+
+def _write_int(out: bytearray, value: int) -> None:
+    size = value.bit_length() // 8 + 1
+    out.append(size)
+    out += value.to_bytes(size, "little", signed=True)
+
+
+def _read_int(cursor: Cursor) -> int:
+    return int.from_bytes(cursor.take(cursor.take(1)[0]), "little", signed=True)
+
+
+def _write_bytes(out: bytearray, value: bytes) -> None:
+    _write_int(out, len(value))
+    out += value
+
+
+def _read_bytes(cursor: Cursor) -> bytes:
+    return cursor.take(_read_int(cursor))
+
+
+_PLAIN: dict[Any, Form] = {
+    int: Form("int", _write_int, _read_int),
+    bytes: Form("bytes", _write_bytes, _read_bytes),
+    bool: Form("bool", lambda out, v: out.append(1 if v else 0), lambda c: c.take(1) == b"\x01"),
+    float: Form("float", lambda out, v: out.extend(struct.pack("<d", v)), lambda c: struct.unpack("<d", c.take(8))[0]),
+    str: Form("str", lambda out, v: _write_bytes(out, v.encode()), lambda c: _read_bytes(c).decode()),
+}
+
+
+@functools.cache
+def form(kind: Any) -> Form:
+    """The form of a declared type: plain ones, optional ones, tuples, lists, sets, dicts, enums, dataclasses."""
+    if kind in _PLAIN:
+        return _PLAIN[kind]
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return None if plain is None else from_plain(next(k for k in inner if k is not type(None)), plain)
-    if origin is tuple:
-        if len(inner) == 2 and inner[1] is Ellipsis:
-            return tuple(from_plain(inner[0], v) for v in plain)
-        return tuple(from_plain(k, v) for k, v in zip(inner, plain, strict=True))
-    if origin in (list, set):
-        return origin(from_plain(inner[0], v) for v in plain)
+        return _optional(form(next(k for k in inner if k is not type(None))))
+    if origin is tuple and not (len(inner) == 2 and inner[1] is Ellipsis):
+        return _row("", tuple, tuple(form(k) for k in inner))
     if origin is dict:
-        return {from_plain(inner[0], k): from_plain(inner[1], v) for k, v in plain}
-    if kind is bytes:
-        return bytes.fromhex(plain)
-    if kind is Kind:
-        return _made(_KINDS[plain[0]], plain[1])
+        pairs = _several(_row("", tuple, (form(inner[0]), form(inner[1]))), dict)
+        return Form(pairs.name, lambda out, v: pairs.write(out, v.items()), pairs.read)
+    if origin in (list, set, tuple):
+        return _several(form(inner[0]), origin)
     if isinstance(kind, type) and issubclass(kind, enum.IntEnum):
-        return kind(plain)
-    return _made(kind, plain) if dataclasses.is_dataclass(kind) else plain
+        return Form(kind.__name__, _write_int, lambda c: kind(_read_int(c)))
+    if dataclasses.is_dataclass(kind):
+        return of_fields(kind)
+    raise TypeError(f"{kind} cannot be stored")
 
 
-def _made(kind: Any, parts: list[Any]) -> Any:
+def of_fields(kind: Any, without: frozenset[str] = frozenset()) -> Form:
+    """The form of a dataclass; with some fields left out it is read back as a dict of the others."""
     hints = typing.get_type_hints(kind)
-    names = [f.name for f in dataclasses.fields(kind)]
-    return kind(**{n: from_plain(hints[n], v) for n, v in zip(names, parts, strict=True)})
+    names = [f.name for f in dataclasses.fields(kind) if f.name not in without]
+    row = _row(kind.__name__, list, tuple(form(hints[n]) for n in names))
+    spelled = f"{kind.__name__}({','.join(f'{n}:{form(hints[n]).name}' for n in names)})"
+
+    def read(cursor: Cursor) -> Any:
+        found = dict(zip(names, row.read(cursor), strict=True))
+        return found if without else kind(**found)
+
+    return Form(spelled, lambda out, v: row.write(out, [getattr(v, n) for n in names]), read, tuple(names))
+
+
+def field_forms(kind: Any, names: Iterable[str]) -> dict[str, Form]:
+    """The forms of some fields of a dataclass by their names."""
+    hints = typing.get_type_hints(kind)
+    return {name: form(hints[name]) for name in names}
+
+
+def _optional(inner: Form) -> Form:
+    def write(out: bytearray, value: Any) -> None:
+        out.append(value is not None)
+        if value is not None:
+            inner.write(out, value)
+
+    return Form(f"{inner.name}?", write, lambda c: inner.read(c) if c.take(1) == b"\x01" else None)
+
+
+def _row(name: str, make: Callable[[list[Any]], Any], parts: tuple[Form, ...]) -> Form:
+    writers, readers = [p.write for p in parts], [p.read for p in parts]
+
+    def write(out: bytearray, value: Any) -> None:
+        for one, part in zip(writers, value, strict=True):
+            one(out, part)
+
+    return Form(f"{name}({','.join(p.name for p in parts)})", write, lambda c: make([read(c) for read in readers]))
+
+
+def _several(inner: Form, make: Any) -> Form:
+    def write(out: bytearray, value: Any) -> None:
+        _write_int(out, len(value))
+        for one in sorted(value) if make is set else value:
+            inner.write(out, one)
+
+    def read(cursor: Cursor) -> Any:
+        return make([inner.read(cursor) for _ in range(_read_int(cursor))])
+
+    return Form(f"{make.__name__}[{inner.name}]", write, read)
