@@ -28,8 +28,9 @@ class JobError(ValueError):
 class Session:
     """The line to the parent. `stopping` is set by a stop command, by SIGTERM, and when the parent is gone."""
 
-    def __init__(self, emitter: Emitter, secrets: dict[str, str] | None = None) -> None:
+    def __init__(self, emitter: Emitter, secrets: dict[str, str] | None = None, orphan_s: float = ORPHAN_S) -> None:
         self.emitter = emitter
+        self._orphan_s = orphan_s
         self.secrets = secrets or {}
         self.stopping = threading.Event()
         self.board_changed = threading.Event()
@@ -51,17 +52,17 @@ class Session:
             elif command == "board":
                 self.board_changed.set()
         self.stopping.set()
-        time.sleep(ORPHAN_S)
+        time.sleep(self._orphan_s)
         os._exit(1)
 
 
 Work = Callable[[dict[str, Any], Session], dict[str, Any]]
 
 
-def run(jobs: str | tuple[str, ...], work: Work, *refusals: type[Exception]) -> int:
+def run(jobs: str | tuple[str, ...], work: Work, *refusals: type[Exception], orphan_s: float = ORPHAN_S) -> int:
     """Do one of these jobs: hello, work, then `done` with its result (exit 0) or `failed` with a sentence (exit 1).
 
-    Anything but the named refusals is a defect: it leaves its traceback on standard error and still says `failed`.
+    `orphan_s` is how long it may go on once its parent is gone. Anything but the named refusals is a defect: it leaves its traceback on standard error and still says `failed`.
     """
     harden()
     if sys.platform == "linux":
@@ -71,7 +72,7 @@ def run(jobs: str | tuple[str, ...], work: Work, *refusals: type[Exception]) -> 
     emitter.send("hello", version=VERSION, pid=os.getpid())
     try:
         asked = parse_job(sys.stdin.readline(), *((jobs,) if isinstance(jobs, str) else jobs))
-        session = Session(emitter, take(asked.pop("secrets_fd")) if "secrets_fd" in asked else None)
+        session = Session(emitter, take(asked.pop("secrets_fd")) if "secrets_fd" in asked else None, orphan_s)
         session.listen()
         result = work(asked, session)
     except expected as refused:

@@ -23,6 +23,8 @@ from somatui.storage.s3 import WHOLE, Bucket, StorageError, Store
 from somatui.workers.session import JobError, Session, run
 
 PIECE = 4 * 1024 * 1024
+ORPHAN_S = 1.0
+"""Nothing is lost with an upload whose parent is gone: the next one puts the same object there."""
 TELL_EVERY_S = 0.25
 LOOK_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Stores take a moment until everybody sees a new object."""
@@ -155,4 +157,4 @@ def work(job: dict[str, Any], session: Session) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(("upload", "probe"), work, StorageError, WeightsError))
+    sys.exit(run(("upload", "probe"), work, StorageError, WeightsError, orphan_s=ORPHAN_S))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -121,3 +122,18 @@ def test_an_upload_does_not_pay_for_torch_or_numpy() -> None:
     modules = tops(loaded("somatui.workers.transfer"))
     assert not modules & {"torch", "numpy", "safetensors", "datasets", "aiohttp"}
     assert "boto3" in modules
+
+
+def test_an_upload_to_a_store_that_never_answers_ends_soon_after_its_parent(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        job = {"job": "upload", "source": str(tmp_path / "file"), "object_key": "data/x", "encrypt": False,
+               "store": asdict(store) | {"endpoint": endpoint}}  # fmt: skip
+        process = start("transfer", job, stores.KEYS)
+        asked, _ = silent.accept()
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.close()
+        assert process.wait(10) == 1
+        process.stdout.close()
+        asked.close()
