@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from somatui.practice.codec.network import portrait
+from somatui.practice.group import Group
 from somatui.practice.ledger.ledger import Ledger
 from somatui.practice.ledger.quiet import PERIOD_MS
 from somatui.practice.ledger.shown import Shown
@@ -65,6 +66,7 @@ class Desk:
             self._head.shutdown()
             self._reads.shutdown()
             raise
+        self._group = Group(self._head, self._ledger, lambda ledger: self._seal(ledger, False))
         self.newest = self._ledger.newest
         self.headers = describe(self._shown)
 
@@ -86,13 +88,14 @@ class Desk:
         """Execute; `at_once` seals now, `shown` answers when readers see it. Raises Refused."""
         now = at_once or self.lag_ms == 0
 
-        def run(ledger: Ledger) -> tuple[T, int, Shot | None]:
+        def run(ledger: Ledger) -> tuple[T, int]:
             answer = work(ledger)
             self._changes += 1
-            return answer, self._changes, self._seal(ledger, False) if now else None
+            return answer, self._changes
 
         loop = asyncio.get_running_loop()
-        answer, number, shot = await loop.run_in_executor(self._head, _guarded, run, self._ledger)
+        with _refusing():
+            (answer, number), shot = await self._group.run(run, seals=now, ends=at_once)
         if shot is not None:
             await self._show(shot)
         elif self._due is None:
@@ -183,8 +186,14 @@ class Desk:
 
 
 def _guarded(work: Callable[[Ledger], T], ledger: Ledger) -> T:
-    try:
+    with _refusing():
         return work(ledger)
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
     except sqlite3.OperationalError as why:
         if why.sqlite_errorcode == sqlite3.SQLITE_FULL:
             text = "The practice network's disk is full: free some space and send it again; nothing was executed"

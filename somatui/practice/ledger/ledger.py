@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +78,17 @@ class Ledger:
             store.close()
             raise
         return ledger
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is executed inside is kept by one commit, or nothing of it; one within another is a part of it."""
+        before = self.state, self.newest, self._ending
+        try:
+            with self._store.writing():
+                yield
+        except BaseException:
+            self.state, self.newest, self._ending = before
+            raise
 
     def _remember(self, first: int) -> None:
         """Keep that the current epoch began, with checkpoint `first`."""
