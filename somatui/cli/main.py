@@ -29,6 +29,7 @@ NOUNS: dict[str, str] = {
     "jobs": "what the agent is working on",
     "agent": "the process that signs, watches and keeps deadlines",
     "ledger": "the journal's money, held against the chain",
+    "bench": "how fast this machine does what the console lives on",
     "paths": "where everything is kept",
     "config": "settings and where each came from",
     "doctor": "what is wrong, and the one thing that cures it",
