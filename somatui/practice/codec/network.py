@@ -32,6 +32,7 @@ _OTHER_PARAMETERS = {
     "consensus_max_num_transactions_in_block": 512,
     "consensus_max_transaction_size_bytes": 262_144,
     "consensus_max_transactions_in_block_bytes": 524_288,
+    "epoch_duration_ms": 86_400_000,
     "execution_version": 2,
     "initial_value_fee_bps": 10,
     "max_checkpoint_size_bytes": 31_457_280,
@@ -41,7 +42,7 @@ _OTHER_PARAMETERS = {
     "reward_slashing_rate_bps": 5000,
     "target_embedding_dim": 2048,
 }
-"""Parameters of protocol version 5 that no rule here reads, and one that the small model overrides."""
+"""Parameters of protocol version 5 that no rule here reads, and two that a local network overrides."""
 
 
 def info_out(state: SystemState, genesis: Checkpoint, last: Checkpoint) -> Any:

@@ -13,8 +13,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from somatui.practice.ledger import execute as rules
-from somatui.practice.ledger import history, quiet
-from somatui.practice.ledger.epoch import change_epoch
+from somatui.practice.ledger import history, listed, quiet
+from somatui.practice.ledger.epoch import change_epoch, enter_safe_mode
 from somatui.practice.ledger.genesis import SYSTEM, address_of_key, begin
 from somatui.practice.ledger.state import SystemState
 from somatui.practice.ledger.store import Store
@@ -28,7 +28,7 @@ from somatui.wire.text import hex_id
 from somatui.wire.transaction import Signature, SignedTransaction, TransactionData, signing_message
 
 FAUCET_SHANNONS = 2_000_000_000
-STATUSES = ("open", "filled", "claimed", "expired", "claimable")
+STATUSES = listed.STATUSES
 
 
 class Ledger:
@@ -103,7 +103,7 @@ class Ledger:
         self, owner: bytes, type: ObjectType | None, limit: int, after: bytes | None
     ) -> tuple[list[Object], bytes | None]:
         """A page in the order of protocol.md 2.4 and the token of the next; a bad token is Refused."""
-        kind, balance, last = (-1, -1, b"") if after is None else _token(after)
+        kind, balance, last = (-1, -1, b"") if after is None else listed.read_token(after)
         query = (
             "SELECT body FROM live WHERE owner = ? AND (type, balance, id) > (?, ?, ?) AND (? IS NULL OR type = ?)"
             " ORDER BY type, balance, id LIMIT ?"
@@ -128,33 +128,13 @@ class Ledger:
     def targets(
         self, status: str | None, epoch: int | None, submitter: bytes | None, limit: int, after: bytes | None
     ) -> tuple[list[tuple[Object, Target]], bytes | None]:
-        """A page by stored status, generation, id, and the token of the next; the submitter may thin a page out."""
-        if status is not None and status not in STATUSES:
-            raise Refused("INVALID_ARGUMENT", f"invalid status_filter: {status}; one of {', '.join(STATUSES)}")
-        now = self.state.epoch
-        where = {
-            None: "1",
-            "open": f"t.status = 'open' AND generation >= {now}",
-            "filled": "t.status = 'filled'",
-            "claimed": "0",
-            "expired": f"t.status = 'open' AND generation < {now}",
-            "claimable": f"(t.status = 'open' AND generation < {now} OR fill_epoch + 1 < {now})",
-        }[status]
-        place = ("", -1, b"") if after is None else _token(after)
-        query = (
-            "SELECT body FROM target t JOIN live l ON l.id = t.id WHERE (t.status, generation, t.id) > (?, ?, ?)"
-            f" AND {where} AND (? IS NULL OR generation = ?) ORDER BY t.status, generation, t.id LIMIT ?"
-        )
-        rows = self._store.sql.execute(query, (*place, epoch, epoch, limit)).fetchall()
-        page = [(o, Target.from_bytes(o.contents)) for o in (Object.from_bytes(row[0]) for row in rows)]
-        token = self.target_token(*page[-1]) if len(page) == limit else None
-        kept = [p for p in page if submitter is None or (p[1].filled and p[1].filled.submitter == submitter)]
-        return kept, token
+        """A page in the order of protocol.md 2.4 and the token of the next; a bad token is Refused."""
+        return listed.targets(self._store.sql, self.state.epoch, status, epoch, submitter, limit, after)
 
     @staticmethod
     def target_token(last: Object, target: Target) -> bytes:
         """The token of the page after a target."""
-        return json.dumps(["filled" if target.filled else "open", target.generation_epoch, last.id.hex()]).encode()
+        return listed.token_of(last, target)
 
     def get_target(self, target_id: bytes) -> tuple[Object, Target] | None:
         """One target; None when there is none."""
@@ -242,8 +222,11 @@ class Ledger:
         done = self.execute(SignedTransaction(data, signature), now_ms)
         return [(FAUCET_SHANNONS, derive_id(done.digest, 0), done.digest)]
 
-    def advance_epoch(self, now_ms: int) -> int:
-        """Begin the next epoch and return its number; the checkpoint sealed next is the last of the old one."""
+    def advance_epoch(self, now_ms: int, *, failing: bool = False) -> int:
+        """Begin the next epoch and return its number; the checkpoint sealed next is the last of the old one.
+
+        `failing` has the change fail as it may on a real network, so that the epoch begins in safe mode.
+        """
         state, ending = self.state.copy(), (self.state.epoch, Fee(*self.state.epoch_fees))
         system = self._store.object(SYSTEM_STATE_ID)
         if system is None:
@@ -253,7 +236,10 @@ class Ledger:
         kind = ChangeEpoch(state.epoch + 1, state.protocol_version, sum(state.epoch_fees), now_ms, seed)
         data = TransactionData(kind, SYSTEM, ())
         view = View(state, data.digest, SYSTEM, {SYSTEM_STATE_ID: system})
-        change_epoch(view, now_ms)
+        if failing:
+            enter_safe_mode(state, now_ms)
+        else:
+            change_epoch(view, now_ms)
         done = rules.finish(view, data, None, Fee(0, 0, 0), now_ms)
         with self._store.writing():
             self._store.keep(done, state)
@@ -303,14 +289,6 @@ class Ledger:
         with suppress(sqlite3.Error):
             self._quiet.end(self.newest)
         self._store.close()
-
-
-def _token(token: bytes) -> tuple[str | int, int, bytes]:
-    try:
-        first, second, last = json.loads(token)
-        return first, int(second), bytes.fromhex(last)
-    except (ValueError, TypeError):
-        raise Refused("INVALID_ARGUMENT", "invalid page_token; ask again without one") from None
 
 
 def _verify(signed: SignedTransaction) -> None:

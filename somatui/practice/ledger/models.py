@@ -81,8 +81,7 @@ def reveal_model(view: View, kind: RevealModel, value_fee: int) -> None:
         raise Failure(EMBEDDING_MISMATCH)
     if model.state == "pending":
         model.state = "active"
-        if model.staking_pool.deactivation_epoch is None:
-            pools.activate(model.staking_pool, view.epoch)
+        pools.activate(model.staking_pool, view.epoch)
         view.state.total_model_stake += model.staking_pool.soma_balance
     model.committed, model.pending_update = committed, None
     model.decryption_key, model.embedding = kind.key, kind.embedding

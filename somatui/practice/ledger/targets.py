@@ -24,6 +24,11 @@ def f32(value: float) -> float:
     return rounded
 
 
+def _spoken(value: float) -> str:
+    """An f32 as the node's texts have it: the fewest digits that mean it."""
+    return np.format_float_positional(np.float32(value), trim="0")
+
+
 def chosen_models(view: View, embedding: Tensor) -> tuple[bytes, ...]:
     """The active models nearest to a target, weighted by stake, in f32 (protocol.md 4.5)."""
     active = [(i, m) for i, m in view.state.active_models() if m.embedding is not None]
@@ -86,7 +91,7 @@ def submit_data(view: View, kind: SubmitData, value_fee: int) -> None:
         raise Failure(41, f"expected={expected}, actual={actual}")
     score, threshold = kind.distance.floats()[0], target.threshold.floats()[0]
     if not score <= threshold:
-        raise Failure(42, f"score={score}, threshold={threshold}")
+        raise Failure(42, f"score={_spoken(score)}, threshold={_spoken(threshold)}")
     if kind.manifest.size > parameters.max_submission_data_size:
         raise Failure(52, f"size={kind.manifest.size}, max_size={parameters.max_submission_data_size}")
     bond = kind.manifest.size * parameters.submission_bond_per_byte
