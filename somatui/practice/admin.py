@@ -9,6 +9,8 @@ from somatui.practice.grpc_server import service, unary
 from somatui.wire.bcs import Reader, Writer
 
 PATH = "/admin.Admin/AdvanceEpoch"
+FAIL_PATH = "/admin.Admin/FailEpoch"
+"""No real network has this one: the epoch ends, its change fails, and the next begins in safe mode."""
 
 
 def parse_response(body: bytes) -> int:
@@ -19,9 +21,9 @@ def parse_response(body: bytes) -> int:
     return epoch
 
 
-async def advance(desk: Desk) -> int:
-    """End the epoch; returns the new one's number."""
-    return await desk.change(lambda ledger: ledger.advance_epoch(now_ms()), at_once=True)
+async def advance(desk: Desk, *, failing: bool = False) -> int:
+    """End the epoch; returns the new one's number. `failing` has it begin in safe mode."""
+    return await desk.change(lambda ledger: ledger.advance_epoch(now_ms(), failing=failing), at_once=True)
 
 
 def services(desk: Desk) -> list[grpc.GenericRpcHandler]:
@@ -30,4 +32,7 @@ def services(desk: Desk) -> list[grpc.GenericRpcHandler]:
     async def advance_epoch(_request: bytes) -> bytes:
         return Writer().u64(await advance(desk)).done()
 
-    return [service("admin.Admin", {"AdvanceEpoch": unary(advance_epoch)})]
+    async def fail_epoch(_request: bytes) -> bytes:
+        return Writer().u64(await advance(desk, failing=True)).done()
+
+    return [service("admin.Admin", {"AdvanceEpoch": unary(advance_epoch), "FailEpoch": unary(fail_epoch)})]

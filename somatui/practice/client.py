@@ -162,11 +162,11 @@ async def _ask(url: str, path: str, body: bytes) -> bytes:
     return answer
 
 
-async def advance_epoch(info: NetworkInfo) -> int:
-    """End the epoch; returns the new one's number. Raises ServeError."""
+async def advance_epoch(info: NetworkInfo, *, failing: bool = False) -> int:
+    """End the epoch; returns the new one's number, which `failing` has begin in safe mode. Raises ServeError."""
     from somatui.practice import admin
 
-    return admin.parse_response(await _ask(info.admin_url, admin.PATH, b""))
+    return admin.parse_response(await _ask(info.admin_url, admin.FAIL_PATH if failing else admin.PATH, b""))
 
 
 async def score(info: NetworkInfo, request: dict[str, Any]) -> dict[str, Any]:

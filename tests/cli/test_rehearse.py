@@ -25,8 +25,10 @@ LOSSES = {
     "expired-target": [BASE],
     "lost-race": [BASE],
     "dust-wallet": [BASE],
+    "two-signers": [0],
     "timeout-that-landed": [HALF, CREATE],
     "late-epoch": [HALF, BASE, CREATE + COMMIT],
+    "safe-mode": [HALF, BASE, CREATE + COMMIT],
     "dead-url": [BOND, SUBMITTERS, SUBMISSION],
     "wrong-winner": [BOND, SUBMITTERS, SUBMISSION],
 }

@@ -45,6 +45,31 @@ async def late_epoch(stage: Stage) -> Outcome:
     return Outcome((burnt(stake, model, p), early, paid), (state_of(model), STUCK))
 
 
+async def safe_mode(stage: Stage) -> Outcome:
+    """R21: epochs change number while everything else stands still, and the reveal's window closes all the same."""
+    from somatui.practice.client import advance_epoch
+
+    script = await stage.script(2)
+    p, before = (await stage.epoch()).parameters, await script.balance()
+    stake = p.model_min_stake_shannons
+    model_id = await script.create(stake)
+    await script.commit(model_id, KEY)
+    paid = Loss("fees of create and commit, in vain", before - await script.balance() - stake, publish_fees(p, stake))
+    stage.say(f"model {short(model_id)} committed with {amount(stake)} at stake, in epoch 0")
+    await advance_epoch(stage.info, failing=True)
+    stage.say("the change of the epoch fails: epoch 1 begins in safe mode; the operator waits for better days")
+    await advance_epoch(stage.info, failing=True)
+    stage.say(f"it fails again: epoch 2 has begun, and nothing is slashed yet: {state_of(await stage.model(model_id))}")
+    before = await script.balance()
+    failed = await script.reveal(model_id, KEY, fails="ModelRevealEpochMismatch")
+    late = Loss("fee of the reveal that came too late", before - await script.balance(), p.base_fee_shannons)
+    stage.say(f"now the reveal is tried: {failed.error_text}")
+    await stage.advance()
+    model = await stage.model(model_id)
+    stage.say(f"the network has recovered, and the slash lands: {state_of(model)}")
+    return Outcome((burnt(stake, model, p), late, paid), (state_of(model), STUCK))
+
+
 WORLDS = (
     World(
         "late-epoch",
@@ -57,5 +82,16 @@ WORLDS = (
         "The keeper asks the chain which epoch it is, never the clock, and tries again until the epoch is over.",
         late_epoch,
         EPOCH_MS,
+    ),
+    World(
+        "safe-mode",
+        "R21",
+        "the reveal's epoch passes in safe mode",
+        "A change of the epoch fails, and the network goes on in safe mode: the epoch's number rises, slashes, pools "
+        "and targets stand still. The one epoch that accepts a reveal is counted all the same; with the first change "
+        "that succeeds the slash lands.",
+        "Half of everything in the model's pool, an epoch or more after its cause.",
+        "Reveal in safe mode too: the epoch's number decides, whatever else stands still.",
+        safe_mode,
     ),
 )

@@ -53,6 +53,28 @@ async def dust_wallet(stage: Stage) -> Outcome:
     return Outcome((loss,), (f"target {short(target.id)} is {state} now, and the wallet has {len(coins)} coin left",))
 
 
+async def two_signers(stage: Stage) -> Outcome:
+    """R10: two programs of one wallet read its coins, and both sign with the same one."""
+    from somatui.chain.errors import Refused
+
+    script = await stage.script(1)
+    epoch = await stage.advance()
+    first, second = sorted(await stage.chain.targets(("open",)), key=lambda t: t.id)[:2]
+    coin, before = await script.coin(), await script.balance()
+    stage.say(f"two programs hold the same key; each has a hit, and each picks coin {short(coin.id)}")
+    done = await script.send(script.submission(first, coin, (coin,)))
+    stage.say(f"the first is executed: target {short(first.id)} is filled")
+    try:
+        await script.send(script.submission(second, coin, (coin,)))
+    except Refused as refused:
+        stage.say(f"the second is refused: {refused}")
+    bond = fees.bond(epoch.parameters, DATA_BYTES)
+    spent = Loss("paid for what was refused", before - await script.balance() - done.fee.total - bond, 0)
+    left = await stage.chain.target(second.id, epoch.number)
+    state = left.status if left else "gone"
+    return Outcome((spent,), (f"target {short(second.id)} is still {state}, open to everybody else",))
+
+
 WORLDS = (
     World(
         "dust-wallet",
@@ -65,5 +87,17 @@ WORLDS = (
         "The agent picks the coin that can pay, refuses when there is none, and melts small coins into the one that "
         "pays along the way, which costs nothing.",
         dust_wallet,
+    ),
+    World(
+        "two-signers",
+        "R10",
+        "two programs sign with one wallet's coin",
+        "Two programs hold the same key and pick the same coin. An object's version can be spent once: the first "
+        "transaction is executed, the second is refused without a fee, and its hit waits for whoever comes next.",
+        "The hit. On a real node, of two such transactions in flight at once one may hold the coin, and after some "
+        "failures a coin is locked until the epoch ends (protocol.md 8, 5a); this network locks none.",
+        "One signer for each wallet, held by a lease: the agent. Each of its coins has one transaction at a time, and "
+        "one coin is kept apart for the reveal.",
+        two_signers,
     ),
 )
