@@ -83,9 +83,13 @@ class Lane:
                 self.coin = ObjectRef(coin, change.output_version, digest_in(change.output_digest, "digest"))
         return effects
 
+    def signed_payment(self, recipient: bytes, shannons: int) -> SignedTransaction:
+        """A transfer out of the lane's coin, not sent."""
+        return self.signed(lambda coin: TransferCoin(coin, shannons, recipient))
+
     async def pay(self, recipient: bytes, shannons: int) -> Any:
         """Pay out of the lane's coin; one coin more is on the ledger."""
-        return await self.send(self.signed(lambda coin: TransferCoin(coin, shannons, recipient)))
+        return await self.send(self.signed_payment(recipient, shannons))
 
     async def spread(self, recipients: Sequence[bytes], shannons: int) -> Any:
         """Pay so much to each; so many coins more are on the ledger."""
