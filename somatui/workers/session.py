@@ -62,7 +62,8 @@ Work = Callable[[dict[str, Any], Session], dict[str, Any]]
 def run(jobs: str | tuple[str, ...], work: Work, *refusals: type[Exception], orphan_s: float = ORPHAN_S) -> int:
     """Do one of these jobs: hello, work, then `done` with its result (exit 0) or `failed` with a sentence (exit 1).
 
-    `orphan_s` is how long it may go on once its parent is gone. Anything but the named refusals is a defect: it leaves its traceback on standard error and still says `failed`.
+    `orphan_s` is how long it may go on once its parent is gone. Anything but the named refusals is a defect: it leaves
+    its traceback on standard error and still says `failed`.
     """
     harden()
     if sys.platform == "linux":
