@@ -1,4 +1,4 @@
-"""What the ledger's file keeps: changed parts of the state, several changes by one commit; other layouts are refused."""
+"""What the ledger's file keeps: changed parts of the state, several changes by one commit, no other layout."""
 
 from __future__ import annotations
 
