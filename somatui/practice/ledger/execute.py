@@ -185,19 +185,21 @@ def run(
     for ref in data.gas_payment[1:]:
         view.set_balance(view.gas, view.balance(view.gas) + view.balance(ref.id))
         view.delete(ref.id)
-    error, fee = _pay_and_run(view, data.kind, rule, deleted)
+    error, fee = _pay_and_run(view, data.kind, rule, deleted, state)
     base, operation, value = view.state.epoch_fees
     view.state.epoch_fees = (base + fee.base, operation + fee.operation, value + fee.value)
     return finish(view, data, error, fee, now_ms), view.state
 
 
-def _pay_and_run(view: View, kind: k.Kind, rule: Rule, deleted: bool) -> tuple[ExecError | None, Fee]:
+def _pay_and_run(
+    view: View, kind: k.Kind, rule: Rule, deleted: bool, untouched: SystemState
+) -> tuple[ExecError | None, Fee]:
     p = view.state.parameters
     held = view.balance(view.gas)
     if held < p.base_fee:
         view.delete(view.gas)
         return ExecError(INSUFFICIENT_GAS), Fee(held, 0, 0)
-    before = dict(view.now), set(view.gone), view.state.copy()
+    before = dict(view.now), set(view.gone)
     try:
         if deleted:
             raise Failure(INPUT_OBJECT_DELETED)
@@ -214,7 +216,7 @@ def _pay_and_run(view: View, kind: k.Kind, rule: Rule, deleted: bool) -> tuple[E
         _settle(view, left)
         return None, Fee(p.base_fee, operation, value)
     except (Failure, BcsError, OverflowError) as why:
-        view.now, view.gone, view.state = before
+        (view.now, view.gone), view.state = before, untouched.copy()
         _settle(view, held - p.base_fee)
         if isinstance(why, Failure):
             return _described(why), Fee(p.base_fee, 0, 0)
