@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
 from somatui.cli.rehearse.registry import WORLDS
-from tests.cli.shell import one_sentence, somatui
+from tests.cli.shell import Ended, one_sentence, somatui
+
+Played = Future[tuple[Path, Ended]]
 
 CREATE, COMMIT, BASE = 1_000 + 3 * 300 + 500_000, 1_000 + 2 * 300, 1_000
 """Fees in shannons of a create with 1 SOMA, of a commit, and of what fails (protocol.md 4.1)."""
@@ -39,11 +43,24 @@ def left_running(state: Path) -> list[list[str]]:
     return [words for words in found if any(str(state) in word for word in words)]
 
 
+@pytest.fixture(scope="module")
+def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Played]]:
+    """Every rehearsal that is asked for, two at a time, since each waits for its own processes to start."""
+    calls = (getattr(item, "callspec", None) for item in request.session.items if item.path == request.path)
+    wanted = [str(call.params["name"]) for call in calls if call is not None]
+
+    def play(name: str) -> tuple[Path, Ended]:
+        state = tmp_path_factory.mktemp("rehearsal") / name
+        return state, somatui("practice", "rehearse", name, "--state", str(state), "--json", timeout_s=110)
+
+    with ThreadPoolExecutor(2) as pool:
+        yield {name: pool.submit(play, name) for name in wanted}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [w.name for w in WORLDS])
-def test_a_rehearsal_loses_exactly_what_the_rules_say(name: str, tmp_path: Path) -> None:
-    state = tmp_path / "rehearsal"
-    ended = somatui("practice", "rehearse", name, "--state", str(state), "--json", timeout_s=110)
+def test_a_rehearsal_loses_exactly_what_the_rules_say(name: str, played: dict[str, Played]) -> None:
+    state, ended = played[name].result()
     assert ended.status == 0, ended.err
     told = ended.json
     print(f"{name}: {told['seconds']} s, lost {told['lost_shannons']:,} shannons")
