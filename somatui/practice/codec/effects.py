@@ -76,6 +76,10 @@ def changed_out(change: Changed, *, plain: bool = False) -> Any:
     return out
 
 
+def _gone_out(object_id: bytes, version: int, prefix: str) -> Any:
+    return pb.UnchangedSharedObject(kind="MUTATED_DELETED", object_id=prefix + object_id.hex(), version=version)
+
+
 def effects_out(effects: Effects, *, plain: bool = False) -> Any:
     """A TransactionEffects message; `plain` as checkpoints carry it (protocol.md 9.6)."""
     status = pb.ExecutionStatus(success=effects.success)
@@ -89,6 +93,7 @@ def effects_out(effects: Effects, *, plain: bool = False) -> Any:
         gas_object_index=effects.gas_object_index,
         dependencies=[b58encode(d) for d in effects.dependencies],
         lamport_version=effects.lamport_version,
+        unchanged_shared_objects=[_gone_out(i, v, "" if plain else "0x") for i, v in effects.gone],
         changed_objects=[changed_out(c, plain=plain) for c in effects.changed],
     )
 

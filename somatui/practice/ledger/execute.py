@@ -9,12 +9,13 @@ from typing import Any
 from somatui.domain.money import bps
 from somatui.practice.ledger import coins, members, models, reports, staking, targets
 from somatui.practice.ledger.state import SystemState
-from somatui.practice.ledger.values import Changed, Effects, ExecError, Executed, Fee, Refused
+from somatui.practice.ledger.values import Changed, Effects, ExecError, Executed, Fee, Refused, Stale
 from somatui.practice.ledger.view import (
     INSUFFICIENT_GAS,
     INVALID_ARGUMENTS,
     OBJECT_NOT_FOUND,
     OTHER_ERROR,
+    Deletion,
     Failure,
     View,
 )
@@ -27,8 +28,8 @@ from somatui.wire.values import ObjectRef
 
 INPUT_OBJECT_DELETED = 21
 Find = Callable[[bytes], Object | None]
-Forgotten = Callable[[bytes], bool]
-"""Whether an object was deleted in the current epoch."""
+Lost = Callable[[bytes], Deletion | None]
+"""How an object was deleted, if it was in the current epoch."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _owned_input(ref: ObjectRef, sender: bytes, find: Find) -> Object:
         raise Refused("ABORTED", f"Could not find the referenced object {hex_id(ref.id)} at version None")
     if found.version != ref.version:
         text = f"{_ref_text(ref)} is not available for consumption, its current version: Version({found.version})"
-        raise Refused("INVALID_ARGUMENT", text)
+        raise Stale(text, found.previous_transaction)
     if found.digest != ref.digest:
         text = f"Invalid Object digest for object {hex_id(ref.id)}. Expected digest : o#{b58encode(found.digest)}"
         raise Refused("INTERNAL", text)
@@ -134,8 +135,8 @@ def _refuse_dangers(data: TransactionData, state: SystemState) -> None:
         raise Refused("INVALID_ARGUMENT", "A submission's distance is one number")
 
 
-def gather(data: TransactionData, rule: Rule, state: SystemState, find: Find, gone: Forgotten) -> tuple[View, bool]:
-    """The view with every input checked, and whether a shared input was deleted earlier in this epoch."""
+def gather(data: TransactionData, rule: Rule, state: SystemState, find: Find, lost: Lost) -> View:
+    """The view with every input checked; a shared input that was deleted earlier in this epoch is among the lost."""
     if len(data.to_bytes()) > MAX_TRANSACTION_BYTES:
         raise Refused("INVALID_ARGUMENT", f"A transaction has at most {MAX_TRANSACTION_BYTES} bytes; name fewer coins")
     named, gas = [r.id for r in rule.refs(data.kind)], [r.id for r in data.gas_payment]
@@ -158,15 +159,17 @@ def gather(data: TransactionData, rule: Rule, state: SystemState, find: Find, go
         raise Refused(
             "INVALID_ARGUMENT", "A coin of zero cannot pay gas: it can stop a network; add it behind a full coin"
         )
-    deleted = False
+    deleted: dict[bytes, Deletion] = {}
     if rule.system:
         inputs[SYSTEM_STATE_ID] = _shared(SYSTEM_STATE_ID, find)
     target_id = rule.target(data.kind)
     if target_id is not None:
-        deleted = gone(target_id)
-        if not deleted:
+        deletion = lost(target_id)
+        if deletion is None:
             inputs[target_id] = _shared(target_id, find)
-    return View(state, data.digest, data.sender, inputs, gas[0]), deleted
+        else:
+            deleted[target_id] = deletion
+    return View(state, data.digest, data.sender, inputs, gas[0], lost=deleted)
 
 
 def _shared(object_id: bytes, find: Find) -> Object:
@@ -176,24 +179,20 @@ def _shared(object_id: bytes, find: Find) -> Object:
     return found
 
 
-def run(
-    data: TransactionData, state: SystemState, find: Find, gone: Forgotten, now_ms: int
-) -> tuple[Executed, SystemState]:
+def run(data: TransactionData, state: SystemState, find: Find, lost: Lost, now_ms: int) -> tuple[Executed, SystemState]:
     """Execute on a copy of `state`; the caller keeps both results or neither. Raises Refused."""
     rule = RULES[type(data.kind)]
-    view, deleted = gather(data, rule, state.copy(), find, gone)
+    view = gather(data, rule, state.copy(), find, lost)
     for ref in data.gas_payment[1:]:
         view.set_balance(view.gas, view.balance(view.gas) + view.balance(ref.id))
         view.delete(ref.id)
-    error, fee = _pay_and_run(view, data.kind, rule, deleted, state)
+    error, fee = _pay_and_run(view, data.kind, rule, state)
     base, operation, value = view.state.epoch_fees
     view.state.epoch_fees = (base + fee.base, operation + fee.operation, value + fee.value)
     return finish(view, data, error, fee, now_ms), view.state
 
 
-def _pay_and_run(
-    view: View, kind: k.Kind, rule: Rule, deleted: bool, untouched: SystemState
-) -> tuple[ExecError | None, Fee]:
+def _pay_and_run(view: View, kind: k.Kind, rule: Rule, untouched: SystemState) -> tuple[ExecError | None, Fee]:
     p = view.state.parameters
     held = view.balance(view.gas)
     if held < p.base_fee:
@@ -201,7 +200,7 @@ def _pay_and_run(
         return ExecError(INSUFFICIENT_GAS), Fee(held, 0, 0)
     before = dict(view.now), set(view.gone)
     try:
-        if deleted:
+        if view.lost:
             raise Failure(INPUT_OBJECT_DELETED)
         rate = p.value_fee_bps // 2 if rule.half else p.value_fee_bps
         value = bps(rule.value(view, kind), rate)
@@ -241,7 +240,8 @@ def _described(why: Failure) -> ExecError:
 
 def finish(view: View, data: TransactionData, error: ExecError | None, fee: Fee, now_ms: int) -> Executed:
     """Versions, effects and balance changes of what the view holds."""
-    version = max((o.version for o in view.inputs.values()), default=0) + 1
+    met = [o.version for o in view.inputs.values()] + [before for before, _ in view.lost.values()]
+    version = max(met, default=0) + 1
     written: list[Object] = []
     changed: list[Changed] = []
     for object_id in sorted(set(view.inputs) | set(view.now)):
@@ -261,9 +261,10 @@ def finish(view: View, data: TransactionData, error: ExecError | None, fee: Fee,
             )
         )
     index = next((i for i, c in enumerate(changed) if c.id == view.gas), None)
-    needs = sorted({o.previous_transaction for o in view.inputs.values()})
+    needs = sorted({o.previous_transaction for o in view.inputs.values()} | {by for _, by in view.lost.values()})
+    gone = [(object_id, before) for object_id, (before, _) in sorted(view.lost.items())]
     epoch = view.epoch
-    effects = Effects(error is None, error, epoch, fee, view.digest, index, needs, version, changed)
+    effects = Effects(error is None, error, epoch, fee, view.digest, index, needs, version, changed, gone)
     return Executed(view.digest, None, data, effects, _balance_changes(view, written), None, now_ms, written)
 
 

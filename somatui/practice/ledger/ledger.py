@@ -19,8 +19,8 @@ from somatui.practice.ledger.genesis import SYSTEM, address_of_key, begin
 from somatui.practice.ledger.state import SystemState
 from somatui.practice.ledger.store import Store
 from somatui.practice.ledger.system import ChangeEpoch
-from somatui.practice.ledger.values import Checkpoint, Executed, Fee, GenesisConfig, Refused
-from somatui.practice.ledger.view import View
+from somatui.practice.ledger.values import Checkpoint, Executed, Fee, GenesisConfig, Refused, Stale
+from somatui.practice.ledger.view import Deletion, View
 from somatui.wire.hashes import derive_id, typed_hash
 from somatui.wire.kinds import PayCoins
 from somatui.wire.objects import SYSTEM_STATE_ID, Object, ObjectType, Target
@@ -168,8 +168,8 @@ class Ledger:
         """The epoch that begins after this checkpoint, if it is the last of one."""
         return history.closes(self._store.sql, sequence)
 
-    def _deleted_now(self, object_id: bytes) -> bool:
-        return self._store.deleted_in(object_id) == self.state.epoch
+    def _deleted_now(self, object_id: bytes) -> Deletion | None:
+        return self._store.deletion(object_id, self.state.epoch)
 
     def execute(self, signed: SignedTransaction, now_ms: int) -> Executed:
         """Execute once; the same digest again gives the first answer. Raises Refused."""
@@ -177,12 +177,25 @@ class Ledger:
         known = self._store.done(signed.data.digest)
         if known is not None:
             return known
-        done, state = rules.run(signed.data, self.state, self._store.object, self._deleted_now, now_ms)
+        try:
+            done, state = rules.run(signed.data, self.state, self._store.object, self._deleted_now, now_ms)
+        except Stale as why:
+            raise self._before_checkpoint(why) from None
         done = replace(done, signed=signed.to_bytes())
         with self._store.writing():
             self._store.keep(done, state)
         self.state = state
         return done
+
+    def _before_checkpoint(self, why: Stale) -> Refused:
+        """The refusal as validators tell it who know a newer version than the checkpoints (protocol.md 9.7, item 2)."""
+        last = self.transaction(why.last)
+        if last is None or last.checkpoint is not None:
+            return why
+        names = ", ".join(f"k#{v.protocol_pubkey[:4].hex()}.." for v in self.state.all_validators())
+        stake = sum(v.voting_power for v in self.state.all_validators())
+        text = "Transaction is rejected as invalid by more than 1/3 of validators by stake (non-retriable)."
+        return Refused(why.code, f"{text} Non-retriable errors: [{why.text} {{ {names} }} with {stake} stake].")
 
     def simulate(self, data: TransactionData, now_ms: int) -> Executed:
         """What executing would do; nothing is kept, no signature is needed, missing gas is picked. Raises Refused."""

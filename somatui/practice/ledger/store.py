@@ -14,6 +14,7 @@ from somatui.practice.ledger.state import SystemState
 from somatui.practice.ledger.stored import Cursor, form
 from somatui.practice.ledger.system import data_in_file
 from somatui.practice.ledger.values import Checkpoint, Effects, Executed, LedgerError
+from somatui.practice.ledger.view import Deletion
 from somatui.wire.hashes import blake2b256
 from somatui.wire.objects import Object, ObjectType, Target, parse_coin
 from somatui.wire.transaction import SignedTransaction
@@ -24,7 +25,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE version (id BLOB, version INTEGER, body BLOB NOT NULL, UNIQUE (id, version));
 CREATE TABLE live (id BLOB PRIMARY KEY, version INTEGER, type INTEGER, owner BLOB, balance INTEGER, body BLOB NOT NULL);
 CREATE INDEX live_owner ON live (owner, type, balance, id);
-CREATE TABLE deleted (id BLOB PRIMARY KEY, epoch INTEGER NOT NULL);
+CREATE TABLE deleted (id BLOB PRIMARY KEY, epoch INTEGER NOT NULL, version INTEGER NOT NULL, digest BLOB NOT NULL);
 CREATE TABLE target (id BLOB PRIMARY KEY, status TEXT, generation INTEGER, fill_epoch INTEGER, submitter BLOB);
 CREATE INDEX target_order ON target (status, generation, id);
 CREATE TABLE done (number INTEGER PRIMARY KEY, digest BLOB UNIQUE, signed INTEGER, data BLOB, effects BLOB);
@@ -117,10 +118,11 @@ class Store:
             row = self.sql.execute(query, (object_id, version)).fetchone()
         return Object.from_bytes(row[0]) if row else None
 
-    def deleted_in(self, object_id: bytes) -> int | None:
-        """The epoch in which an object was deleted."""
-        row = self.sql.execute("SELECT epoch FROM deleted WHERE id = ?", (object_id,)).fetchone()
-        return row[0] if row else None
+    def deletion(self, object_id: bytes, epoch: int) -> Deletion | None:
+        """How an object was deleted, if it was in this epoch."""
+        query = "SELECT version, digest FROM deleted WHERE id = ? AND epoch = ?"
+        row = self.sql.execute(query, (object_id, epoch)).fetchone()
+        return (row[0], row[1]) if row else None
 
     def state(self) -> SystemState:
         """The system state as last kept, sealed."""
@@ -156,7 +158,10 @@ class Store:
             if change.output is None:
                 self.sql.execute("DELETE FROM live WHERE id = ?", (change.id,))
                 self.sql.execute("DELETE FROM target WHERE id = ?", (change.id,))
-                self.sql.execute("INSERT OR REPLACE INTO deleted VALUES (?, ?)", (change.id, done.effects.epoch))
+        effects = done.effects
+        for object_id in (*(c.id for c in effects.changed if c.output is None), *(i for i, _ in effects.gone)):
+            went = (object_id, effects.epoch, effects.lamport_version, done.digest)
+            self.sql.execute("INSERT OR REPLACE INTO deleted VALUES (?, ?, ?, ?)", went)
         data = done.data.to_bytes() if done.signed is None else done.signed
         out = bytearray()
         _EFFECTS.write(out, done.effects)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from somatui.wire.objects import Object, ObjectType, Owner
 from somatui.wire.transaction import TransactionData
@@ -15,6 +15,14 @@ class Refused(Exception):
         super().__init__(text)
         self.code = code
         self.text = text
+
+
+class Stale(Refused):
+    """A reference to an old version of an object; `last` is the transaction that wrote the version there is now."""
+
+    def __init__(self, text: str, last: bytes) -> None:
+        super().__init__("INVALID_ARGUMENT", text)
+        self.last = last
 
 
 class LedgerError(Exception):
@@ -73,6 +81,8 @@ class Effects:
     dependencies: list[bytes]
     lamport_version: int
     changed: list[Changed]
+    gone: list[tuple[bytes, int]] = field(default_factory=list)
+    """Shared inputs that were deleted before, with the version that their deletion had."""
 
 
 @dataclass(frozen=True, slots=True)

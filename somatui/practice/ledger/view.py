@@ -8,6 +8,9 @@ from somatui.practice.ledger.state import SystemState
 from somatui.wire.hashes import derive_id, seed_of
 from somatui.wire.objects import Object, ObjectType, Owner, StakedSoma, Target, coin_contents, parse_coin
 
+Deletion = tuple[int, bytes]
+"""How a shared object went: version and digest of the last transaction that named it."""
+
 
 class Failure(Exception):
     """A rule that a transaction broke: the number of protocol.md 4.4 and its details; the base fee is taken."""
@@ -25,7 +28,7 @@ INVALID_ARGUMENTS, INSUFFICIENT_COIN_BALANCE, OTHER_ERROR = 6, 14, 24
 
 @dataclass
 class View:
-    """A transaction at work: `now` holds what it wrote so far, `inputs` what it met."""
+    """A transaction at work: `now` holds what it wrote so far, `inputs` what it met, `lost` what it met no more."""
 
     state: SystemState
     digest: bytes
@@ -34,6 +37,7 @@ class View:
     gas: bytes = b""
     now: dict[bytes, Object] = field(default_factory=dict)
     gone: set[bytes] = field(default_factory=set)
+    lost: dict[bytes, Deletion] = field(default_factory=dict)
     made: int = 0
 
     @property
