@@ -16,12 +16,13 @@ from somatui.practice.ledger.epoch import enter_safe_mode
 from somatui.practice.ledger.execute import RULES
 from somatui.practice.ledger.genesis import G1_GENERATOR, G2_GENERATOR, address_of_key, key_of
 from somatui.practice.ledger.ledger import Ledger
-from somatui.practice.ledger.values import ExecError, Executed, Refused
+from somatui.practice.ledger.values import Checkpoint, ExecError, Executed, Refused
 from somatui.wire import kinds as k
 from somatui.wire.bcs import Writer
 from somatui.wire.hashes import derive_id
 from somatui.wire.objects import ObjectType, StakedSoma, Target
 from tests.practice.ledgers import DAY, NOW, Wallet, network, submit
+from tests.practice.oracles import Mirror, supply
 
 SOMA = 10**9
 KEYS = [
@@ -300,6 +301,42 @@ def test_safe_mode_keeps_what_the_next_good_change_hands_out(ledger: Ledger) -> 
     assert not ledger.state.safe_mode and ledger.state.safe_mode_accumulated_fees == 0
     part = (1370 * SOMA + 7) * 7 // 10
     assert ledger.state.validators[0].staking_pool.rewards_pool == part - part * 200 // 10_000
+
+
+def test_validators_that_come_earn_and_go_neither_make_nor_lose_money(ledger: Ledger) -> None:
+    mirror, old = Mirror(), first(ledger)
+    clock = iter(range(NOW + DAY, NOW + 99 * DAY, DAY))
+
+    def books() -> int:
+        for number in range(next_checkpoint[0], (ledger.seal_checkpoint(NOW) or newest(ledger)).sequence + 1):
+            for digest in ledger.checkpoint(number).digests:  # type: ignore[union-attr]
+                mirror.follow(ledger.transaction(digest))  # type: ignore[arg-type]
+            next_checkpoint[0] = number + 1
+        return supply(ledger.state, mirror.objects)
+
+    next_checkpoint = [0]
+    total = books()
+    wallets = [joined(ledger, 100 * SOMA, 5, 0), joined(ledger, 3000 * SOMA, 6, 1)]
+    assert books() == total
+    for kind in (k.ReportValidator(wallets[0].address), k.SetCommissionRate(777)):
+        assert old.send(kind).effects.success and wallets[1].send(kind).effects.success
+    for _ in range(3):
+        ledger.advance_epoch(next(clock))
+        assert books() == total
+    assert wallets[0].send(k.RemoveValidator(KEYS[0])).effects.success
+    ledger.advance_epoch(next(clock))
+    assert len(ledger.state.validators) == 2 and books() == total
+    for stake in ledger.owned(old.address, ObjectType.STAKED_SOMA, 99, None)[0][:4]:
+        assert old.send(k.WithdrawStake(stake.ref)).effects.success
+        assert books() == total
+    ledger.advance_epoch(next(clock))
+    assert books() == total
+
+
+def newest(ledger: Ledger) -> Checkpoint:
+    found = ledger.checkpoint()
+    assert found is not None
+    return found
 
 
 def test_only_points_of_the_right_groups_are_keys_and_proofs() -> None:
