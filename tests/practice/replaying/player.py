@@ -86,6 +86,7 @@ class Player:
         self.outcome = Outcome(tape.path.name.partition(".")[0])
         first = tape.states[0]
         self.done, self.read = (World.of(folder / f"{n}.sqlite3", first, tape.stamps) for n in ("done", "read"))
+        self.done.reader = self.read
         born = tape.objects.get((SYSTEM_STATE_ID, 1))
         for world in (self.done, self.read):
             world.put([] if born is None else [born])

@@ -123,6 +123,8 @@ class World(Ledger):
     stamps: dict[bytes, tuple[int, int]]
     shown: tuple[Checkpoint, Checkpoint] | None = None
     injected = 0
+    reader: World | None = None
+    """The ledger that reads see; what it has executed is in a checkpoint."""
 
     def __init__(self, store: Store) -> None:
         """As the ledger, with no stamps yet."""
@@ -171,7 +173,8 @@ class World(Ledger):
         """An executed transaction, sealed and dated as the recording says."""
         done = super().transaction(digest)
         if done is None or digest not in self.stamps:
-            return done
+            shown = done is not None and self.reader is not None and self.reader.transaction(digest) is not None
+            return replace(done, checkpoint=0) if done is not None and shown else done
         checkpoint, at = self.stamps[digest]
         return replace(done, checkpoint=checkpoint, timestamp_ms=at)
 
