@@ -122,6 +122,8 @@ class Loop:
             fresh = await self.live_and_die(info)
             info = await self.start()
             await self.check(info, fresh)
+            if self.counted["kills"] % 20 == 0:
+                print(dict(self.counted), flush=True)
         for one in self.clients:
             await one.check(list(one.answered))
             await one.lane.close()
