@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import resource
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from somatui.files import write_whole
 from somatui.practice import admin, downloads, faucet, genesis, rpc, scoring
@@ -203,9 +205,17 @@ async def _grpc(port: int, handlers: Sequence[Any], host: str = HOST) -> AsyncIt
         await server.stop(GRACE_S)
 
 
+def _http_log() -> logging.Logger:
+    """Where the HTTP servers tell of their own faults; what strangers send wrong is answered and not told."""
+    made = logging.getLogger(__name__)
+    if not made.filters:
+        made.addFilter(lambda told: not (told.exc_info and isinstance(told.exc_info[1], HttpProcessingError)))
+    return made
+
+
 @contextlib.asynccontextmanager
 async def _http(app: web.Application, port: int, host: str = HOST) -> AsyncIterator[int]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S, logger=_http_log())
     await runner.setup()
     site = web.TCPSite(runner, host, port)
     try:

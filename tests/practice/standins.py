@@ -1,4 +1,4 @@
-"""Stand-ins for the two workers, and a network on them: `… standins serve FOLDER PORTS [LAG_MS]`."""
+"""Stand-ins for the two workers, and a network on them: `… standins serve FOLDER PORTS [LAG_MS [ADDRESS]]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from somatui.paths import private_umask
 from somatui.practice.card import NetworkInfo, Ports, ServeError, parse_ports
-from somatui.practice.places import Manner
+from somatui.practice.places import HOST, Manner
 from somatui.practice.serve import serve
 
 WORDS = [sys.executable, "-m", "tests.practice.standins"]
@@ -66,12 +66,12 @@ async def running(folder: Path, ports: str = "free", seed: int = 1, lag_ms: int 
             await work
 
 
-async def _serve(folder: Path, ports: Ports, lag_ms: int) -> int:
+async def _serve(folder: Path, ports: Ports, manner: Manner) -> int:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        await serve(folder, ports=ports, manner=Manner(lag_ms=lag_ms),
+        await serve(folder, ports=ports, manner=manner,
                     on_ready=lambda info: print(info.to_json(), flush=True),
                     seed_worker=[*WORDS, "seed"], score_worker=[*WORDS, "score"])  # fmt: skip
     except asyncio.CancelledError:
@@ -89,5 +89,6 @@ if __name__ == "__main__":
         case "score":
             score()
         case _:
-            lag_ms = int(sys.argv[4]) if len(sys.argv) > 4 else 0
-            sys.exit(asyncio.run(_serve(Path(sys.argv[2]), parse_ports(sys.argv[3]), lag_ms)))
+            lag, listen = [*sys.argv[4:], "0", HOST][:2] if len(sys.argv) != 5 else (sys.argv[4], HOST)
+            manner = Manner(lag_ms=int(lag), listen=listen)
+            sys.exit(asyncio.run(_serve(Path(sys.argv[2]), parse_ports(sys.argv[3]), manner)))

@@ -29,11 +29,9 @@ class Epoch:
 
 
 def prepare(sql: sqlite3.Connection) -> None:
-    """Make the tables where they are not; a file of a version without them gets its checkpoints' digests."""
+    """Make the tables where they are not."""
     for table in filter(str.strip, _TABLES.split(";")):
         sql.execute(table)
-    if sql.execute("SELECT 1 FROM sealed LIMIT 1").fetchone() is None:
-        sql.execute("INSERT OR IGNORE INTO sealed SELECT json_extract(body, '$[2]'), sequence FROM checkpoint")
 
 
 def sealed(sql: sqlite3.Connection, digest: bytes, sequence: int) -> None:
