@@ -35,11 +35,12 @@ class Keeper:
         self._not_before: dict[str, int] = {}
 
     def look(self, snapshot: Snapshot) -> None:
-        """Begin every armed duty that is open and not under way."""
-        if not snapshot.network.reachable or snapshot.network.safe_mode or not snapshot.wallet.unlocked:
+        """Begin every armed duty that is open and not under way; in safe mode those that have a deadline (R21)."""
+        if not snapshot.network.reachable or not snapshot.wallet.unlocked:
             return
         for duty in snapshot.duties:
-            if duty.armed and is_open(duty, snapshot.epoch.number):
+            held = snapshot.network.safe_mode and duty.closes_epoch is None
+            if duty.armed and not held and is_open(duty, snapshot.epoch.number):
                 self._begin(duty, snapshot)
 
     async def close(self) -> None:

@@ -141,7 +141,7 @@ def _alerts(
     if not draft.network.reachable:
         found.append(("bad", draft.network.error or "The network does not answer."))
     if draft.network.safe_mode:
-        found.append(("bad", "The network is in safe mode: acts are held until it recovers (R21)."))
+        found.append(("bad", "The network is in safe mode: all but reveals is held until it recovers (R21)."))
     if not draft.wallet.address:
         found.append(("warn", "This profile has no wallet: set one up to act."))
     elif not draft.wallet.unlocked:

@@ -14,8 +14,8 @@ from somatui.domain.money import soma_exact
 from somatui.domain.snapshot import EpochView, ModelView, Snapshot, TargetView
 
 
-def can_sign(snapshot: Snapshot) -> tuple[Check, ...]:
-    """Checks common to everything that is signed."""
+def can_sign(snapshot: Snapshot, *, urgent: bool = False) -> tuple[Check, ...]:
+    """Checks common to everything that is signed; in safe mode what is `urgent` goes on (R21)."""
     wallet = snapshot.wallet
     return (
         Check(
@@ -33,9 +33,11 @@ def can_sign(snapshot: Snapshot) -> tuple[Check, ...]:
             "the key is unlocked" if wallet.unlocked else "The key is locked: unlock the vault first.",
         ),
         Check(
-            not snapshot.network.safe_mode,
+            urgent or not snapshot.network.safe_mode,
             "the network is not in safe mode"
             if not snapshot.network.safe_mode
+            else "the network is in safe mode, and the deadline runs on"
+            if urgent
             else "The network is in safe mode: acts are held until it recovers (R21).",
         ),
     )
@@ -99,7 +101,7 @@ def reveal(snapshot: Snapshot, model: ModelView, now_ms: int) -> tuple[Check, ..
     else:
         opens = Check(True, f"epoch is {epoch.number}, the only one that accepts it")
     return (
-        *can_sign(snapshot),
+        *can_sign(snapshot, urgent=True),
         Check(model.mine, "the model is this wallet's" if model.mine else "The model belongs to another wallet."),
         opens,
         Check(

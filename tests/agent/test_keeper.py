@@ -82,14 +82,20 @@ def test_what_is_under_way_already_is_left_alone() -> None:
     assert desk.asked == []
 
 
-def test_nothing_is_begun_while_locked_unreachable_or_in_safe_mode() -> None:
+def test_nothing_is_begun_while_locked_or_unreachable() -> None:
     desk = Desk()
     picture = due(models=(WAITING,))
     locked = replace(picture, wallet=replace(picture.wallet, unlocked=False))
     gone = replace(picture, network=replace(picture.network, reachable=False))
-    safe = replace(picture, network=replace(picture.network, safe_mode=True))
-    asyncio.run(looks(keeper_of(desk), locked, gone, safe))
+    asyncio.run(looks(keeper_of(desk), locked, gone))
     assert desk.asked == []
+
+
+def test_in_safe_mode_what_has_a_deadline_is_done_and_the_rest_waits() -> None:
+    desk = Desk()
+    picture = due(models=(WAITING,), targets=(PAYS,))
+    asyncio.run(looks(keeper_of(desk), replace(picture, network=replace(picture.network, safe_mode=True))))
+    assert [action for action, _, _ in desk.asked] == ["reveal"]
 
 
 def test_a_duty_that_is_not_open_or_not_armed_waits() -> None:
