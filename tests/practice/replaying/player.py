@@ -12,14 +12,14 @@ from typing import Any
 
 from somatui.domain.money import bps
 from somatui.practice import rpc
+from somatui.practice.answers import status
 from somatui.practice.faucet import parse_response
-from somatui.practice.ledger.ledger import FAUCET_SHANNONS
 from somatui.practice.ledger.state import SystemState
 from somatui.practice.ledger.values import Executed, Refused
 from somatui.practice.messages import pb
 from somatui.wire.hashes import blake2b256
 from somatui.wire.objects import SYSTEM_STATE_ID, Object
-from somatui.wire.text import b58decode32, parse_id
+from somatui.wire.text import b58decode32, parse_address, parse_id
 from tests.practice.replaying import checkpoints
 from tests.practice.replaying.compare import Difference, differences, named_system
 from tests.practice.replaying.intended import name_of
@@ -136,7 +136,7 @@ class Player:
         try:
             return rpc.CALLS[event.method](world, request), None
         except Refused as why:
-            return None, (why.code, why.text, b"")
+            return None, (why.code, why.text, status(why).SerializeToString())
 
     def compared(self, event: Event, answer: Answer) -> list[Difference]:
         """Every difference of an answer from the recorded one."""
@@ -199,12 +199,17 @@ class Player:
         if event.error is not None:
             self.outcome.skip(event, "a refused address, which the server in front of the ledger refuses")
             return
-        status, coins = parse_response(event.responses[0])
-        fee = 1000, 600, bps(FAUCET_SHANNONS, self.done.state.parameters.value_fee_bps)
-        seen = [] if (status, len(coins)) == ("Success", 1) else [Difference("status", "Success", status)]
-        for index, (amount, object_id, digest) in enumerate(coins):
-            if amount != FAUCET_SHANNONS:
-                seen.append(Difference(f"coins[{index}].amount", FAUCET_SHANNONS, amount))
+        told, coins = parse_response(event.responses[0])
+        before = self.done.state.copy()
+        given = self.done.faucet(parse_address(event.request[1:].decode()), self.done.state.epoch_start_timestamp_ms)
+        fee = 1000, 600, bps(given[0][0], before.parameters.value_fee_bps)
+        self._undo(given[0][2], before, again=False)
+        seen = [] if told == "Success" else [Difference("status", "Success", told)]
+        seen += [] if len(coins) == len(given) else [Difference("coins.length", len(given), len(coins))]
+        for index, ((amount, object_id, digest), (ours, our_id, _)) in enumerate(zip(coins, given, strict=False)):
+            if amount != ours:
+                seen.append(Difference(f"coins[{index}].amount", ours, amount))
+            seen.append(Difference(f"coins[{index}].id", our_id.hex(), object_id))
             made = self.tape.first_version(parse_id(object_id), b58decode32(digest))
 
             def give(world: World, made: Object | None = made) -> None:
@@ -334,3 +339,7 @@ def _errors(ours: Any, refused: tuple[str, str, bytes] | None, event: Event) -> 
         for name, one, two in zip(("code", "message"), refused, event.error, strict=False):
             if one != two:
                 yield Difference(f"error.{name}", one, two)
+        told = pb.Status.FromString(event.error[2])
+        for one in differences(pb.Status.FromString(refused[2]), told):
+            if one.path not in ("code", "message"):
+                yield Difference(f"error.{one.path}", one.ours, one.theirs)
