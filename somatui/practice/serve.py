@@ -55,9 +55,7 @@ async def serve(
     _raise_file_limit()
     with _sentences(folder), _locked(folder):
         async with contextlib.AsyncExitStack() as stack:
-            info = await _up(
-                stack, folder, ports or Ports(), seed, manner, tell, seed_worker, score_worker, beginning
-            )
+            info = await _up(stack, folder, ports or Ports(), seed, manner, tell, seed_worker, score_worker, beginning)
             write_whole(folder / CARD, f"{info.to_json()}\n".encode())
             stack.callback((folder / CARD).unlink, missing_ok=True)
             on_ready(info)

@@ -20,7 +20,6 @@ REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.Se
 SERVED = (*sorted(name for name in SERVICES if name.startswith(PACKAGE)), HEALTH, *REFLECTION)
 
 
-
 def _status(request: bytes) -> Any:
     name = pb.HealthCheckRequest.FromString(request).service
     if name and name not in SERVED:
@@ -125,5 +124,3 @@ def _reflection(desk: Desk, name: str) -> grpc.GenericRpcHandler:
 def services(desk: Desk) -> list[grpc.GenericRpcHandler]:
     """Health and reflection."""
     return [_health(desk), *(_reflection(desk, name) for name in REFLECTION)]
-
-
