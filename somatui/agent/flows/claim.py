@@ -84,19 +84,33 @@ class Claim(Flow):
         if not effects.success:
             return self.failed(intent, effects, lost=effects.error_kind in _TAKEN)
         brought = await self._brought(intent, effects)
-        bond = min(int(intent.args["bond_shannons"]), brought)
+        bond, returned, lost = self._bond(intent, brought)
         rows = [
             self.fee(intent, effects),
-            Money(effects.digest, "earned", brought - bond, effects.epoch, intent.subject),
+            Money(effects.digest, "earned", brought - returned, effects.epoch, intent.subject),
         ]
         if bond:
-            rows.append(Money(effects.digest, "bond_returned", bond, effects.epoch, intent.subject))
+            rows.append(
+                Money(effects.digest, "bond_lost" if lost else "bond_returned", bond, effects.epoch, intent.subject)
+            )
         result = {
-            "earned_shannons": brought - bond,
-            "bond_returned_shannons": bond,
+            "earned_shannons": brought - returned,
+            "bond_returned_shannons": returned,
+            "bond_lost_shannons": bond - returned,
             "fee_shannons": effects.fee.total,
         }
         return self.enter(intent, DONE, result=result, money=rows)
+
+    @staticmethod
+    def _bond(intent: Intent, brought: int) -> tuple[int, int, bool]:
+        """The bond that lay in the target, what of it came back, and whether it is lost: reported by the validators.
+
+        A forfeited bond takes the submitter's reward with it (R5), so what came is less than the rule by the bond at
+        least.
+        """
+        bond, due = int(intent.args["bond_shannons"]), int(intent.args["income_shannons"])
+        lost = bond > 0 and brought + bond <= due
+        return bond, 0 if lost else min(bond, brought), lost
 
     async def _brought(self, intent: Intent, effects: EffectsView) -> int:
         """The sum of the coins it made for this wallet; by the chain's rule where they cannot be seen any more."""
