@@ -13,6 +13,7 @@ import contextlib
 import os
 import random
 import signal
+import socket
 import statistics
 import sys
 import tempfile
@@ -109,6 +110,7 @@ class Loop:
     counted: Counter[str] = field(default_factory=Counter)
     starts: list[float] = field(default_factory=list)
     epoch: int = 0
+    ports: str = field(default_factory=lambda: quiet_ports())
 
     async def run(self, kills: int) -> None:
         """Live and die so often."""
@@ -133,7 +135,7 @@ class Loop:
         """A network that answers, with or without checkpoint lag, and everybody connected to it."""
         began = time.monotonic()
         lag = self.chance.choice((0, LAG_MS))
-        info = await asyncio.to_thread(client.start_network, self.folder, "free", lag_ms=lag)
+        info = await asyncio.to_thread(client.start_network, self.folder, self.ports, lag_ms=lag)
         for one in self.clients:
             await one.lane.close()
             await one.lane.open(info)
@@ -179,6 +181,17 @@ class Loop:
             one.unsure = again
             await one.land()
             await one.count()
+
+
+def quiet_ports() -> str:
+    """Five ports that no system hands out by itself, so that nobody takes one while the network is dead."""
+    found: list[int] = []
+    chance = random.SystemRandom()
+    while len(found) < 5:
+        port = chance.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return ",".join(map(str, found))
 
 
 def main() -> int:
