@@ -16,7 +16,7 @@ import torch
 
 from somatui.corpora.files import FileCorpus
 from somatui.engine import contract, weights
-from somatui.practice.genesis import STEPS
+from somatui.practice.genesis import Beginning
 from somatui.workers import seed
 from somatui.workers.protocol import Emitter
 from somatui.workers.session import JobError, Session
@@ -61,7 +61,9 @@ def test_a_stop_ends_it_in_one_sentence(tmp_path: Path, session: Session) -> Non
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_every_seeded_model_wins_its_share_of_files(tmp_path: Path) -> None:
-    process = start("seed", {"work_dir": str(tmp_path), "count": 3, "steps": STEPS, "seed": 1, "threads": 2})
+    process = start(
+        "seed", {"work_dir": str(tmp_path), "count": 3, "steps": Beginning().steps, "seed": 1, "threads": 2}
+    )
     messages = rest(process)
     assert (messages[-1].kind, process.returncode) == ("done", 0)
     models = []
