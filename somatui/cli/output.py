@@ -38,7 +38,7 @@ def note(text: str) -> None:
 
 
 def public(value: Any) -> Any:
-    """JSON as scripts see it: addresses carry `0x` like every other id (cli.md)."""
+    """JSON as scripts see it: addresses carry `0x` like every other id."""
     return _public(to_json(value), None)
 
 

@@ -42,7 +42,7 @@ class Store:
     """A bucket, and how its objects come to be readable by anybody.
 
     `public_url`: they are at that address (Cloudflare R2, CDNs, the practice store); `policy`: the bucket's own policy
-    says so (AWS since 2023); `acl`: each object says so itself (older AWS, GCS, MinIO). platform.md, "Object storage".
+    says so (AWS since 2023); `acl`: each object says so itself (older AWS, GCS, MinIO).
     """
 
     endpoint: str

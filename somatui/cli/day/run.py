@@ -48,7 +48,7 @@ async def _day(paths: Paths, teller: Teller, args: Arguments) -> tuple[Day, Snap
 
 
 def summary(day: Day, seen: Snapshot, paths: Paths, seconds: float) -> Answer:
-    """The table, the document of cli.md, and the line that opens the console on this state."""
+    """The table, the document that scripts rely on, and the line that opens the console on this state."""
     ledger = seen.ledger
     difference = int(day.reconciled["difference_shannons"])
     ok = difference == 0 and ledger.hits > 0 and ledger.earned_shannons > 0 and ledger.reveals > 0
