@@ -19,7 +19,7 @@ _SENTENCES = frozenset({"PathsError", "ConfigError", "AgentError", "NetworkError
 
 
 class Problem(Exception):
-    """An end of the command that is not success: one sentence with the cure, and the exit status that scripts rely on."""
+    """An end of the command that is not success: one sentence with the cure, and the exit status for scripts."""
 
     def __init__(self, text: str, status: int = FAILED, data: dict[str, Any] | None = None) -> None:
         super().__init__(text)
