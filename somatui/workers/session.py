@@ -36,9 +36,22 @@ class Session:
         self.board_changed = threading.Event()
 
     def listen(self) -> None:
-        """Follow commands in the background until standard input ends."""
-        signal.signal(signal.SIGTERM, lambda *_: self.stopping.set())
+        """Follow commands and SIGTERM in the background until standard input ends.
+
+        A handler runs in the main thread between any two of its steps; were it to set `stopping` while that thread
+        waits for it, it would wait for itself for ever. So the signal only writes a byte that another thread reads.
+        """
+        read_end, write_end = os.pipe()
+        os.set_blocking(write_end, False)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        threading.Thread(target=self._told, args=(read_end,), name="signals", daemon=True).start()
         threading.Thread(target=self._follow, name="commands", daemon=True).start()
+
+    def _told(self, read_end: int) -> None:
+        while signal.SIGTERM not in os.read(read_end, 16):
+            continue
+        self.stopping.set()
 
     def _follow(self) -> None:
         for line in sys.stdin:
