@@ -7,7 +7,10 @@ guard when this process is killed.
 from __future__ import annotations
 
 import contextlib
+import shlex
+import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,8 +43,18 @@ def inhabited(args: Arguments, teller: Teller) -> Iterator[Paths]:
 
 
 def opening(state: Path | None) -> str:
-    """The line that opens the console on a state."""
-    return f"somatui --home {state}"
+    """The line that opens the console on a state, as this command can be typed where it was typed."""
+    return f"{program()} --home {shlex.quote(str(state))}"
+
+
+def program() -> str:
+    """How this very program is called: by name where PATH leads to it, else by the path it was called with."""
+    called = sys.argv[0]
+    if Path(called).name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m somatui"
+    found = shutil.which("somatui")
+    same = found is not None and Path(called).exists() and Path(found).samefile(called)
+    return "somatui" if same else shlex.quote(called)
 
 
 def _state(args: Arguments) -> Path:
