@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,8 +159,3 @@ async def run_worker(
         if message.kind == "failed":
             raise UploadFailed(str(message.body.get("error") or "The upload failed."))
     raise UploadFailed(f"The upload ended with status {status} and no result: see {log}.")
-
-
-def new_key() -> str:
-    """An idempotency key that nobody has used."""
-    return uuid.uuid4().hex

@@ -189,6 +189,11 @@ class Journal:
         query = "SELECT 1 FROM intents WHERE key = ? OR substr(key, 1, ?) = ? LIMIT 1"
         return bool(self._read(query, key, len(prefix), prefix))
 
+    @property
+    def revision(self) -> int:
+        """A number that grows with every write of this process: what was read at the same number is still so."""
+        return self._db.total_changes
+
     def unfinished(self) -> tuple[Intent, ...]:
         """All intents that have not ended, the oldest first."""
         marks = ", ".join("?" * len(LIVE))

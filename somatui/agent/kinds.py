@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,7 +37,6 @@ class Kind:
         """Write what the worker reads besides its line. Raises KindError, ChainError."""
 
 
-@dataclass(frozen=True, slots=True)
 class Train(Kind):
     """Training of a model of the small architecture on local files."""
 
@@ -66,7 +64,6 @@ class Train(Kind):
         }
 
 
-@dataclass(frozen=True, slots=True)
 class Score(Kind):
     """Scoring of files against the open targets."""
 

@@ -24,7 +24,7 @@ from somatui.agent.journal import Journal, JournalError
 from somatui.agent.keeper import Keeper
 from somatui.agent.lease import Lease, LeaseHeld, profile_lease, wallet_lease
 from somatui.agent.methods import Methods
-from somatui.agent.picture import Own, compose, sections
+from somatui.agent.picture import Own, Recorded, compose, sections
 from somatui.agent.server import Server
 from somatui.agent.signer import Signer
 from somatui.agent.states import fault_from_environment
@@ -54,6 +54,8 @@ class Agent:
         self.ground = ground
         self._leases = leases
         self._picture: Snapshot = empty(ground.profile.name, ground.profile.network)
+        self._told = False
+        self._record, self._recorded_at = Recorded(), (-1, False)
         self._compose_soon: asyncio.TimerHandle | None = None
         ground.snapshot = lambda: self._picture
         self.signer = Signer(ground)
@@ -123,21 +125,36 @@ class Agent:
         own = Own(
             profile=ground.profile.name,
             address=ground.address,
-            unlocked=ground.vault is not None and not ground.vault.locked,
+            unlocked=self._unlocked_now,
             settings=ground.settings,
             coins=self.signer.coins,
             jobs=self.jobs.views(),
-            intents=ground.journal.intents(last=SHOWN_INTENTS),
-            ledger=ground.journal.ledger(),
-            labels=self.flows.labels(),
-            keys_at_hand=frozenset(self.flows.keys_at_hand()),
+            recorded=self._recorded(),
         )
         before = self._picture
         self._picture = compose(self.watcher.seen, own, before, ground.now_ms())
         if self._picture is not before:
-            self.server.publish(sections(self._picture))
+            self.server.publish(sections(self._picture, before if self._told else None))
+            self._told = True
             self._follow_board(before)
         self.keeper.look(self._picture)
+
+    @property
+    def _unlocked_now(self) -> bool:
+        return self.ground.vault is not None and not self.ground.vault.locked
+
+    def _recorded(self) -> Recorded:
+        """What journal and vault say, read again only when one of them has changed: jobs bring news far oftener."""
+        journal, at = self.ground.journal, (self.ground.journal.revision, self._unlocked_now)
+        if at != self._recorded_at:
+            self._record = Recorded(
+                intents=journal.intents(last=SHOWN_INTENTS),
+                ledger=journal.ledger(),
+                labels=self.flows.labels(),
+                keys_at_hand=frozenset(self.flows.keys_at_hand()),
+            )
+            self._recorded_at = at
+        return self._record
 
     def _follow_board(self, before: Snapshot) -> None:
         """Tell scoring jobs when other targets are open than before."""

@@ -6,7 +6,7 @@ A section keeps its old value while only its time of reading differs, so that no
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from somatui.agent.journal import Intent
@@ -46,8 +46,18 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the journal, and the vault behind it, have to say: acts, money, names of models, keys that are at hand."""
+
+    intents: tuple[Intent, ...] = ()
+    ledger: LedgerView = LedgerView()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    keys_at_hand: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Own:
-    """What this agent knows and the chain does not: wallet, jobs, journal, keys."""
+    """What this agent knows and the chain does not: wallet, jobs, and what is recorded."""
 
     profile: str
     address: str
@@ -55,10 +65,7 @@ class Own:
     settings: Settings
     coins: tuple[CoinView, ...] = ()
     jobs: tuple[JobView, ...] = ()
-    intents: tuple[Intent, ...] = ()
-    ledger: LedgerView = LedgerView()
-    labels: Mapping[str, str] | None = None
-    keys_at_hand: frozenset[str] = frozenset()
+    recorded: Recorded = Recorded()
 
 
 def compose(seen: Seen, own: Own, before: Snapshot, now_ms: int) -> Snapshot:
@@ -72,11 +79,11 @@ def compose(seen: Seen, own: Own, before: Snapshot, now_ms: int) -> Snapshot:
         network=_network(seen.network, before.network),
         epoch=epoch,
         wallet=_wallet(seen, own, epoch, models),
-        targets=_targets(marked_targets(seen.targets, own.address, mine), own.intents),
+        targets=_targets(marked_targets(seen.targets, own.address, mine), own.recorded.intents),
         models=models,
         jobs=own.jobs,
-        intents=tuple(i.view() for i in own.intents),
-        ledger=own.ledger,
+        intents=tuple(i.view() for i in own.recorded.intents),
+        ledger=own.recorded.ledger,
     )
     settings = own.settings
     due = duties(
@@ -85,13 +92,17 @@ def compose(seen: Seen, own: Own, before: Snapshot, now_ms: int) -> Snapshot:
         auto_claim=settings.auto_claim,
         claim_min_net_shannons=settings.claim_min_net_shannons,
     )
-    made = replace(draft, duties=due, alerts=_alerts(draft, due, own.intents, before.alerts, now_ms))
+    made = replace(draft, duties=due, alerts=_alerts(draft, due, own.recorded.intents, before.alerts, now_ms))
     return before if made == before else replace(made, at_ms=now_ms)
 
 
-def sections(snapshot: Snapshot) -> dict[str, Any]:
-    """The picture as JSON, section by section, as it goes over the socket."""
-    return {f.name: to_json(getattr(snapshot, f.name)) for f in fields(snapshot)}
+def sections(snapshot: Snapshot, before: Snapshot | None = None) -> dict[str, Any]:
+    """The picture as JSON, section by section, as it goes over the socket; with `before` only what differs from it."""
+    return {
+        f.name: to_json(getattr(snapshot, f.name))
+        for f in fields(snapshot)
+        if before is None or getattr(snapshot, f.name) != getattr(before, f.name)
+    }
 
 
 def _network(now: NetworkView, before: NetworkView) -> NetworkView:
@@ -105,9 +116,9 @@ def _network(now: NetworkView, before: NetworkView) -> NetworkView:
 def _models(seen: Seen, own: Own) -> tuple[ModelView, ...]:
     if seen.system is None:
         return ()
-    labels = own.labels or {}
+    known = own.recorded
     return tuple(
-        replace(m, label=labels.get(m.id, m.label), key_at_hand=m.id in own.keys_at_hand) if m.mine else m
+        replace(m, label=known.labels.get(m.id, m.label), key_at_hand=m.id in known.keys_at_hand) if m.mine else m
         for m in marked_models(seen.system.models, own.address, seen.targets)
     )
 

@@ -105,6 +105,11 @@ def _chosen_model(context: Context) -> ModelView | None:
     return next((m for m in models if m.id == context.row and m.mine), mine[0] if mine else None)
 
 
+def _none_runs(kind: str, snapshot: Snapshot) -> Check:
+    runs = any(j.kind == kind and j.running for j in snapshot.jobs)
+    return Check(not runs, f"A {kind} job runs already: stop it with x in the jobs pane.")
+
+
 class Claim(Action):
     """Claim rewards and bonds: the target under the cursor when it is claimable, else all of mine."""
 
@@ -196,11 +201,10 @@ class Score(Action):
 
     def checks(self, context: Context) -> tuple[Check, ...]:
         snapshot = context.snapshot
-        running = any(j.kind == "score" and j.state in ("starting", "running") for j in snapshot.jobs)
         is_open = any(t.status == "open" for t in snapshot.targets)
         return (
             Check(snapshot.network.reachable, "The network does not answer: wait, or check the address of its RPC."),
-            Check(not running, "A score job runs already: stop it with x in the jobs pane."),
+            _none_runs("score", snapshot),
             Check(is_open, "No open targets yet: they appear when the epoch turns, once a model is active."),
         )
 
@@ -215,8 +219,7 @@ class Train(Action):
     example = "somatui train run --steps 200"
 
     def checks(self, context: Context) -> tuple[Check, ...]:
-        running = any(j.kind == "train" and j.state in ("starting", "running") for j in context.snapshot.jobs)
-        return (Check(not running, "A train job runs already: stop it with x in the jobs pane."),)
+        return (_none_runs("train", context.snapshot),)
 
     def call(self, context: Context) -> tuple[str, dict[str, Any]]:
         return "job.start", {"kind": "train", "args": dict(context.options)}
@@ -247,7 +250,7 @@ class StopJob(Action):
 
     def checks(self, context: Context) -> tuple[Check, ...]:
         wanted = context.words[0] if context.words else context.row
-        alive = any(j.id == wanted and j.state in ("starting", "running") for j in context.snapshot.jobs)
+        alive = any(j.id == wanted and j.running for j in context.snapshot.jobs)
         return (Check(alive, "No running job under the cursor."),)
 
     def call(self, context: Context) -> tuple[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ from somatui.domain import fees
 from somatui.domain.checks import Consequence
 from somatui.domain.ids import short
 from somatui.domain.money import bps, soma
-from somatui.domain.snapshot import EpochView, LedgerView, ModelView, Parameters, Snapshot, TargetView
+from somatui.domain.snapshot import EpochView, ModelView, Parameters, Snapshot, TargetView
 
 __all__ = ["claim", "claim_income", "publish", "reveal", "submit"]
 
@@ -98,8 +98,3 @@ def claim(snapshot: Snapshot, targets: tuple[TargetView, ...]) -> Consequence:
         gains_shannons=gains,
         at_stake_text="0.5 % of the reward, if somebody else claims first.",
     )
-
-
-def net(ledger: LedgerView) -> int:
-    """What the operator is up or down by so far, bonds still locked left aside, in shannons."""
-    return ledger.earned_shannons - ledger.fees_shannons - ledger.bonds_lost_shannons

@@ -178,6 +178,11 @@ class JobView:
     error: str | None = None
     result: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def running(self) -> bool:
+        """Whether its worker is at it, and nobody has told it to stop."""
+        return self.state in ("starting", "running")
+
 
 @dataclass(frozen=True, slots=True)
 class IntentView:

@@ -139,7 +139,7 @@ class SomatuiApp(App[int]):
     def action_leave(self) -> None:
         """Leave; whatever runs goes on."""
         snapshot = self.world.snapshot
-        running = sum(j.state in ("starting", "running") for j in snapshot.jobs) if snapshot else 0
+        running = sum(j.running for j in snapshot.jobs) if snapshot else 0
         if self.world.connected:
             jobs = f" and {running} job{'s' if running != 1 else ''}" if running else ""
             self.farewell = (

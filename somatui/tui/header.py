@@ -54,7 +54,7 @@ def connection_parts(world: World, now_ms: int, *, roomy: bool = True) -> list[P
         since = f" {minutes(age)}" if world.since_ms and age >= FRESH_MS else ""
         return [(f"agent ○ {'away' if world.snapshot else 'not connected'}{since}", "bold $stale")]
     snapshot = world.snapshot
-    running = sum(j.state in ("starting", "running") for j in snapshot.jobs) if snapshot else 0
+    running = sum(j.running for j in snapshot.jobs) if snapshot else 0
     parts: list[Part] = [
         ("agent " if roomy else "", "$muted"),
         ("●", "$good"),

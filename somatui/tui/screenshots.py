@@ -30,7 +30,6 @@ CONFIRMED = ("claim", "reveal", "publish")
 """Acts whose panel may be shown, the one that says most about a day first."""
 WAIT_SECONDS = 300.0
 CURVE_POINTS = 60
-RUNNING = ("starting", "running")
 
 
 class NotShown(Exception):
@@ -68,7 +67,7 @@ def _practice_day(out: Path, seed: int) -> Iterator[Paths]:
         home = Path(folder) / "day"
         try:
             told = _somatui("practice", "run", "--state", str(home), "--seed", str(seed))
-            said = told.replace(str(home), "~/practice-day")
+            said = told.replace(str(home), "~/practice-day").replace(f"{sys.executable} -m somatui", "somatui")
             printed = f"$ somatui practice run\n{said.rstrip()}\n"
             _tell(save(transcript(printed, "somatui practice run", 100), out, "practice-run"))
             _somatui("--home", str(home), "practice", "serve", "--background", "--ports", "free")
@@ -116,7 +115,7 @@ async def _work_and_take(paths: Paths, out: Path, theme: str) -> None:
         await _seen(paths, lambda s: _course(s) >= CURVE_POINTS, "a training under way")
         await take(paths, out, theme)
         for job in (await _seen(paths, lambda _: True, "the jobs")).jobs:
-            if job.state in RUNNING:
+            if job.running:
                 await client.call("job.stop", job_id=job.id)
     finally:
         await client.close()
@@ -125,7 +124,7 @@ async def _work_and_take(paths: Paths, out: Path, theme: str) -> None:
 async def _score(paths: Paths, client: AgentClient) -> None:
     """Score files of the standard library and submit what hits, until three targets are filled or it ends."""
     started = await client.call("job.start", kind="score", args={"submit": True, "limit": 300, "max_hits": 4})
-    await _seen(paths, lambda s: _job(s, started["job_id"]).state not in RUNNING, "a scoring")
+    await _seen(paths, lambda s: not _job(s, started["job_id"]).running, "a scoring")
 
 
 def _job(snapshot: Snapshot, job_id: str) -> JobView:
@@ -134,7 +133,7 @@ def _job(snapshot: Snapshot, job_id: str) -> JobView:
 
 
 def _course(snapshot: Snapshot) -> int:
-    return max((len(j.history) for j in snapshot.jobs if j.kind == "train" and j.state in RUNNING), default=0)
+    return max((len(j.history) for j in snapshot.jobs if j.kind == "train" and j.running), default=0)
 
 
 async def _seen(paths: Paths, holds: Callable[[Snapshot], bool], what: str) -> Snapshot:

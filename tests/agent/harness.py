@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 
+from somatui.agent import states
 from somatui.agent.client import AgentClient
 from somatui.chain.client import Chain, Endpoints
 from somatui.domain.codec import from_json
@@ -32,7 +33,6 @@ from somatui.wire.text import b58encode
 
 EMBEDDING = base64.b64encode(struct.pack("<16f", *(0.1 * (n + 1) for n in range(16)))).decode()
 READY_S = 60.0
-ENDED = ("done", "refused", "failed", "lost")
 
 
 class Household:
@@ -168,7 +168,7 @@ class Household:
         async with asyncio.timeout(limit_s):
             while True:
                 found = (await self.call("intents"))["intents"]
-                if all(i["state"] in ENDED for i in found):
+                if all(i["state"] in states.ENDED for i in found):
                     return list(found)
                 await asyncio.sleep(0.05)
 
@@ -189,21 +189,26 @@ class Household:
 
     def hit(self, picture: Snapshot, target: TargetView, size: int = 700) -> dict[str, Any]:
         """A hit on that target as the score worker would report it."""
-        checksums = {m.id: m.weights_checksum for m in picture.models}
-        path = self.paths.profile_dir / f"data-{target.id[2:18]}"
-        data = (target.id.encode() * 20)[:size]
-        path.write_bytes(data)
-        return {
-            "target_id": target.id,
-            "model_id": target.model_ids[0],
-            "distance": 0.25,
-            "loss": 1.5,
-            "embedding": EMBEDDING,
-            "path": str(path),
-            "size": len(data),
-            "checksum": b58encode(hashlib.blake2b(data, digest_size=32).digest()),
-            "models": [{"id": m, "weights_checksum": checksums[m]} for m in target.model_ids],
-        }
+        return a_hit(self.paths.profile_dir, picture, target, size)
+
+
+def a_hit(folder: Path, picture: Snapshot, target: TargetView, size: int) -> dict[str, Any]:
+    """A hit on that target as the score worker would report it, its bytes in `folder`."""
+    checksums = {m.id: m.weights_checksum for m in picture.models}
+    path = folder / f"data-{target.id[2:18]}"
+    data = (target.id.encode() * 20)[:size]
+    path.write_bytes(data)
+    return {
+        "target_id": target.id,
+        "model_id": target.model_ids[0],
+        "distance": 0.25,
+        "loss": 1.5,
+        "embedding": EMBEDDING,
+        "path": str(path),
+        "size": len(data),
+        "checksum": b58encode(hashlib.blake2b(data, digest_size=32).digest()),
+        "models": [{"id": m, "weights_checksum": checksums[m]} for m in target.model_ids],
+    }
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from somatui.agent.journal import Intent
-from somatui.agent.picture import STUCK_MS, Own, Seen, compose, sections
+from somatui.agent.picture import STUCK_MS, Own, Recorded, Seen, compose, sections
 from somatui.chain.snapshot import SystemView, Weights
 from somatui.config import Settings
 from somatui.domain.snapshot import CoinView, NetworkView, Snapshot, empty
@@ -49,7 +49,8 @@ def test_a_network_that_is_gone_keeps_the_time_of_its_last_answer_and_is_an_aler
 def test_own_things_are_marked_with_what_only_the_agent_knows() -> None:
     intent = Intent("s1", "k", "submit", an_id("71"), "signed", NOW_MS, NOW_MS,
                     args={"hit": {"distance": 0.9, "model_id": an_id("a2")}})  # fmt: skip
-    knows = own(labels={an_id("a1"): "first"}, keys_at_hand=frozenset({an_id("a1"), an_id("a2")}), intents=(intent,))
+    known = Recorded((intent,), labels={an_id("a1"): "first"}, keys_at_hand=frozenset({an_id("a1"), an_id("a2")}))
+    knows = own(recorded=known)
     made = compose(seen(), knows, START, NOW_MS)
     mine, other = made.models
     assert (mine.mine, mine.label, mine.key_at_hand) == (True, "first", True)
@@ -77,7 +78,7 @@ def test_a_missing_key_a_locked_vault_and_stuck_bytes_are_told() -> None:
         weights={an_id("a1"): Weights("http://x/y", "c", 1)},
     )
     stuck = Intent("c1", "k", "claim", an_id("71"), "signed", NOW_MS - STUCK_MS - 1, NOW_MS - STUCK_MS - 1)
-    made = compose(replace(base, system=waiting), own(unlocked=False, intents=(stuck,)), START, NOW_MS)
+    made = compose(replace(base, system=waiting), own(unlocked=False, recorded=Recorded((stuck,))), START, NOW_MS)
     texts = " ".join(a.text for a in made.alerts)
     assert "locked" in texts and "key missing" in texts and "not yet seen on the chain" in texts
     assert {a.severity for a in made.alerts} == {"bad", "warn"}
@@ -87,3 +88,10 @@ def test_sections_carry_the_whole_picture() -> None:
     made = sections(first())
     assert (made["epoch"]["number"], made["wallet"]["address"]) == (412, ME)
     assert made["targets"][0]["id"] == an_id("71")
+
+
+def test_with_a_picture_before_only_what_differs_is_turned_into_json() -> None:
+    before = first()
+    after = compose(seen(targets=()), own(), before, NOW_MS + 1_000)
+    assert set(sections(after, before)) == {"targets", "models", "at_ms"}
+    assert sections(after)["targets"] == [] and set(sections(after)) > set(sections(after, before))

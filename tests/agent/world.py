@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import json
 import os
-import struct
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,9 +26,8 @@ from somatui.paths import Paths
 from somatui.practice.card import NetworkInfo
 from somatui.vault.file import FileVault
 from somatui.wire.text import b58encode
+from tests.agent.harness import EMBEDDING, a_hit
 from tests.practice.standins import running
-
-EMBEDDING = base64.b64encode(struct.pack("<16f", *(0.1 * (n + 1) for n in range(16)))).decode()
 
 
 class KeptUploads(Ground):
@@ -101,21 +98,7 @@ class World:
     def hit(self, number: int = 0, size: int = 900, **changes: Any) -> dict[str, Any]:
         """A hit on the number-th open target, as the score worker would report it."""
         target = [t for t in self.picture.targets if t.status == "open"][number]
-        checksums = {m.id: m.weights_checksum for m in self.picture.models}
-        path = self.ground.paths.profile_dir / f"data-{target.id}"
-        path.write_bytes((target.id.encode() * 20)[:size])
-        data = path.read_bytes()
-        return {
-            "target_id": target.id,
-            "model_id": target.model_ids[0],
-            "distance": 0.25,
-            "loss": 1.5,
-            "embedding": EMBEDDING,
-            "path": str(path),
-            "size": len(data),
-            "checksum": b58encode(hashlib.blake2b(data, digest_size=32).digest()),
-            "models": [{"id": m, "weights_checksum": checksums[m]} for m in target.model_ids],
-        } | changes
+        return a_hit(self.ground.paths.profile_dir, self.picture, target, size) | changes
 
     async def difference(self) -> int:
         """What the ledger cannot explain, in shannons."""

@@ -78,3 +78,16 @@ def submit(target_id: bytes, target: Target, bond: Object, size: int = 1000, dis
     data = Manifest("http://127.0.0.1/data", b"\x06" * 32, size)
     loss = Tensor.of([1.5])
     return SubmitData(target_id, data, target.model_ids[0], EMBEDDING, Tensor.of([distance]), loss, bond.ref)
+
+
+def fees(done: Executed) -> tuple[int, int, int]:
+    """Base, operation and value fee, in shannons."""
+    fee = done.effects.fee
+    return fee.base, fee.operation, fee.value
+
+
+def failure(done: Executed) -> int:
+    """The kind of a transaction's failure, which took the base fee alone."""
+    assert done.effects.error is not None
+    assert fees(done) == (1000, 0, 0)
+    return done.effects.error.kind

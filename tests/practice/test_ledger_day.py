@@ -6,13 +6,12 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from somatui.practice.ledger.ledger import Ledger
-from somatui.practice.ledger.values import Executed, LedgerError, Refused
+from somatui.practice.ledger.values import LedgerError, Refused
 from somatui.wire.hashes import derive_id
 from somatui.wire.kinds import (
     AddStakeToModel,
@@ -25,28 +24,10 @@ from somatui.wire.kinds import (
 )
 from somatui.wire.objects import Target, parse_coin
 from somatui.wire.values import ObjectRef, Tensor
-from tests.practice.ledgers import DAY, NOW, Wallet, commit, network, reveal, submit
+from tests.practice.ledgers import DAY, NOW, Wallet, commit, failure, fees, network, reveal, submit
 
 SOMA = 10**9
 OTHER = b"\x44" * 32
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = network(tmp_path / "ledger.sqlite3")
-    yield made
-    made.close()
-
-
-def fees(done: Executed) -> tuple[int, int, int]:
-    fee = done.effects.fee
-    return fee.base, fee.operation, fee.value
-
-
-def failure(done: Executed) -> int:
-    assert done.effects.error is not None
-    assert fees(done) == (1000, 0, 0)
-    return done.effects.error.kind
 
 
 def open_target(ledger: Ledger) -> tuple[bytes, Target]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,7 +19,7 @@ from somatui.wire import kinds as k
 from somatui.wire.bcs import Writer
 from somatui.wire.hashes import derive_id
 from somatui.wire.objects import ObjectType, StakedSoma, Target
-from tests.practice.ledgers import DAY, NOW, Wallet, network, submit
+from tests.practice.ledgers import DAY, NOW, Wallet, submit
 from tests.practice.oracles import Mirror, supply
 
 SOMA = 10**9
@@ -37,13 +35,6 @@ KEYS = [
         "691ae54329781315a0c75df1c04d6d7a50a030fc866f09d516020ef82324afae"  # pragma: allowlist secret
     ),
 ]
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = network(tmp_path / "ledger.sqlite3")
-    yield made
-    made.close()
 
 
 def first(ledger: Ledger) -> Wallet:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,29 +24,11 @@ from somatui.wire.kinds import (
 )
 from somatui.wire.objects import ObjectType, StakedSoma, parse_coin
 from somatui.wire.values import ObjectRef
-from tests.practice.ledgers import DAY, NOW, Wallet, network
+from tests.practice.ledgers import DAY, NOW, Wallet, failure, fees
 from tests.recordings import lines
 
 SOMA = 10**9
 OTHER = b"\x44" * 32
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = network(tmp_path / "ledger.sqlite3")
-    yield made
-    made.close()
-
-
-def fees(done: Executed) -> tuple[int, int, int]:
-    fee = done.effects.fee
-    return fee.base, fee.operation, fee.value
-
-
-def failure(done: Executed) -> int:
-    assert done.effects.error is not None
-    assert fees(done) == (1000, 0, 0)
-    return done.effects.error.kind
 
 
 def made(ledger: Ledger, done: Executed) -> ObjectRef:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from somatui.agent import states
 from somatui.cli.day.teller import Teller
 from somatui.cli.output import amount
 from somatui.cli.problem import Problem, as_problem
@@ -106,7 +107,7 @@ class Day:
         await self.act("publish", args)
         seen = await self.wait("the commit", lambda s: any(m.mine and m.state == "pending" for m in s.models))
         mine = next(m for m in seen.models if m.mine and m.state == "pending")
-        self.teller.say(f"published model {short(mine.id)}: {amount(stake)} staked, weights encrypted and committed")
+        self.teller.say(f"published model {short(mine.id)}: {amount(stake)} staked, weights committed")
 
     async def advance(self) -> None:
         """The next epoch."""
@@ -141,8 +142,8 @@ class Day:
         args = {"corpus": corpus, "limit": 120, "max_hits": 8, "hits_each": 1, "submit": True}
         job = await self.job("score", args)
         m = job.metrics
-        found = f"{m.get('hits', 0):.0f} hits, the closest at distance {m.get('best_distance', 0):.3f}"
-        self.teller.say(f"scored {m.get('scored', 0):.0f} files of Python's standard library: {found}")
+        found = f"{m.get('hits', 0):.0f} hits, the closest at {m.get('best_distance', 0):.3f}"
+        self.teller.say(f"scored {m.get('scored', 0):.0f} files of the standard library: {found}")
         seen = await self.wait("the submissions", lambda s: not submitting(s))
         self.teller.say(f"submitted {seen.ledger.hits} hits, {amount(seen.bonded_shannons)} in bonds")
 
@@ -158,8 +159,7 @@ class Day:
 
 def submitting(seen: Snapshot) -> bool:
     """Whether a submission of the journal has not come to its end."""
-    ended = {"done", "refused", "failed", "lost"}
-    return any(i.action == "submit" and i.state not in ended for i in seen.intents)
+    return any(i.action == "submit" and i.state not in states.ENDED for i in seen.intents)
 
 
 def figures(job: JobView) -> str:
