@@ -103,6 +103,12 @@ def test_stored_bytes_that_are_cut_short_or_go_on_are_not_read(tmp_path: Path) -
             whole.unpack(broken)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit takes all that waits, however slow the machine is."""
+    monkeypatch.setattr("somatui.practice.group.SECONDS", 60.0)
+
+
 async def together(ledger: Ledger, *works: Callable[[Ledger], object]) -> list[object]:
     """All of these by one commit."""
     with ThreadPoolExecutor(1) as thread:
@@ -133,6 +139,7 @@ def test_changes_that_wait_share_a_commit_and_one_that_fails_harms_none(tmp_path
     again.close()
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_commit_that_cannot_be_kept_answers_nobody_with_success_and_leaves_nothing(tmp_path: Path) -> None:
     ledger = network(tmp_path / "l.sqlite3")
     before, newest = ledger.state, ledger.newest
