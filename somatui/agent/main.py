@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from somatui.agent.checking import Checking
 from somatui.agent.flows import Flows
 from somatui.agent.ground import Ground, endpoints_of, wall_ms
 from somatui.agent.jobs import Jobs
@@ -28,6 +29,8 @@ from somatui.agent.picture import Own, Recorded, compose, sections
 from somatui.agent.server import Server
 from somatui.agent.signer import Signer
 from somatui.agent.states import fault_from_environment
+from somatui.agent.vaulting import Vaulting
+from somatui.agent.wallets import Wallets
 from somatui.agent.watcher import Watcher
 from somatui.chain.client import Chain
 from somatui.config import ConfigError, load
@@ -63,7 +66,16 @@ class Agent:
         self.jobs = Jobs(ground, self._submit, self._soon)
         self.watcher = Watcher(ground, self.signer.refresh, self._compose)
         self.keeper = Keeper(self.flows.act, lambda: ground.settings, ground.now_ms)
-        self.methods = Methods(ground, self.watcher, self.signer, self.flows, self.jobs, self._unlocked)
+        self.methods = Methods(
+            ground,
+            self.watcher,
+            self.signer,
+            self.flows,
+            self.jobs,
+            Vaulting(ground, self._unlocked),
+            Wallets(ground, self._unlocked),
+            Checking(ground),
+        )
         self.server = Server(ground.paths.socket, self.methods.table())
         self._board = ""
         self._boards: set[asyncio.Task[None]] = set()

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from somatui import __version__
+from somatui.agent.checking import Checking
 from somatui.agent.client import PROTOCOL
 from somatui.agent.flows import ActFailed, ActRefused, Flows, OutcomeUnknown
 from somatui.agent.ground import Ground
 from somatui.agent.jobs import Jobs, JobsError
-from somatui.agent.lease import LeaseHeld
 from somatui.agent.preview import preview as tried
 from somatui.agent.server import FAILED, LOCKED, REFUSED, UNKNOWN, Method, RpcError
 from somatui.agent.signer import Signer
+from somatui.agent.vaulting import Vaulting
+from somatui.agent.wallets import Wallets
 from somatui.agent.watcher import Watcher
 from somatui.chain.errors import ChainError
 from somatui.config import ConfigError, Settings, save_setting
@@ -38,7 +40,9 @@ class Methods:
     signer: Signer
     flows: Flows
     jobs: Jobs
-    unlocked: Callable[[], None]
+    vaulting: Vaulting
+    wallets: Wallets
+    checking: Checking
     leave: asyncio.Event = field(default_factory=asyncio.Event)
 
     def table(self) -> dict[str, Method]:
@@ -58,10 +62,10 @@ class Methods:
             "ledger.reconcile": self.ledger_reconcile,
             "settings.get": self.settings_get,
             "settings.set": self.settings_set,
-            "vault.status": self.vault_status,
-            "vault.unlock": self.vault_unlock,
-            "vault.lock": self.vault_lock,
             "shutdown": self.shutdown,
+            **self.vaulting.table(),
+            **self.wallets.table(),
+            **self.checking.table(),
         }
 
     async def hello(self) -> dict[str, Any]:
@@ -191,33 +195,6 @@ class Methods:
             raise RpcError(REFUSED, str(wrong)) from None
         self.watcher.poke()
         return {"key": key, "value": stored}
-
-    async def vault_status(self) -> dict[str, Any]:
-        """Whether there is a vault, and whether it is open; never what is in it."""
-        vault = self.ground.vault
-        return {"exists": vault is not None, "locked": vault is None or vault.locked, "address": self.ground.address}
-
-    async def vault_unlock(self, passphrase: str) -> dict[str, Any]:
-        """Open the vault."""
-        if self.ground.vault is None:
-            raise RpcError(REFUSED, "This profile has no vault: set one up first.")
-        try:
-            await asyncio.to_thread(self.ground.vault.unlock, passphrase)
-        except VaultError as wrong:
-            raise RpcError(LOCKED, str(wrong)) from None
-        try:
-            self.unlocked()
-        except LeaseHeld as held:
-            self.ground.vault.lock()
-            raise RpcError(REFUSED, str(held)) from None
-        return await self.vault_status()
-
-    async def vault_lock(self) -> dict[str, Any]:
-        """Forget the key."""
-        if self.ground.vault is not None:
-            self.ground.vault.lock()
-        self.watcher.poke()
-        return await self.vault_status()
 
     async def shutdown(self) -> dict[str, bool]:
         """Stop the agent, once this has been answered."""
