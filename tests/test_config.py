@@ -171,3 +171,97 @@ def test_the_profile_to_use_is_named_by_environment_or_file(tmp_path: Path, monk
     assert config.chosen_profile(paths) == "ops"
     monkeypatch.setenv("SOMATUI_PROFILE", "other")
     assert config.chosen_profile(paths) == "other"
+
+
+WALLET = "ab" * 32
+
+
+def test_a_new_profile_is_written_and_read_back(tmp_path: Path) -> None:
+    paths = written(tmp_path, "# mine\n\n[settings]\ntheme = 'light'  # for the sun\n", "ops")
+    config.save_profile(
+        paths, network="custom", rpc_url="https://node.example/", rpc_url_2="https://other.example", chain="6D1qbz",
+        wallet="0x" + WALLET.upper(), vault="file",
+    )  # fmt: skip
+    config.save_store(paths, config.StoreConfig("https://s3.example", "data", public_mode="policy"))
+    config.save_wallet(paths, WALLET, label="ops-1")
+    config.save_wallet(paths, WALLET, watch_only=True)
+    profile = config.load(paths).profile
+    assert (profile.rpc_url, profile.rpc_url_2) == ("https://node.example", "https://other.example")
+    assert (profile.chain, profile.wallet, profile.vault, profile.colour) == ("6D1qbz", WALLET, "file", "testnet")
+    assert profile.wallets == {WALLET: config.WalletEntry("ops-1", True)}
+    assert profile.store is not None and profile.store.public_mode == "policy"
+    text = paths.config_file.read_text()
+    assert "# mine" in text and "# for the sun" in text
+    assert paths.config_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_is_taken_away_by_an_empty_value_and_a_wallet_by_name(tmp_path: Path) -> None:
+    paths = Paths.for_profile("testnet", tmp_path)
+    config.save_profile(paths, wallet=WALLET, rpc_url_2="https://other.example")
+    config.save_wallet(paths, WALLET, label="x")
+    config.save_profile(paths, rpc_url_2=None)
+    assert config.load(paths).profile.rpc_url_2 == ""
+    left = config.remove_wallet(paths, "0x" + WALLET)
+    assert (left.wallet, left.wallets) == ("", {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"wallet": "0x12"}, "64 hex digits"),
+        ({"rpc_url": "node.example"}, "begins with https"),
+        ({"network": "moon"}, "must be one of practice"),
+        ({"vault": "drawer"}, "must be one of auto"),
+        ({"colour": "pink"}, "must be one of practice"),
+        ({"chain": "two words"}, "the network's own identifier"),
+        ({"rcp_url": "https://node.example"}, "no key 'rcp_url'"),
+    ],
+)
+def test_what_could_not_be_read_back_is_not_written(changes: dict[str, str], sentence: str, tmp_path: Path) -> None:
+    text = "[profiles.ops]\nnetwork = 'testnet'\n"
+    paths = written(tmp_path, text, "ops")
+    with pytest.raises(ConfigError, match=sentence):
+        config.save_profile(paths, **changes)
+    assert paths.config_file.read_text() == text
+
+
+def test_a_profile_named_after_the_main_network_is_red_unless_it_says_otherwise(tmp_path: Path) -> None:
+    text = (
+        "[profiles.mainnet]\nnetwork = 'custom'\nrpc_url = 'https://a.example'\n"
+        "[profiles.ops]\nnetwork = 'custom'\nrpc_url = 'https://fullnode.mainnet.example'\n"
+        "[profiles.maintenance]\nnetwork = 'testnet'\ncolour = 'testnet'\n"
+        "[profiles.practice]\nwallet = '" + WALLET + "'\n"
+    )
+    colours = {
+        name: config.load(written(tmp_path, text, name)).profile.colour
+        for name in ("mainnet", "ops", "maintenance", "practice", "localnet", "testnet")
+    }
+    assert colours == {
+        "mainnet": "main", "ops": "main", "maintenance": "testnet",
+        "practice": "practice", "localnet": "practice", "testnet": "testnet",
+    }  # fmt: skip
+
+
+def test_the_default_profile_is_one_that_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = Paths.for_profile("testnet", tmp_path)
+    assert config.profile_names(paths) == ("practice", "localnet", "testnet")
+    config.save_default(paths)
+    assert config.chosen_profile(paths) == "testnet"
+    with pytest.raises(ConfigError, match="No profile named 'ops'"):
+        config.save_default(Paths.for_profile("ops", tmp_path))
+
+
+def test_a_practice_profile_has_no_fixed_chain(tmp_path: Path) -> None:
+    paths = with_card(tmp_path, CARD)
+    config.save_profile(paths, chain="6D1qbz", wallet=WALLET)
+    assert (config.load(paths).profile.chain, config.load(paths).profile.wallet) == ("", WALLET)
+
+
+def test_two_who_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    paths = Paths.for_profile("testnet", tmp_path)
+    addresses = [f"{n:064x}" for n in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda a: config.save_wallet(paths, a, label=a[-2:]), addresses))
+    assert set(config.load(paths).profile.wallets) == set(addresses)

@@ -24,7 +24,7 @@ CHAIN = frozenset({"grpc", "google", "soma_sdk", "cryptography"})
 ALLOWED: dict[str, frozenset[str]] = {
     "domain": frozenset(),
     "wire": frozenset({"base58"}),
-    "config.py": frozenset({"tomlkit"}),
+    "config": frozenset({"tomlkit"}),
     "paths.py": frozenset({"platformdirs"}),
     "files.py": frozenset(),
     "__main__.py": frozenset(),
