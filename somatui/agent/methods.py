@@ -62,6 +62,7 @@ class Methods:
             "ledger.reconcile": self.ledger_reconcile,
             "settings.get": self.settings_get,
             "settings.set": self.settings_set,
+            "profile.reload": self.profile_reload,
             "shutdown": self.shutdown,
             **self.vaulting.table(),
             **self.wallets.table(),
@@ -195,6 +196,15 @@ class Methods:
             raise RpcError(REFUSED, str(wrong)) from None
         self.watcher.poke()
         return {"key": key, "value": stored}
+
+    async def profile_reload(self) -> dict[str, bool]:
+        """Read profile and settings again, since config.toml has changed; the next look asks the network named now."""
+        try:
+            moved = self.ground.reload()
+        except ConfigError as wrong:
+            raise RpcError(REFUSED, str(wrong)) from None
+        self.watcher.poke()
+        return {"moved": moved}
 
     async def shutdown(self) -> dict[str, bool]:
         """Stop the agent, once this has been answered."""
