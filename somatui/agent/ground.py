@@ -17,13 +17,13 @@ from somatui.chain.client import Chain, Endpoints
 from somatui.config import ConfigError, Profile, Settings, load, practice_network
 from somatui.domain.snapshot import Snapshot, empty
 from somatui.paths import Paths
-from somatui.vault.base import VaultLocked
-from somatui.vault.file import FileVault
+from somatui.vault.base import Vault, VaultLocked
 from somatui.workers.launch import WorkerProcess
 from somatui.workers.protocol import VERSION, Message
 
 UPLOADS_AT_ONCE = 2
 """Uploads are processes of their own; more of them would take the cores from scoring."""
+WATCH_ONLY = "This wallet is watch-only: import its key to sign with it."
 
 
 class UploadFailed(Exception):
@@ -52,7 +52,8 @@ def _nothing() -> None:
 class Ground:
     """One agent's means. `chain`, `profile` and `settings` are replaced when they change; ask for them anew each time.
 
-    `address` is 64 hex digits without 0x, empty where the profile has no wallet. `snapshot` gives the newest picture;
+    `address` is 64 hex digits without 0x, empty where the profile has no wallet; `can_sign` says that the vault had its
+    key when it was last opened. `snapshot` gives the newest picture;
     `changed` says that journal or coins have changed, so that a look at the chain and a push follow soon.
     """
 
@@ -61,8 +62,9 @@ class Ground:
     settings: Settings
     journal: Journal
     chain: Chain
-    vault: FileVault | None = None
+    vault: Vault | None = None
     address: str = ""
+    can_sign: bool = False
     now_ms: Callable[[], int] = wall_ms
     snapshot: Callable[[], Snapshot] = field(default=lambda: empty("", "custom"))
     changed: Callable[[], None] = _nothing
@@ -70,9 +72,21 @@ class Ground:
 
     def key(self) -> bytes:
         """The wallet's 32 secret bytes; hold them no longer than a signature takes. Raises VaultLocked."""
+        if self.watch_only:
+            raise VaultLocked(WATCH_ONLY)
         if self.vault is None or not self.address:
             raise VaultLocked("This profile has no key to sign with: set up a wallet first.")
-        return self.vault.get(f"wallet/{self.address}")
+        try:
+            return self.vault.get(f"wallet/{self.address}")
+        except KeyError:
+            raise VaultLocked(WATCH_ONLY) from None
+
+    @property
+    def watch_only(self) -> bool:
+        """Whether the wallet is an address without a key, as far as can be known while the vault is locked."""
+        entry = self.profile.wallets.get(self.address)
+        marked = entry is not None and entry.watch_only
+        return bool(self.address) and not self.can_sign and (marked or not (self.vault is None or self.vault.locked))
 
     def reload(self) -> bool:
         """Read profile and settings again; whether the network's addresses have changed. Raises ConfigError."""
@@ -109,6 +123,7 @@ class Ground:
             "object_key": object_key,
             "encrypt": encrypt_key is not None,
             "content_type": "application/octet-stream",
+            "note": str(self.paths.jobs_dir / "uploads" / f"{blake2b256(object_key.encode()).hex()[:32]}.json"),
             "store": {name: getattr(store, name) for name in names},
         }
         return job, {

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Sequence
@@ -23,13 +22,14 @@ from somatui.agent.ground import Ground, endpoints_of, wall_ms
 from somatui.agent.jobs import Jobs
 from somatui.agent.journal import Journal, JournalError
 from somatui.agent.keeper import Keeper
-from somatui.agent.lease import Lease, LeaseHeld, profile_lease, wallet_lease
+from somatui.agent.lease import LeaseHeld, profile_lease
 from somatui.agent.methods import Methods
 from somatui.agent.picture import Own, Recorded, compose, sections
 from somatui.agent.server import Server
 from somatui.agent.signer import Signer
 from somatui.agent.states import fault_from_environment
 from somatui.agent.vaulting import Vaulting
+from somatui.agent.wallet_in_use import PREFIX, WalletInUse, new_wallet
 from somatui.agent.wallets import Wallets
 from somatui.agent.watcher import Watcher
 from somatui.chain.client import Chain
@@ -40,7 +40,6 @@ from somatui.vault.base import VaultError
 from somatui.vault.file import FileVault
 from somatui.vault.practice import open_practice_vault
 from somatui.vault.process import harden_process
-from somatui.wire.hashes import address_of
 
 log = logging.getLogger("somatui.agent")
 
@@ -53,9 +52,9 @@ REFUSALS = (ConfigError, JournalError, LeaseHeld, PathsError, VaultError)
 class Agent:
     """One profile's agent, put together. `run` returns when it has been asked to leave."""
 
-    def __init__(self, ground: Ground, leases: list[Lease]) -> None:
+    def __init__(self, ground: Ground, wallet: WalletInUse) -> None:
         self.ground = ground
-        self._leases = leases
+        self._wallet = wallet
         self._picture: Snapshot = empty(ground.profile.name, ground.profile.network)
         self._told = False
         self._record, self._recorded_at = Recorded(), (-1, False)
@@ -72,8 +71,8 @@ class Agent:
             self.signer,
             self.flows,
             self.jobs,
-            Vaulting(ground, self._unlocked),
-            Wallets(ground, self._unlocked),
+            Vaulting(ground, self._wallet_changed),
+            Wallets(ground, self._wallet_changed),
             Checking(ground),
         )
         self.server = Server(ground.paths.socket, self.methods.table())
@@ -103,8 +102,6 @@ class Agent:
         await self.flows.close()
         await asyncio.gather(watching, resuming, return_exceptions=True)
         self.ground.journal.close()
-        for lease in self._leases:
-            lease.release()
 
     async def _submit(self, job_id: str, hit: dict[str, object]) -> str:
         key = f"hit:{hit.get('target_id')}:{hit.get('checksum')}"
@@ -115,12 +112,10 @@ class Agent:
         self.watcher.poke()
         self._soon()
 
-    def _unlocked(self) -> None:
-        """The vault is open: now the wallet is known, and what waited for its key goes on. Raises LeaseHeld."""
-        vault, ground = self.ground.vault, self.ground
-        if vault is not None and not ground.address and (address := _address_in(vault)):
-            self._leases.append(wallet_lease(ground.paths.leases_dir, address, ground.paths.profile))
-            ground.address = address
+    def _wallet_changed(self) -> None:
+        """The vault is open or another wallet is in use: what waited for its key goes on. Raises LeaseHeld."""
+        if self._wallet.settle():
+            self.signer.forget()
         self._changed()
         self._boards.add(asyncio.ensure_future(self.flows.resume()))
 
@@ -138,6 +133,7 @@ class Agent:
             profile=ground.profile.name,
             address=ground.address,
             unlocked=self._unlocked_now,
+            watch_only=ground.watch_only,
             settings=ground.settings,
             coins=self.signer.coins,
             jobs=self.jobs.views(),
@@ -183,15 +179,11 @@ class Agent:
             log.warning("the board was not renewed: %s", failure)
 
 
-def open_ground(paths: Paths, leases: list[Lease]) -> Ground:
-    """Everything the agent stands on; what it takes is put into `leases`. Raises one of REFUSALS."""
-    paths.create()
-    leases.append(profile_lease(paths.agent_lock, paths.profile))
+def open_ground(paths: Paths) -> Ground:
+    """Everything the agent stands on but its wallet; the profile's lease must be held. Raises one of REFUSALS."""
     config = load(paths)
     journal = Journal.open(paths.journal, fault_from_environment())
-    vault, address = _wallet(paths, config.profile.network == "practice")
-    if address:
-        leases.append(wallet_lease(paths.leases_dir, address, paths.profile))
+    vault = _vault(paths, config.profile.network == "practice")
     paths.agent_pid.write_text(f"{os.getpid()}\n")
     return Ground(
         paths=paths,
@@ -200,37 +192,18 @@ def open_ground(paths: Paths, leases: list[Lease]) -> Ground:
         journal=journal,
         chain=Chain(endpoints_of(config.profile)),
         vault=vault,
-        address=address,
         now_ms=wall_ms,
     )
 
 
-def _wallet(paths: Paths, practice: bool) -> tuple[FileVault | None, str]:
-    """The vault and the address whose key is in it; the practice profile gets both made."""
+def _vault(paths: Paths, practice: bool) -> FileVault | None:
+    """The profile's vault; the practice profile gets one made, with a wallet in it."""
     if practice:
         vault = open_practice_vault(paths.vault, paths.passphrase)
-        return vault, _address_in(vault) or _new_wallet(vault)
-    if not paths.vault.exists():
-        return None, ""
-    vault = FileVault.open(paths.vault)
-    return vault, _address_in(vault)
-
-
-def _address_in(vault: FileVault) -> str:
-    """The wallet whose key the vault holds; empty while it is locked, since names are secret too."""
-    if vault.locked:
-        return ""
-    found = [name.removeprefix("wallet/") for name in vault.names() if name.startswith("wallet/")]
-    return found[0] if found else ""
-
-
-def _new_wallet(vault: FileVault) -> str:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    key = secrets.token_bytes(32)
-    address = address_of(Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()).hex()
-    vault.set(f"wallet/{address}", key)
-    return address
+        if not any(name.startswith(PREFIX) for name in vault.names()):
+            new_wallet(vault)
+        return vault
+    return FileVault.open(paths.vault) if paths.vault.exists() else None
 
 
 def _tell(descriptor: int | None, text: str) -> None:
@@ -249,9 +222,12 @@ def run(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     harden_process()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    leases: list[Lease] = []
+    paths = Paths.for_profile(args.profile, args.home)
     try:
-        ground = open_ground(Paths.for_profile(args.profile, args.home), leases)
+        lease = profile_lease(paths.create().agent_lock, paths.profile)
+        ground = open_ground(paths)
+        wallet = WalletInUse(ground)
+        wallet.settle()
     except REFUSALS as refused:
         return _refuse(args.ready_fd, str(refused))
     except OSError as refused:
@@ -259,7 +235,9 @@ def run(argv: Sequence[str] | None = None) -> int:
         return _refuse(
             args.ready_fd, f"The agent cannot start ({reason}): free space, or correct its folder's owner or mode."
         )
-    asyncio.run(_serve(ground, leases, args.ready_fd))
+    asyncio.run(_serve(ground, wallet, args.ready_fd))
+    wallet.release()
+    lease.release()
     return 0
 
 
@@ -269,5 +247,5 @@ def _refuse(ready: int | None, sentence: str) -> int:
     return 1
 
 
-async def _serve(ground: Ground, leases: list[Lease], ready: int | None) -> None:
-    await Agent(ground, leases).run(ready)
+async def _serve(ground: Ground, wallet: WalletInUse, ready: int | None) -> None:
+    await Agent(ground, wallet).run(ready)

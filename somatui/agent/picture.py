@@ -63,6 +63,7 @@ class Own:
     address: str
     unlocked: bool
     settings: Settings
+    watch_only: bool = False
     coins: tuple[CoinView, ...] = ()
     jobs: tuple[JobView, ...] = ()
     recorded: Recorded = Recorded()
@@ -128,6 +129,7 @@ def _wallet(seen: Seen, own: Own, epoch: EpochView, models: Iterable[ModelView])
     return WalletView(
         address=own.address,
         unlocked=own.unlocked,
+        watch_only=own.watch_only,
         coins=assign_roles(own.coins, epoch.parameters, reveal_pending=waiting),
         stakes=seen.stakes,
     )

@@ -87,6 +87,11 @@ class Signer:
         )
         return waiting or any(i.action == "publish" for i in self.ground.journal.unfinished())
 
+    def forget(self) -> None:
+        """Another wallet is in use: its coins are not known yet."""
+        self._purse = Purse()
+        self._listed = False
+
     async def refresh(self) -> None:
         """Take the chain's listing over, money that came from elsewhere into the books first. Raises ChainError."""
         async with self._turn:

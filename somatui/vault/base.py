@@ -37,6 +37,10 @@ class Vault(Protocol):
         """Whether secrets are out of reach until the passphrase is given."""
         ...
 
+    def unlock(self, passphrase: str) -> None:
+        """Open it. Raises WrongPassphrase, VaultDamaged."""
+        ...
+
     def get(self, name: str) -> bytes:
         """The secret of that name; KeyError when there is none, VaultLocked when locked."""
         ...

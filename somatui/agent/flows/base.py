@@ -132,7 +132,11 @@ class Flow:
             epoch=system.epoch,
             models=models,
             wallet=replace(
-                seen.wallet, address=ground.address, unlocked=not locked, coins=self.signer.coins, watch_only=False
+                seen.wallet,
+                address=ground.address,
+                unlocked=not locked,
+                coins=self.signer.coins,
+                watch_only=ground.watch_only,
             ),
         )
         return now, system

@@ -1,0 +1,90 @@
+"""Which wallet the agent is for: its address, the lease on it, and whether the vault holds its key."""
+
+from __future__ import annotations
+
+import secrets
+
+from somatui.agent.ground import Ground
+from somatui.agent.lease import Lease, LeaseHeld, wallet_lease
+from somatui.config import Profile
+from somatui.vault.base import Vault
+from somatui.wire.hashes import address_of
+
+PREFIX = "wallet/"
+
+
+class WalletBusy(LeaseHeld):
+    """Another wallet cannot be taken into use now; the text is one sentence with the cure."""
+
+
+class WalletInUse:
+    """Keeps `ground.address` and `ground.can_sign` true to profile and vault."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._lease: Lease | None = None
+
+    def settle(self) -> bool:
+        """Look again which wallet the profile means; whether it is another one than before.
+
+        Raises:
+            LeaseHeld: another agent signs for it; nothing has changed.
+            WalletBusy: acts of the present one are not finished; nothing has changed.
+        """
+        ground = self._ground
+        address = address_in_use(ground.profile, ground.vault)
+        holds = holds_key(ground.vault, address)
+        if address and address != ground.address:
+            self._move(address, keyless=not holds and _marked_watch_only(ground.profile, address))
+            moved = True
+        else:
+            if holds and self._lease is None:
+                self._lease = self._take(ground.address)
+            moved = False
+        ground.can_sign = holds
+        return moved
+
+    def release(self) -> None:
+        """Let other agents sign for it."""
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
+
+    def _move(self, address: str, keyless: bool) -> None:
+        ground = self._ground
+        if ground.address and ground.journal.unfinished():
+            raise WalletBusy("Acts of the wallet in use are not finished: wait until they are, then use the other one.")
+        lease = None if keyless else self._take(address)
+        self.release()
+        self._lease, ground.address = lease, address
+
+    def _take(self, address: str) -> Lease:
+        return wallet_lease(self._ground.paths.leases_dir, address, self._ground.paths.profile)
+
+
+def address_in_use(profile: Profile, vault: Vault | None) -> str:
+    """The profile's wallet, else the first one of the vault; empty while that is locked, since names are secret too."""
+    if profile.wallet or vault is None or vault.locked:
+        return profile.wallet
+    found = [name.removeprefix(PREFIX) for name in vault.names() if name.startswith(PREFIX)]
+    return found[0] if found else ""
+
+
+def holds_key(vault: Vault | None, address: str) -> bool:
+    """Whether the vault is open and has the wallet's key."""
+    return bool(address) and vault is not None and not vault.locked and PREFIX + address in vault.names()
+
+
+def new_wallet(vault: Vault) -> str:
+    """Make a wallet in the vault; its address."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = secrets.token_bytes(32)
+    address = address_of(Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()).hex()
+    vault.set(PREFIX + address, key)
+    return address
+
+
+def _marked_watch_only(profile: Profile, address: str) -> bool:
+    entry = profile.wallets.get(address)
+    return entry is not None and entry.watch_only
