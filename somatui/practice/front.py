@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
+from collections.abc import Callable
 
 PREFACE = b"PRI "
-CHUNK = 64 * 1024
 FIRST_S = 10.0
-"""A connection that has not said so much by then is closed."""
+"""A connection that has not said so much by then is closed; one that is closed takes what is left for it by then."""
 IDLE_S = 120.0
 """An HTTP connection on which nothing moves for so long is closed; gRPC has pings of its own."""
 CONNECTIONS = 4096
@@ -22,11 +21,12 @@ class Front:
     def __init__(self, grpc_port: int, http_port: int) -> None:
         self._grpc, self._http = grpc_port, http_port
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.Task[None]] = set()
+        self._open: set[_Pair] = set()
 
     async def start(self, port: int, host: str = "127.0.0.1") -> int:
         """Listen; returns the port. Raises OSError when it is taken."""
-        self._server = await asyncio.start_server(self._accept, host, port, limit=CHUNK, backlog=1024)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._accept, host, port, backlog=1024)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
@@ -34,40 +34,141 @@ class Front:
         """Close the port and every connection."""
         if self._server is not None:
             self._server.close()
-        for task in tuple(self._open):
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        for pair in tuple(self._open):
+            pair.close()
+        await asyncio.sleep(0)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._open) >= CONNECTIONS:
-            writer.close()
+    def _accept(self) -> asyncio.Protocol:
+        pair = _Pair(self._behind, self._open.discard)
+        if len(self._open) < CONNECTIONS:
+            self._open.add(pair)
+        else:
+            pair.close()
+        return pair.near
+
+    def _behind(self, first: bytes) -> tuple[int, float | None]:
+        """The port for a connection that begins so, and how long it may be idle."""
+        return (self._grpc, None) if first.startswith(PREFACE) else (self._http, IDLE_S)
+
+
+class _End(asyncio.Protocol):
+    """One of a pair's two connections: what it is sent goes to the other as it is."""
+
+    def __init__(self, pair: _Pair) -> None:
+        self._pair = pair
+        self.transport: asyncio.Transport | None = None
+        self.other: _End = self
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._pair.made(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass it on; before there is anybody behind it is kept."""
+        self._pair.moved = True
+        if self.other.transport is not None:
+            self.other.transport.write(data)
+        else:
+            self._pair.began(data)
+
+    def eof_received(self) -> bool:
+        """Nothing more comes from here; answers may still go there."""
+        self._pair.ended(self)
+        return True
+
+    def pause_writing(self) -> None:
+        """It takes nothing for now, so nothing more is read for it."""
+        if self.other.transport is not None:
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It takes more."""
+        self._pair.moved = True
+        if self.other.transport is not None:
+            self.other.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """With one the other ends, once it has what was sent."""
+        self._pair.close()
+
+
+class _Pair:
+    """A client's connection and the one behind it."""
+
+    def __init__(self, behind: Callable[[bytes], tuple[int, float | None]], gone: Callable[[_Pair], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._behind, self._gone = behind, gone
+        self._first, self._ended = b"", set[_End]()
+        self._closed = self.moved = False
+        self._connecting: asyncio.Task[object] | None = None
+        self._idle_s: float | None = None
+        self.near, self._far = _End(self), _End(self)
+        self.near.other, self._far.other = self._far, self.near
+        self._timer = self._loop.call_later(FIRST_S, self.close)
+
+    def made(self, end: _End) -> None:
+        """One of the two is connected."""
+        assert end.transport is not None
+        if self._closed:
+            end.transport.close()
+        elif end is self.near:
+            end.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        else:
+            end.transport.write(self._first)
+            self._first = b""
+            assert self.near.transport is not None
+            self.near.transport.resume_reading()
+
+    def began(self, data: bytes) -> None:
+        """The client's first bytes, as many as tell where it belongs."""
+        self._first += data
+        if len(self._first) < len(PREFACE) or self._connecting is not None:
             return
-        task = asyncio.current_task()
-        if task is not None:
-            self._open.add(task)
-            task.add_done_callback(self._open.discard)
-        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            await self._connect(reader, writer)
-        writer.close()
+        assert self.near.transport is not None
+        self.near.transport.pause_reading()
+        self._timer.cancel()
+        port, self._idle_s = self._behind(self._first)
+        made = self._loop.create_connection(lambda: self._far, "127.0.0.1", port)
+        self._connecting = self._loop.create_task(made)
+        self._connecting.add_done_callback(self._connected)
 
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        first = await asyncio.wait_for(reader.readexactly(len(PREFACE)), FIRST_S)
-        port, idle = (self._grpc, None) if first == PREFACE else (self._http, IDLE_S)
-        behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port, limit=CHUNK)
-        try:
-            behind_writer.write(first)
-            await asyncio.gather(_pipe(reader, behind_writer, idle), _pipe(behind_reader, writer, idle))
-        finally:
-            behind_writer.close()
+    def _connected(self, task: asyncio.Task[object]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self.close()
+        elif self._idle_s is not None and not self._closed:
+            self._look()
 
+    def _look(self) -> None:
+        """Close it if nothing has moved since the last look."""
+        assert self._idle_s is not None
+        if self.moved:
+            self.moved = False
+            self._timer = self._loop.call_later(self._idle_s, self._look)
+        else:
+            self.close()
 
-async def _pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter, idle_s: float | None) -> None:
-    try:
-        while chunk := await asyncio.wait_for(source.read(CHUNK), idle_s):
-            sink.write(chunk)
-            await asyncio.wait_for(sink.drain(), idle_s)
-        if sink.can_write_eof():
-            sink.write_eof()
-    except OSError:
-        sink.close()
+    def ended(self, end: _End) -> None:
+        """One side has said all; when both have, or nobody is behind yet, that is the end."""
+        self._ended.add(end)
+        to = end.other.transport
+        if to is None or len(self._ended) == 2:
+            self.close()
+        elif to.can_write_eof():
+            to.write_eof()
+
+    def close(self) -> None:
+        """End both; what was taken is sent first."""
+        if self._closed:
+            return
+        self._closed = True
+        self._timer.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        for end in (self.near, self._far):
+            if end.transport is not None:
+                end.transport.close()
+                if end.transport.get_write_buffer_size():
+                    self._loop.call_later(FIRST_S, end.transport.abort)
+        self._gone(self)
