@@ -18,6 +18,7 @@ from somatui.config import ConfigError, Profile, Settings, load, practice_networ
 from somatui.domain.snapshot import Snapshot, empty
 from somatui.paths import Paths
 from somatui.vault.base import Vault, VaultLocked
+from somatui.wire.hashes import blake2b256
 from somatui.workers.launch import WorkerProcess
 from somatui.workers.protocol import VERSION, Message
 

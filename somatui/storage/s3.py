@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 import boto3
@@ -15,9 +16,14 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from somatui.storage.asking import Trouble
+from somatui.storage.refusals import Asked, why
+
 PublicMode = Literal["acl", "policy", "public_url"]
 WHOLE = 64 * 1024 * 1024
 """Bytes up to which an object goes up in one request; larger ones go in parts."""
+PARALLEL = 4
+"""Parts that are on their way at the same time."""
 _NO_FILES = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
@@ -27,14 +33,11 @@ _NO_FILES = {
 
 
 class StorageError(ValueError):
-    """The store cannot be used so; the text is one sentence with the cure."""
+    """The store cannot be used so; the text is one sentence with the cure, `trouble` the two apart."""
 
-
-class Readable(Protocol):
-    """Whatever gives bytes piece by piece."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes, none at the end."""
+    def __init__(self, told: str | Trouble) -> None:
+        super().__init__(told if isinstance(told, str) else f"{told.detail}: {told.cure}.")
+        self.trouble = Trouble("job", told.rstrip("."), "correct it") if isinstance(told, str) else told
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +83,17 @@ class Store:
 
 
 class Bucket:
-    """The bucket as its owner meets it."""
+    """The bucket as its owner meets it. `limit_s` is the longest silence, `tries` how often a call is made at most."""
 
-    def __init__(self, store: Store, access_key: str, secret_key: str) -> None:
-        self.store = store
+    def __init__(self, store: Store, access_key: str, secret_key: str, *, limit_s: float = 60, tries: int = 4) -> None:
+        self.store, self.limit_s = store, limit_s
         session = botocore.session.Session(session_vars=_NO_FILES)
         config = Config(
             s3={"addressing_style": "path" if store.endpoint else "auto"},
-            retries={"mode": "standard", "total_max_attempts": 4},
-            connect_timeout=10,
-            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": tries},
+            connect_timeout=min(10, limit_s),
+            read_timeout=limit_s,
+            max_pool_connections=PARALLEL + 1,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
@@ -104,62 +108,48 @@ class Bucket:
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """Put an object in one request; the store checks its MD5. Raises StorageError."""
         md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-        self._do(
-            lambda: self._client.put_object(
-                Bucket=self.store.bucket, Key=key, Body=data, ContentMD5=md5, **self._extra(content_type)
-            )
+        self.do(
+            "put",
+            lambda client: client.put_object(
+                Bucket=self.store.bucket, Key=key, Body=data, ContentMD5=md5, **self.extra(content_type)
+            ),
         )
 
-    def put_parts(
-        self, key: str, data: Readable, content_type: str, checksum: str, told: Callable[[int], None] | None = None
-    ) -> None:
-        """Put a large object in parts, `told` of the bytes of each piece; the checksum stays beside it as metadata."""
-        extra = self._extra(content_type) | {"Metadata": {"blake2b": checksum}}
-        self._do(lambda: self._client.upload_fileobj(data, self.store.bucket, key, ExtraArgs=extra, Callback=told))
-
     def has_parts(self, key: str, checksum: str, size: int) -> bool:
-        """Whether a large object is there already, whole, as `put_parts` puts it. Raises StorageError."""
+        """Whether a large object is there already, whole, as `parts` puts it. Raises StorageError."""
         try:
             found = self._client.head_object(Bucket=self.store.bucket, Key=key)
         except ClientError:
             return False
         except BotoCoreError as failure:
-            raise self._unreachable(failure) from None
+            raise StorageError(why(failure, Asked(self.store.endpoint, self.store.bucket, self.store.region))) from None
         return (found["ContentLength"], found["Metadata"].get("blake2b")) == (size, checksum)
 
     def delete(self, key: str) -> None:
         """Take an object away; one that is not there is no error. Raises StorageError."""
-        self._do(lambda: self._client.delete_object(Bucket=self.store.bucket, Key=key))
+        self.do("delete", lambda client: client.delete_object(Bucket=self.store.bucket, Key=key))
 
-    def _extra(self, content_type: str) -> dict[str, Any]:
+    def head(self, key: str) -> tuple[int, str]:
+        """Size and content type of an object as its owner sees it. Raises StorageError."""
+        found = self.do("head", lambda client: client.head_object(Bucket=self.store.bucket, Key=key))
+        return int(found["ContentLength"]), str(found.get("ContentType", ""))
+
+    def allow_everybody(self) -> None:
+        """Give the bucket a policy that lets everybody read its objects, and nothing else. Raises StorageError."""
+        arn = f"arn:aws:s3:::{self.store.bucket}/*"
+        statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": [arn]}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self.do("put a policy on", lambda client: client.put_bucket_policy(Bucket=self.store.bucket, Policy=policy))
+
+    def extra(self, content_type: str) -> dict[str, Any]:
+        """What goes with an upload: its type, and that everybody may read it where the object itself must say so."""
         public = {"ACL": "public-read"} if self.store.public_mode == "acl" else {}
         return {"ContentType": content_type, **public}
 
-    def _do(self, call: Callable[[], object]) -> None:
+    def do(self, doing: str, call: Callable[[Any], Any]) -> Any:
+        """The answer to a call of boto3's client. Raises StorageError, with the cause and its cure."""
         try:
-            call()
-        except ClientError as refused:
-            raise self._refused(refused) from None
-        except BotoCoreError as failure:
-            raise self._unreachable(failure) from None
-        except boto3.exceptions.S3UploadFailedError as failure:
-            cause = failure.__context__
-            raise (self._refused(cause) if isinstance(cause, ClientError) else self._unreachable(failure)) from None
-
-    def _unreachable(self, failure: Exception) -> StorageError:
-        where = self.store.endpoint or "AWS"
-        return StorageError(f"The store at {where} does not answer ({type(failure).__name__}): check it and try again.")
-
-    def _refused(self, refused: ClientError) -> StorageError:
-        code = str(refused.response.get("Error", {}).get("Code", "unknown"))
-        bucket = self.store.bucket
-        cures = {
-            "AccessControlListNotSupported": "set public_mode to policy or public_url",
-            "NoSuchBucket": f"there is no bucket {bucket}, make it or name another",
-            "InvalidAccessKeyId": "the access key is not known there, set the right one",
-            "SignatureDoesNotMatch": "the secret key is not the right one, set it again",
-            "AccessDenied": f"these keys may not write to {bucket}, give them the right to",
-            "RequestTimeTooSkewed": "the clock of this machine is wrong, set it",
-        }
-        cure = cures.get(code) or "see what its provider says of that code"
-        return StorageError(f"The store refused the upload ({code:.60}): {cure}.")
+            return call(self._client)
+        except (ClientError, BotoCoreError, OSError) as failure:
+            asked = Asked(self.store.endpoint, self.store.bucket, self.store.region, doing, self.limit_s)
+            raise StorageError(why(failure, asked)) from None

@@ -1,10 +1,10 @@
 """Worker that puts one file into the store and looks at it from outside: `python -m somatui.workers.transfer`.
 
-Jobs: {"job": "upload", "version": 1, "source": path, "object_key": key, "encrypt": bool, "content_type": type, "store":
-{"endpoint", "bucket", "region", "public_url", "public_mode"}, "secrets_fd": n} with the secrets {"access_key",
-"secret_key", "weights_key": hex | null}, which ends with {"url", "checksum", "size", "seen_from_outside"}; and {"job":
-"probe", "version": 1, "url", "checksum", "size"}, which ends with {"ok", "status", "detail"}. The same job again gives
-the same result.
+Jobs: {"job": "upload", "version": 1, "source": path, "object_key": key, "encrypt": bool, "content_type": type, "note":
+path, "store": {"endpoint", "bucket", "region", "public_url", "public_mode"}, "secrets_fd": n} with the secrets
+{"access_key", "secret_key", "weights_key": hex | null}, which ends with {"url", "checksum", "size", "seen_from_outside"};
+and {"job": "probe", "version": 1, "url", "checksum", "size"}, which ends with {"ok", "status", "detail"}. The same job again gives
+the same result; with a `note`, a small file of its own, an upload in parts goes on where it broke off.
 """
 
 from __future__ import annotations
@@ -12,17 +12,22 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import base58
 
 from somatui.engine.cipher import Stream, WeightsError
-from somatui.storage.outside import Seen, look
+from somatui.storage.outside import Seen, glance, look
+from somatui.storage.parts import Large, PartsUpload
+from somatui.storage.provider import provider_of
 from somatui.storage.s3 import WHOLE, Bucket, StorageError, Store
 from somatui.workers.session import JobError, Session, run
 
 PIECE = 4 * 1024 * 1024
+ENDS = 1024 * 1024
+"""Bytes of a large object's beginning and end that are compared from outside."""
 ORPHAN_S = 1.0
 """Nothing is lost with an upload whose parent is gone: the next one puts the same object there."""
 TELL_EVERY_S = 0.25
@@ -47,14 +52,26 @@ class Source:
         self._file.close()
 
 
-def digest_of(path: Path, key: bytes | None) -> tuple[bytes, int]:
-    """Blake2b-256 and size of what will go up."""
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What goes up: Blake2b-256 and size of it, and its first and last bytes."""
+
+    checksum: bytes
+    size: int
+    head: bytes = b""
+    tail: bytes = b""
+
+
+def content_of(path: Path, key: bytes | None) -> Content:
+    """What will go up."""
     digest, size, source = hashlib.blake2b(digest_size=32), 0, Source(path, key)
+    head = tail = b""
     while piece := source.read(PIECE):
         digest.update(piece)
         size += len(piece)
+        head, tail = head or piece[:ENDS], (tail + piece)[-ENDS:]
     source.close()
-    return digest.digest(), size
+    return Content(digest.digest(), size, head, tail)
 
 
 def _weights_key(job: dict[str, Any], session: Session) -> bytes | None:
@@ -75,33 +92,38 @@ def upload(job: dict[str, Any], session: Session) -> dict[str, Any]:
     if not {"access_key", "secret_key"} <= session.secrets.keys():
         raise JobError("The upload came without the store's keys: set access and secret key of this profile's store.")
     bucket = Bucket(store, session.secrets["access_key"], session.secrets["secret_key"])
+    note = Path(job["note"]) if job.get("note") else None
     try:
-        checksum, size = _put(bucket, path, key, name, kind, session)
+        content = _put(bucket, path, key, name, kind, note, session)
     except OSError as failure:
         raise JobError(f"{path} cannot be read ({failure.strerror}).") from failure
     url = store.address(name)
-    seen = patient_look(url, checksum, size, session)
+    seen = patient_look(url, content, session)
     if not seen.ok:
         raise StorageError(_unseen(url, seen, store))
-    told = base58.b58encode(checksum).decode()
-    return {"url": url, "checksum": told, "size": size, "seen_from_outside": True}
+    told = base58.b58encode(content.checksum).decode()
+    return {"url": url, "checksum": told, "size": content.size, "seen_from_outside": True}
 
 
-def _put(bucket: Bucket, path: Path, key: bytes | None, name: str, kind: str, session: Session) -> tuple[bytes, int]:
-    """Put the file in one request or in parts, and give checksum and size of what went up."""
+def _put(
+    bucket: Bucket, path: Path, key: bytes | None, name: str, kind: str, note: Path | None, session: Session
+) -> Content:
+    """Put the file in one request or in parts, and give what went up."""
     if path.stat().st_size <= WHOLE:
         source = Source(path, key)
         data = source.read()
         source.close()
         bucket.put(name, data, kind)
-        return hashlib.blake2b(data, digest_size=32).digest(), len(data)
-    checksum, size = digest_of(path, key)
-    told = base58.b58encode(checksum).decode()
-    if not bucket.has_parts(name, told, size):
+        return Content(hashlib.blake2b(data, digest_size=32).digest(), len(data))
+    content = content_of(path, key)
+    told = base58.b58encode(content.checksum).decode()
+    if not bucket.has_parts(name, told, content.size):
         source = Source(path, key)
-        bucket.put_parts(name, source, kind, told, Progress(size, session).more)
+        upload = PartsUpload(bucket, Large(name, kind, told, content.size), note)
+        done = upload.send(source, Progress(content.size, session).more)
+        session.emitter.send("log", level="info", text=f"{done.sent} of {done.parts} parts went up")
         source.close()
-    return checksum, size
+    return content
 
 
 class Progress:
@@ -120,13 +142,19 @@ class Progress:
             self._session.emitter.send("progress", done=self._sent / self._size)
 
 
-def patient_look(url: str, checksum: bytes, size: int, session: Session) -> Seen:
-    """Look until the object is seen, is seen to be another, or it has taken too long."""
-    seen = look(url, checksum, size)
+def patient_look(url: str, content: Content, session: Session) -> Seen:
+    """Look until the object is seen, is seen to be another, or it has taken too long; large ones at both ends only."""
+
+    def once() -> Seen:
+        if content.size > WHOLE:
+            return glance(url, content.head, content.tail, content.size)
+        return look(url, content.checksum, content.size)
+
+    seen = once()
     for pause in LOOK_AGAIN_S:
         if not seen.passing or session.stopping.wait(pause):
             break
-        seen = look(url, checksum, size)
+        seen = once()
     return seen
 
 
@@ -136,7 +164,10 @@ def _unseen(url: str, seen: Seen, store: Store) -> str:
         "policy": "give the bucket a policy that lets everybody read its objects",
         "public_url": "check the store's public_url and that the bucket is public there",
     }
-    return f"The upload is not seen from outside at {url} ({seen.detail}): {cures[store.public_mode]}."
+    cure = seen.cure or cures[store.public_mode]
+    if seen.status in (401, 403):
+        cure = f"{cures[store.public_mode]}; {provider_of(store.endpoint, store.bucket).opens}"
+    return f"The upload is not seen from outside at {url} ({seen.detail}): {cure}."
 
 
 def probe(job: dict[str, Any]) -> dict[str, Any]:

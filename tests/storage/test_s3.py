@@ -15,6 +15,7 @@ from moto.server import ThreadedMotoServer
 
 from somatui.engine.cipher import checksum
 from somatui.storage.outside import look
+from somatui.storage.parts import Large, PartsUpload
 from somatui.storage.s3 import Bucket, StorageError, Store
 from tests.storage import stores
 
@@ -105,7 +106,7 @@ def test_parts_that_are_there_are_known_by_size_and_checksum(tmp_path: Path) -> 
     with moto("acl") as store:
         it = bucket(store)
         assert not it.has_parts("key", "abc", 5)
-        it.put_parts("key", BytesIO(b"hello"), "text/plain", "abc")
+        PartsUpload(it, Large("key", "text/plain", "abc", 5)).send(BytesIO(b"hello"))
         assert it.has_parts("key", "abc", 5)
         assert not it.has_parts("key", "abd", 5)
 

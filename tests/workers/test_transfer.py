@@ -68,9 +68,9 @@ def test_a_large_file_goes_up_in_parts_once_and_tells_how_far_it_is(store: Store
     assert messages[-1].kind == "done"
     assert messages[-1].body == again[-1].body
     assert "progress" in {m.kind for m in messages}
-    checksum, size = transfer.digest_of(tmp_path / "file", KEY)
+    content = transfer.content_of(tmp_path / "file", KEY)
     result = messages[-1].body["result"]
-    assert (result["checksum"], result["size"]) == (base58.b58encode(checksum).decode(), size)
+    assert (result["checksum"], result["size"]) == (base58.b58encode(content.checksum).decode(), content.size)
 
 
 @pytest.mark.parametrize(
