@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from tests.practice.replaying.compare import Difference
 from tests.practice.replaying.tape import Event
@@ -25,12 +26,8 @@ class Intended:
     holds: Callable[[Event, Difference], bool] = _always
 
     def covers(self, event: Event, difference: Difference) -> bool:
-        """Whether this is what the difference is."""
-        return (
-            re.fullmatch(self.method, event.method) is not None
-            and re.fullmatch(self.path, difference.path) is not None
-            and self.holds(event, difference)
-        )
+        """Whether this is what the difference is, in an answer of a method that it is about."""
+        return re.fullmatch(self.path, difference.path) is not None and self.holds(event, difference)
 
 
 def _reason_inside(event: Event, difference: Difference) -> bool:
@@ -165,6 +162,12 @@ TABLE: tuple[Intended, ...] = (
 )
 
 
+@cache
+def _rows(method: str) -> tuple[Intended, ...]:
+    """The rows about one method: few, while a listing may differ in tens of thousands of places."""
+    return tuple(row for row in TABLE if re.fullmatch(row.method, method))
+
+
 def name_of(event: Event, difference: Difference) -> str | None:
     """The table's name of a difference; None when it is not meant."""
-    return next((row.name for row in TABLE if row.covers(event, difference)), None)
+    return next((row.name for row in _rows(event.method) if row.covers(event, difference)), None)
