@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NOUNS: dict[str, str] = {
     "practice": "a network of your own on this machine, and an operator's day on it",
+    "setup": "this machine made ready for a network, step by step",
     "status": "one screen: epoch, money, duties, jobs, alerts",
     "wallet": "address, coins and stakes",
     "targets": "what can be filled and what can be claimed",

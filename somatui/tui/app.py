@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from somatui.paths import Paths
@@ -14,6 +15,7 @@ from somatui.tui.offer import Line, known_network, offer, room
 
 if TYPE_CHECKING:
     from somatui.tui.console import SomatuiApp
+    from somatui.tui.setup.walk import Walk
 
 
 def run(paths: Paths) -> int:
@@ -25,19 +27,56 @@ def run(paths: Paths) -> int:
 
     config = load(paths)
     if not sys.stderr.isatty():
-        sys.stdout.write("The console paints on standard error, which is no terminal here: do not redirect it.\n")
-        return 2
-    first = config.profile.network == "practice" and needs_first_screen(paths)
+        return _redirected()
+    network, theme = config.profile.network, config.settings.theme
+    first = network == "practice" and needs_first_screen(paths)
     gc.disable()
-    offered = _offered(paths) if first else None
-    frame = Frame(config.profile.network, config.settings.theme, offered)
+    frame = Frame(network, theme, _offered(paths) if first else None)
+    return _stay(frame, lambda: _make(paths, theme, painted=frame.painted, first=first))
+
+
+def run_setup(paths: Paths, *, named: bool) -> int:
+    """Open the guided setup, and the console when it is done; `named`: the operator has named the profile.
+
+    Raises ConfigError for settings that cannot be used, before the terminal is touched.
+    """
+    from somatui.config import ConfigError, load
+
+    if not sys.stderr.isatty():
+        return _redirected()
+    try:
+        theme = load(paths).settings.theme
+    except ConfigError:
+        if paths.config_file.exists():
+            load(Paths.for_profile("practice", paths.home))
+        theme = "dark"
+    gc.disable()
+    frame = Frame("testnet", theme, setup=True)
+
+    def make() -> SomatuiApp:
+        from somatui.tui.setup.walk import Walk
+
+        return _make(paths, theme, painted=frame.painted, walk=Walk.begin(paths, named=named))
+
+    return _stay(frame, make)
+
+
+def _redirected() -> int:
+    sys.stdout.write("The console paints on standard error, which is no terminal here: do not redirect it.\n")
+    return 2
+
+
+def _stay(frame: Frame, make: Callable[[], SomatuiApp]) -> int:
+    """Run the application until it closes, and the console of the profile that it wants to open then."""
     crashed = True
     try:
-        app = _make(paths, config.settings.theme, first=first, painted=frame.painted)
+        app = make()
         status = app.run()
         crashed = False
     finally:
         frame.end(crashed=crashed)
+    if app.reopen is not None:
+        return run(app.reopen)
     if app.farewell:
         sys.stdout.write(app.farewell + "\n")
     return status if status is not None else app.return_code or 0
@@ -48,7 +87,7 @@ def _offered(paths: Paths) -> list[Line]:
     return offer(cells, str(paths.config_file), known=known_network(paths))
 
 
-def _make(paths: Paths, theme: str, *, first: bool, painted: bool) -> SomatuiApp:
+def _make(paths: Paths, theme: str, *, painted: bool, first: bool = False, walk: Walk | None = None) -> SomatuiApp:
     from somatui.tui.console import SomatuiApp
 
     driver = None
@@ -56,7 +95,7 @@ def _make(paths: Paths, theme: str, *, first: bool, painted: bool) -> SomatuiApp
         from somatui.tui.driver import KeptScreen
 
         driver = KeptScreen
-    return SomatuiApp(paths, theme, first=first, driver_class=driver)
+    return SomatuiApp(paths, theme, first=first, walk=walk, driver_class=driver)
 
 
 def needs_first_screen(paths: Paths) -> bool:

@@ -7,7 +7,8 @@ import gc
 import signal
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -23,11 +24,14 @@ from somatui.tui.screens.home import HomeScreen
 from somatui.tui.state import SECTIONS, World
 from somatui.tui.theme import THEMES
 
+if TYPE_CHECKING:
+    from somatui.tui.setup.walk import Walk
+
 
 class SomatuiApp(App[int]):
     """The console over the agent of `paths`' profile; `first` opens the screen for a machine with nothing set up."""
 
-    CSS_PATH = ["theme.tcss", "panes.tcss"]
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["theme.tcss", "panes.tcss"]
     TITLE = "somatui"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "leave", show=False, priority=True),
@@ -40,9 +44,11 @@ class SomatuiApp(App[int]):
         theme: str = "dark",
         *,
         first: bool = False,
+        walk: Walk | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
-        super().__init__(driver_class=driver_class, watch_css=False)
+        styles = [*self.CSS_PATH, "screens/setup/setup.tcss"] if walk is not None else None
+        super().__init__(driver_class=driver_class, css_path=styles, watch_css=False)
         self.animation_level = "none"
         self.paths = paths
         self.world = World(paths.profile)
@@ -50,13 +56,19 @@ class SomatuiApp(App[int]):
         self.operator = Operator(self)
         self.clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
         self.farewell = ""
-        self._first = first
+        self.reopen: Paths | None = None
+        self._first = first or walk is not None
+        self._walk = walk
         for known in THEMES.values():
             self.register_theme(known)
         self.theme = theme if theme in THEMES else "dark"
 
     def get_default_screen(self) -> Screen[Any]:
-        """Home, or the first screen where nothing is set up."""
+        """Home, or the first screen where nothing is set up, or the setup where that was asked for."""
+        if self._walk is not None:
+            from somatui.tui.screens.setup.screen import SetupScreen
+
+            return SetupScreen(self._walk, alone=True)
         if self._first:
             from somatui.tui.screens.first import FirstScreen
 
@@ -77,6 +89,11 @@ class SomatuiApp(App[int]):
         """From the first screen into the console, which covers it from then on."""
         self.push_screen(HomeScreen())
         self.link.open()
+
+    def open_profile(self, paths: Paths) -> None:
+        """Close, to open again on another profile."""
+        self.reopen = paths
+        self.exit(0)
 
     def now_ms(self) -> int:
         """Now, in ms since 1970."""

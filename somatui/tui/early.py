@@ -15,6 +15,7 @@ from somatui.tui.colours import TABLES
 from somatui.tui.offer import WIDTH, Line
 
 GRID_FROM = (120, 36)
+SETUP_SIZE = (92, 30)
 PANES = ("Wallet", "Targets", "Models", "Epochs", "Jobs")
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l\x1b[2J", "\x1b[?1049l\x1b[?25h\x1b[0m"
 Box = tuple[int, int, int, int, str]
@@ -23,7 +24,7 @@ Box = tuple[int, int, int, int, str]
 class Frame:
     """The frame on the terminal, and the terminal as it was. Use `end` when the console has closed, however it did."""
 
-    def __init__(self, network: str, theme: str, offered: list[Line] | None = None) -> None:
+    def __init__(self, network: str, theme: str, offered: list[Line] | None = None, *, setup: bool = False) -> None:
         self._file = sys.__stderr__
         self._before: list[Any] | None = None
         self.painted = False
@@ -32,7 +33,9 @@ class Frame:
         with contextlib.suppress(OSError, termios.error):
             size = os.get_terminal_size(self._file.fileno())
             self._hush()
-            if offered is None:
+            if setup:
+                text = setup_frame(theme, size.columns, size.lines)
+            elif offered is None:
                 text = frame(network, theme, size.columns, size.lines)
             else:
                 text = first_frame(theme, offered, size.columns, size.lines)
@@ -110,6 +113,19 @@ def first_frame(theme: str, offered: list[Line], columns: int, rows: int) -> str
     parts += [pen.at(x, y + height - 1), "╰" + "─" * (width - 2) + "╯"] if height <= rows else []
     for n, pieces in enumerate(offered[: max(0, rows - 3)]):
         parts += [pen.at(x + 3, y + 2 + n), *(tones[tone] + text for text, tone in pieces)]
+    return "".join(parts) + "\x1b[0m"
+
+
+def setup_frame(theme: str, columns: int, rows: int) -> str:
+    """The guided setup's frame, still empty, as a terminal takes it."""
+    pen = Pen(theme)
+    plain, line = pen.ink("foreground", "background"), pen.ink("primary", "background")
+    width, height = min(columns, SETUP_SIZE[0]), min(rows, SETUP_SIZE[1])
+    x, y = (columns - width) // 2, (rows - height) // 2
+    parts = [pen.at(0, n) + plain + " " * columns for n in range(rows)]
+    parts += [pen.at(x, y), line, "╭─ Setup ".ljust(width - 1, "─") + "╮"]
+    parts += [pen.at(x, y + n) + "│" + pen.at(x + width - 1, y + n) + "│" for n in range(1, height - 1)]
+    parts += [pen.at(x, y + height - 1), "╰" + "─" * (width - 2) + "╯"]
     return "".join(parts) + "\x1b[0m"
 
 

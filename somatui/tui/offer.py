@@ -32,7 +32,7 @@ def offer(cells: int, config_file: str, *, known: bool = False, failed: bool = F
     else:
         lines += [*wrapped("Nothing is set up on this machine yet.", cells), ()]
         practice = "A network of your own on this machine, with play money: no account, no GPU, no cost."
-    setup = "A real network. The guided setup comes in a later release; until then its settings stand in " + config_file
+    setup = "Guided: testnet or any other network, vault, wallet, storage. Settings are kept in " + config_file
     lines += _choice("p", "practice", practice, cells)
     if failed:
         lines += _choice("f", "ports", "The same on ports that nobody else uses.", cells)

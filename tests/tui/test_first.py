@@ -71,8 +71,14 @@ async def test_it_offers_practice_and_says_where_settings_stand(paths: Paths, si
         for text in ("Nothing is set up on this machine yet.", "p practice", "s setup", "q quit"):
             await c.shows(text)
         assert str(paths.config_file).replace(" ", "") in c.flat.replace(" ", "")
+
+
+async def test_s_opens_the_guided_setup_and_esc_comes_back(paths: Paths) -> None:
+    async with first(paths) as c:
         await c.press("s")
-        await c.shows("The guided setup comes in a later release. Until then")
+        await c.shows("Setup 1 of 8 What do you want to do?")
+        await c.press("escape")
+        await c.shows("Nothing is set up on this machine yet.")
 
 
 async def test_p_starts_the_network_and_opens_the_console_on_it(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:

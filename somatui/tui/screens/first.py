@@ -103,12 +103,12 @@ class FirstScreen(Screen[None]):
             self._say(f"{what}…  esc takes it back." + (f"\n{told}" if told else ""), "$accent")
 
     def action_setup(self) -> None:
-        """Say how a real network is set up until the setup is built."""
-        self._say(
-            f"The guided setup comes in a later release. Until then write profile = \"testnet\" into "
-            f"{self._paths.config_file}; somatui config shows every setting, somatui doctor what is missing.",
-            "$accent",
-        )  # fmt: skip
+        """Open the guided setup, where it was left if it was left."""
+        if self._start is None:
+            from somatui.tui.screens.setup.screen import SetupScreen
+            from somatui.tui.setup.walk import Walk
+
+            self.app.push_screen(SetupScreen(Walk.begin(self._paths)))
 
     async def action_stop(self) -> None:
         """Take the start back."""

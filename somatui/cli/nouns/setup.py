@@ -1,0 +1,46 @@
+"""`somatui setup`: the guided setup on a terminal, or the same from a file without secrets in it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from somatui.cli.options import Arguments, Verb, paths_of, wants_json
+from somatui.cli.output import Answer
+from somatui.cli.problem import USAGE, Problem
+
+SECRETS = ("passphrase", "auth", "key", "access", "secret", "token", "webhook")
+"""What is asked for without echo or read from a descriptor, and never stands in the file."""
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--answers", metavar="FILE", type=Path, help="do it without a screen, from this file")
+    names = {
+        "passphrase": "the vault's passphrase", "auth": "the node's user:password or header",
+        "key": "the wallet's secret key or words", "access": "the store's access key",
+        "secret": "the store's secret key", "token": "the Hugging Face token", "webhook": "the webhook's address",
+    }  # fmt: skip
+    for name in SECRETS:
+        parser.add_argument(f"--{name}-fd", metavar="N", type=int, help=f"read {names[name]} from descriptor N")
+
+
+def run(args: Arguments) -> Answer:
+    """Walk the operator through it, or do what the file says."""
+    paths = paths_of(args)
+    named = getattr(args, "profile", None) is not None
+    if args.answers is not None:
+        from somatui.cli.setup import from_file
+
+        descriptors = {n: getattr(args, f"{n}_fd") for n in SECRETS if getattr(args, f"{n}_fd") is not None}
+        return from_file(paths, args.answers, descriptors, named=named)
+    if wants_json(args) or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Problem("The guided setup needs a terminal: run it in one, or give it --answers FILE.", USAGE)
+    from somatui.tui.app import run_setup
+
+    return Answer(None, status=run_setup(paths, named=named))
+
+
+VERBS = (
+    Verb("", "Set this machine up for a network, step by step.", "somatui setup", run, _options),
+)  # fmt: skip

@@ -1,0 +1,111 @@
+"""The setup as a value: which step is on, which are done or skipped, what comes next, and its form in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from somatui.domain.setup.steps import NETWORKS, PURPOSES, STEPS, Answers, Known, Step, taken
+
+VERSION = 1
+MARKS = ("done", "skipped")
+FROM_THE_NETWORK = ("purpose", "network", "profile", "rpc_url", "faucet_url")
+"""Answers with which everything after them is asked anew."""
+
+
+class SetupError(ValueError):
+    """The setup cannot go that way; the text is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Where a setup stands. Values are new ones after each step; nothing in it is secret."""
+
+    answers: Answers = Answers()
+    marks: tuple[tuple[str, str], ...] = ()
+    at: str = "purpose"
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that the answers so far need, in order."""
+        return taken(self.answers)
+
+    @property
+    def step(self) -> Step:
+        """The step that is on."""
+        return next(s for s in self.steps if s.name == self.at)
+
+    @property
+    def number(self) -> int:
+        """Its place, counted from 1."""
+        return self.steps.index(self.step) + 1
+
+    def mark(self, name: str) -> str:
+        """`done`, `skipped` or `open`."""
+        return dict(self.marks).get(name, "open")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is behind."""
+        return self.mark(self.steps[-1].name) == "done"
+
+    def answered(self, **changes: str) -> Setup:
+        """With other answers; where they mean another network or purpose, what followed is open again."""
+        answers = replace(self.answers, **changes)
+        before = self.answers
+        if any(getattr(answers, n) != getattr(before, n) for n in FROM_THE_NETWORK):
+            return Setup(answers, tuple(m for m in self.marks if m[0] == "purpose"), self.at)
+        return replace(self, answers=answers)
+
+    def done(self) -> Setup:
+        """The step is done; the next open one is on."""
+        return self._marked("done")
+
+    def skipped(self) -> Setup:
+        """The step is left out. Raises SetupError where that cannot be."""
+        if not self.step.skip:
+            raise SetupError(f"“{self.step.title}” cannot be skipped.")
+        return self._marked("skipped")
+
+    def back(self) -> Setup:
+        """The step before; the first one stays."""
+        return replace(self, at=self.steps[max(0, self.number - 2)].name)
+
+    def resumed(self, known: Known) -> Setup:
+        """Where to go on after a break: at the step that was on, but at the vault where it has locked since."""
+        if self.mark("vault") == "done" and known.locked:
+            return Setup(self.answers, tuple(m for m in self.marks if m[0] != "vault"), "vault")
+        return self
+
+    def _marked(self, mark: str) -> Setup:
+        marks = dict(self.marks) | {self.at: mark}
+        after = [s.name for s in self.steps[self.number :]]
+        ahead = [name for name in after if name not in marks]
+        following = (ahead or after[-1:] or [self.at])[0]
+        return Setup(self.answers, tuple(marks.items()), following)
+
+
+def to_json(setup: Setup) -> dict[str, Any]:
+    """As it stands in the resume file."""
+    answers = {f.name: getattr(setup.answers, f.name) for f in fields(Answers)}
+    return {"version": VERSION, "at": setup.at, "marks": dict(setup.marks), "answers": answers}
+
+
+def from_json(found: Any) -> Setup:
+    """The setup of a resume file. Raises SetupError for what no setup has written."""
+    wrong = SetupError("What was kept of an earlier setup cannot be read: it begins anew.")
+    if not isinstance(found, dict) or found.get("version") != VERSION:
+        raise wrong
+    answers, marks = found.get("answers"), found.get("marks")
+    known = {f.name for f in fields(Answers)}
+    if not isinstance(answers, Mapping) or not isinstance(marks, Mapping) or not set(answers) <= known:
+        raise wrong
+    if not all(isinstance(v, str) for v in (*answers.values(), *marks.values())) or not set(marks.values()) <= {*MARKS}:
+        raise wrong
+    setup = Setup(Answers(**answers), tuple(marks.items()), str(found.get("at")))
+    if setup.answers.purpose not in dict(PURPOSES) or setup.answers.network not in dict(NETWORKS):
+        raise wrong
+    if setup.at not in {s.name for s in setup.steps} or not set(marks) <= {s.name for s in STEPS}:
+        raise wrong
+    return setup

@@ -1,0 +1,116 @@
+"""What a step asks, as widgets: a list of which one is chosen, and a line that shows nothing of a secret."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from somatui.domain.setup.steps import Choices, Field
+
+
+class Pick(Static, can_focus=True):
+    """A list of which exactly one is chosen; up and down choose, and leave the list at its ends."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", show=False),
+        Binding("down,j", "move(1)", show=False),
+        Binding("enter", "enter", show=False),
+    ]
+
+    class Changed(Message):
+        """Another one is chosen."""
+
+    class Entered(Message):
+        """Enter was pressed on the list."""
+
+    def __init__(self, field: Field) -> None:
+        super().__init__(id=f"field-{field.name}")
+        self.field = field
+        names = [name for name, _ in field.choices]
+        self._at = names.index(field.value) if field.value in names else 0
+
+    @property
+    def value(self) -> str:
+        """The name of what is chosen."""
+        return self.field.choices[self._at][0]
+
+    def on_mount(self) -> None:
+        """Show the list."""
+        self._show()
+
+    def on_focus(self) -> None:
+        """The chosen line is lit."""
+        self._show()
+
+    def on_blur(self) -> None:
+        """Another field is lit."""
+        self._show()
+
+    def action_move(self, step: int) -> None:
+        """Choose the next one, or go to the next field."""
+        wanted = self._at + step
+        if 0 <= wanted < len(self.field.choices):
+            self._at = wanted
+            self._show()
+            self.post_message(self.Changed())
+        elif step > 0:
+            self.screen.focus_next()
+        else:
+            self.screen.focus_previous()
+
+    def action_enter(self) -> None:
+        """On to what follows."""
+        self.post_message(self.Entered())
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose with the mouse."""
+        if 0 <= event.y < len(self.field.choices):
+            self._at = event.y
+            self._show()
+            self.post_message(self.Changed())
+
+    def _show(self) -> None:
+        self.update(Content("\n").join(self._line(n) for n in range(len(self.field.choices))))
+
+    def _line(self, number: int) -> Content:
+        chosen = number == self._at
+        name, text = self.field.choices[number]
+        wide = _widest(self.field.choices)
+        tone = ("bold $accent" if self.has_focus else "bold") if chosen else ""
+        word = f"{name:<{wide}}  " if wide else ""
+        dot = ("● ", tone) if chosen else ("○ ", "$muted")
+        return Content.assemble(dot, (word, tone), (text, "" if word else tone))
+
+
+def _widest(choices: Choices) -> int:
+    """Cells for the names; none where they are addresses, which say nothing to a reader."""
+    longest = max(len(name) for name, _ in choices)
+    return longest if longest <= 12 else 0
+
+
+class Entry(Input):
+    """One line of text; up and down go to the fields around it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "leave(-1)", show=False),
+        Binding("down", "leave(1)", show=False),
+    ]
+
+    def __init__(self, field: Field) -> None:
+        super().__init__(
+            field.value, placeholder=field.hint, password=field.secret, compact=True, id=f"field-{field.name}"
+        )
+        self.field = field
+        self.cursor_blink = False
+
+    def action_leave(self, step: int) -> None:
+        """To the field before or after."""
+        if step > 0:
+            self.screen.focus_next()
+        else:
+            self.screen.focus_previous()

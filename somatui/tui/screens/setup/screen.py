@@ -1,0 +1,291 @@
+"""The screen of the guided setup: one step at a time, its words, its form, what the checks found, and the way on.
+
+What the answers mean and who tries them is `tui.setup`'s affair.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widgets import Input, Static
+from textual.worker import Worker
+
+from somatui.domain.report import Report
+from somatui.domain.setup.after import summary, what_next
+from somatui.domain.setup.state import SetupError
+from somatui.domain.setup.steps import shown
+from somatui.tui.screens.panel import rows
+from somatui.tui.screens.setup.entries import Entry, Pick
+from somatui.tui.screens.setup.told import told
+from somatui.tui.screens.setup.words import WordsScreen
+from somatui.tui.setup.walk import Walk
+
+if TYPE_CHECKING:
+    from somatui.tui.console import SomatuiApp
+
+BY_ITSELF = frozenset({"network", "extras", "summary"})
+"""Steps that look without being asked."""
+WIDTH = 92
+LEFT = "somatui setup goes on here."
+
+
+class SetupScreen(Screen[None]):
+    """Walks the operator through `walk`; leaves with the console of the profile that was set up."""
+
+    CSS_PATH = "setup.tcss"
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", show=False),
+        Binding("f5", "retry", show=False),
+        Binding("f8", "skip", show=False),
+        Binding("enter", "next", show=False),
+        Binding("up", "move(-1)", show=False),
+        Binding("down", "move(1)", show=False),
+    ]
+
+    def __init__(self, walk: Walk, *, alone: bool = False) -> None:
+        super().__init__()
+        self.walk = walk
+        self._alone = alone
+        self._report: Report | None = None
+        self._entered: dict[str, str] = {}
+        self._mnemonic = ""
+        self._note = ""
+        self._skip_said = False
+        self._doing: Worker[None] | None = None
+        self._all: list[Pick | Entry] = []
+        self._waits_for, self._since = "", 0.0
+        self._timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """The frame with its three parts."""
+        found = VerticalScroll(Static(id="told"), id="found", can_focus=False)
+        yield Vertical(Static(id="about"), Vertical(id="form"), found, id="setup")
+
+    async def on_mount(self) -> None:
+        """Begin, or go on where it broke off."""
+        self._note = "Going on where it broke off." if self.walk.resumed else ""
+        if trouble := await self.walk.catch_up():
+            self._note = trouble
+        await self._open()
+
+    def on_resize(self) -> None:
+        """Lines are as long as there is room."""
+        self._show()
+
+    @property
+    def room(self) -> int:
+        """Cells a line of text has inside the frame."""
+        return max(24, min(self.app.size.width, WIDTH) - 6)
+
+    async def _open(self) -> None:
+        """Show the step that is on, with its form."""
+        self._report, self._entered, self._mnemonic, self._skip_said = None, {}, "", False
+        form = self.query_one("#form")
+        await form.remove_children()
+        self._all = [Pick(field) if field.choices else Entry(field) for field in self.walk.fields]
+        await form.mount_all([_row(widget) for widget in self._all])
+        self._fit()
+        self._show()
+        first = next((e for e in self._fields() if isinstance(e, Pick) or not e.value), None)
+        (first or next(iter(self._fields()), self)).focus()
+        if self.walk.setup.at in BY_ITSELF or not self.walk.fields:
+            self._perform()
+
+    def _fields(self) -> list[Pick | Entry]:
+        """The fields that are asked now."""
+        return [w for w in self._all if _asked(w)]
+
+    def _values(self) -> dict[str, str]:
+        return {w.field.name: w.value for w in self._fields()}
+
+    def _fit(self) -> None:
+        """Show those fields that go with what is chosen."""
+        everything = {w.field.name: w.value for w in self._all}
+        wanted = {f.name for f in shown(self.walk.fields, everything)}
+        for row in self.query(".asked"):
+            row.display = (row.name or "") in wanted
+
+    def _show(self) -> None:
+        """Say it all."""
+        if not self.is_mounted:
+            return
+        setup, frame = self.walk.setup, self.query_one("#setup")
+        frame.border_title = f"Setup  {setup.number} of {len(setup.steps)}  {setup.step.title}"
+        frame.border_subtitle = "   ".join(self._keys())
+        about = "\n".join(textwrap.wrap(setup.step.about, self.room))
+        self.query_one("#about", Static).update(Content(about))
+        self.query_one("#told", Static).update(Content("\n").join(self._lines()))
+
+    def _keys(self) -> list[str]:
+        setup, busy = self.walk.setup, self._doing is not None
+        keys = ["esc " + ("give up" if busy else "leave" if setup.number == 1 else "back")]
+        if not busy:
+            keys += ["F5 retry"] if setup.step.checks and self._report else []
+            keys += ["F8 skip"] if setup.step.skip else []
+            keys.append("enter " + ("open the console" if setup.step is setup.steps[-1] else "next"))
+        return keys
+
+    def _lines(self) -> list[Content]:
+        lines: list[Content] = []
+        for text in textwrap.wrap(self._note, self.room):
+            lines.append(Content.assemble((text, "$accent")))
+        if self._doing is not None:
+            seconds = int(time.monotonic() - self._since)
+            lines.append(Content.assemble((f"… {self._waits_for}" + (f", {seconds} s" if seconds else ""), "$accent")))
+        if self._report is not None:
+            lines += told(self._report, self.room)
+            if self._report.ok and self.walk.setup.step is self.walk.setup.steps[-1]:
+                lines += self._end()
+        return lines
+
+    def _end(self) -> list[Content]:
+        said = summary(self.walk.setup, self.walk.known.backend)
+        wide = self.room - 16
+        pairs = [(n, "\n".join(textwrap.wrap(v, wide)), f"${t}" if t else "") for n, v, t in said]
+        after = [(c, "\n".join(textwrap.wrap(why, self.room - 33)), "") for c, why in what_next(self.walk.setup)]
+        head = Content.assemble(("What next", "bold"))
+        return [Content(""), rows(pairs), Content(""), head, rows(after)]
+
+    def _perform(self) -> None:
+        """Try what is entered."""
+        if self._doing is None:
+            self._entered, self._report, self._note = self._values(), None, ""
+            self._since = time.monotonic()
+            self._waits_for = "one moment"
+            self._timer = self.set_interval(1.0, self._show)
+            self._doing = self.run_worker(self._try(dict(self._entered)), exit_on_error=False)
+            self._show()
+
+    def _say(self, text: str) -> None:
+        self._waits_for = text
+        self._show()
+
+    async def _try(self, entered: dict[str, str]) -> None:
+        try:
+            report = await self.walk.perform(entered, self._say)
+        finally:
+            self._quiet()
+        self._report = report
+        self._mnemonic = str(report.facts.get("mnemonic") or "")
+        self._show()
+        if self._mnemonic:
+            self._show_words()
+        elif report.ok and self.walk.setup.at == "purpose":
+            await self._accept()
+
+    def _quiet(self) -> None:
+        self._doing = None
+        if self._timer is not None:
+            self._timer.stop()
+        if self.is_mounted:
+            self._show()
+
+    def _show_words(self) -> None:
+        def closed(written: bool | None) -> None:
+            if written:
+                self._mnemonic = ""
+                self.run_worker(self._accept())
+            else:
+                self._note = "Press enter to see the words again: two of them are asked before it goes on."
+                self._show()
+
+        self.app.push_screen(WordsScreen(self._mnemonic), closed)
+
+    async def _accept(self) -> None:
+        self.walk.accept()
+        if self.walk.setup.finished:
+            await self.walk.close()
+            cast("SomatuiApp", self.app).open_profile(self.walk.paths)
+        else:
+            await self._open()
+
+    async def action_next(self) -> None:
+        """On: to the next field, to the check, or to the next step when what is entered has been found good."""
+        if self._doing is not None:
+            return
+        if self._report is not None and self._report.ok and self._entered == self._values():
+            if self._mnemonic:
+                self._show_words()
+            else:
+                await self._accept()
+            return
+        asked = self._fields()
+        if self.focused in asked[:-1] and not (self._report and self._entered == self._values()):
+            asked[asked.index(cast("Any", self.focused)) + 1].focus()
+        else:
+            self._perform()
+
+    async def on_pick_entered(self) -> None:
+        """Enter on a list."""
+        await self.action_next()
+
+    def on_pick_changed(self) -> None:
+        """Another choice asks other things."""
+        self._fit()
+
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter on a line."""
+        event.stop()
+        await self.action_next()
+
+    def action_retry(self) -> None:
+        """Check again."""
+        if not self._mnemonic:
+            self._perform()
+
+    async def action_skip(self) -> None:
+        """Leave the step out; the first time it says what that costs."""
+        if self._doing is not None or not self.walk.setup.step.skip:
+            return
+        if not self._skip_said:
+            self._skip_said = True
+            skip = self.walk.setup.step.skip
+            self._note = f"{skip[0].upper()}{skip[1:]}. F8 again skips it; somatui setup asks again."
+            self._report = None
+            self._show()
+            return
+        try:
+            self.walk.skip()
+        except SetupError as no:
+            self._note = str(no)
+            self._show()
+            return
+        self._note = ""
+        await self._open()
+
+    async def action_back(self) -> None:
+        """Give up a check, or go a step back, or leave at the first one."""
+        if self._doing is not None:
+            self._doing.cancel()
+        elif self.walk.setup.number > 1:
+            self._note = ""
+            self.walk.back()
+            await self._open()
+        else:
+            await self.walk.close()
+            if self._alone:
+                self.app.exit(0)
+            else:
+                self.app.pop_screen()
+
+    def action_move(self, step: int) -> None:
+        """Scroll what was found."""
+        self.query_one("#found").scroll_relative(y=step, animate=False)
+
+
+def _row(widget: Pick | Entry) -> Horizontal:
+    label = Static(widget.field.label, classes="label", markup=False)
+    return Horizontal(label, widget, classes="asked", name=widget.field.name)
+
+
+def _asked(widget: Pick | Entry) -> bool:
+    return widget.parent is not None and bool(getattr(widget.parent, "display", True))
