@@ -1,7 +1,8 @@
 """The bytes of the file vault: header, wrapped data key, one padded sealed blob. Pure; files are left to file.py.
 
 A passphrase opens the key-encryption key (scrypt), which opens the data key, which opens the items. Both seals are
-ChaCha20-Poly1305 with a random nonce and the whole header and a purpose label as associated data.
+ChaCha20-Poly1305 with a random nonce and the whole header and a purpose label as associated data. The serial counts the
+states of the items; it is readable without the passphrase and part of their seal.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from somatui.vault.base import VaultDamaged, WrongPassphrase
 VERSION = 1
 LOG2_N, BLOCK, LANES = 17, 8, 1
 MOST_LOG2_N = 20
+MOST_SERIAL = 2**62
 PAD = 1024
 MOST_BYTES = 16 * 1024 * 1024
 _DAMAGED = "The vault's file is damaged: put back a copy of it, or make a new vault and import the keys again."
@@ -42,11 +44,6 @@ class Header:
     def label(self, purpose: str) -> bytes:
         """The associated data of one seal."""
         return json.dumps([purpose, self.to_json()], sort_keys=True).encode()
-
-
-def fresh_header() -> Header:
-    """A header with a new id and salt."""
-    return Header(os.urandom(16).hex(), os.urandom(32))
 
 
 def passphrase_key(passphrase: str, header: Header) -> bytes:
@@ -86,10 +83,23 @@ class Document:
     header: Header
     wrapped_key: bytes
     blob: bytes
+    serial: int = 0
+
+    @classmethod
+    def sealed(cls, header: Header, wrapped_key: bytes, key: bytes, items: dict[str, bytes], serial: int) -> Document:
+        """A state of the vault, its items sealed with the data key."""
+        return cls(header, wrapped_key, seal(key, pack_items(items), header, _items_purpose(serial)), serial)
+
+    @classmethod
+    def fresh(cls, vault_id: str, passphrase: str, key: bytes, items: dict[str, bytes], serial: int) -> Document:
+        """The same under a new salt, with the data key wrapped for this passphrase; takes as long as an unlock."""
+        header = Header(vault_id, os.urandom(32))
+        wrapped = seal(passphrase_key(passphrase, header), key, header, "data key")
+        return cls.sealed(header, wrapped, key, items, serial)
 
     def to_bytes(self) -> bytes:
         """The file's content."""
-        parts = {"wrapped_key": _b64(self.wrapped_key), "blob": _b64(self.blob)}
+        parts = {"serial": self.serial, "wrapped_key": _b64(self.wrapped_key), "blob": _b64(self.blob)}
         return (json.dumps({"header": self.header.to_json(), **parts}, indent=1) + "\n").encode()
 
     @classmethod
@@ -119,7 +129,10 @@ class Document:
         made = Header(header["vault_id"], salt, log2_n)
         if made.to_json() != header:
             raise ValueError("unknown fields")
-        return cls(made, _unb64(found["wrapped_key"]), _unb64(found["blob"]))
+        serial = found.get("serial", 0)
+        if type(serial) is not int or not 0 <= serial <= MOST_SERIAL:
+            raise ValueError("serial out of range")
+        return cls(made, _unb64(found["wrapped_key"]), _unb64(found["blob"]), serial)
 
     def open_key(self, passphrase: str) -> bytes:
         """The data key (32 bytes). Raises WrongPassphrase; a damaged wrapping looks the same from outside."""
@@ -133,9 +146,14 @@ class Document:
     def open_items(self, data_key: bytes) -> dict[str, bytes]:
         """The secrets. Raises VaultDamaged."""
         try:
-            return unpack_items(unseal(data_key, self.blob, self.header, "items"))
+            return unpack_items(unseal(data_key, self.blob, self.header, _items_purpose(self.serial)))
         except (InvalidTag, ValueError):
             raise VaultDamaged(_DAMAGED) from None
+
+
+def _items_purpose(serial: int) -> str:
+    """A vault that was made before states were counted has none."""
+    return f"items {serial}" if serial else "items"
 
 
 def _b64(data: bytes) -> str:
