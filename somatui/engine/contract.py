@@ -1,12 +1,14 @@
 """The scoring contract in f32: what the network's reference scorer answers for a model and some bytes.
 
 Sources: scoring.md 0 and B, protocol.md 5; settled by the recorded answers in tests/golden/scoring. It holds for
-training as well: the loss here is the one that decides who wins.
+training as well: the loss here is the one that decides who wins. Answers are put together from parts, one for each
+chunk; who keeps parts so that none is made twice is `chunks`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -45,6 +47,15 @@ class Score:
     embedding: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one chunk adds to an answer: means over its 1,024 positions, and the mean hidden state (f32 [dim])."""
+
+    cross: float
+    regular: float
+    embedding: NDArray[np.float32]
+
+
 def batches(data: bytes) -> Iterator[Batch]:
     """Cut bytes into chunks of 1,024, with one EOS after the last byte if there is room, and 16 chunks a batch.
 
@@ -77,7 +88,7 @@ def _norm(x: torch.Tensor, tensors: Tensors, at: str) -> torch.Tensor:
 
 
 def _linear(x: torch.Tensor, tensors: Tensors, at: str) -> torch.Tensor:
-    return x @ tensors[at + ".weight"] + tensors[at + ".bias"]
+    return functional.linear(x, tensors[at + ".weight"].t(), tensors[at + ".bias"])
 
 
 def encode(config: ModelConfig, tensors: Tensors, batch: Batch) -> torch.Tensor:
@@ -123,13 +134,16 @@ def projections(dim: int, seed: int) -> torch.Tensor:
     return unit
 
 
-def _means(before: torch.Tensor, now: torch.Tensor, twice: torch.Tensor) -> torch.Tensor:
-    """Means over slices, [positions, 17], of the harmonics that begin with `before` and `now`."""
-    found = [before.mean(-1), now.mean(-1)]
+def _means(before: torch.Tensor, now: torch.Tensor, twice: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Means over slices, [positions, 17], of the harmonics that begin with `before` and `now`.
+
+    Every step is one pass over memory: with signs that go + + - - the recurrence needs no negation of its own.
+    """
+    found = [before @ share, now @ share]
     while len(found) < POINTS:
-        before, now = now, twice * now - before
-        found.append(now.mean(-1))
-    return torch.stack(found, dim=-1)
+        before, now = now, torch.addcmul(before, twice, now, value=-1 if len(found) % 2 == 0 else 1)
+        found.append(now @ share)
+    return torch.stack(found, dim=-1) * torch.tensor([(1.0, 1.0, -1.0, -1.0)[k % 4] for k in range(POINTS)])
 
 
 def sigreg(hidden: torch.Tensor, seed: int) -> torch.Tensor:
@@ -143,13 +157,14 @@ def sigreg(hidden: torch.Tensor, seed: int) -> torch.Tensor:
     phi = torch.exp(-0.5 * points**2)
     step = T_MAX / (POINTS - 1)
     weight = phi * torch.full((POINTS,), 2 * step).index_fill_(0, torch.tensor([0, POINTS - 1]), step)
-    flat = hidden.reshape(-1, hidden.shape[-1])
+    flat, share, noise = hidden.reshape(-1, hidden.shape[-1]), torch.full((SLICES,), 1 / SLICES), noise * step
     total = torch.zeros(())
     for block in torch.split(flat, _BLOCK):
-        turn = block @ noise * step
+        turn = block @ noise
         cos, sin = turn.cos(), turn.sin()
-        real = _means(torch.ones_like(cos), cos, 2 * cos)
-        imaginary = _means(torch.zeros_like(sin), sin, 2 * cos)
+        twice = 2 * cos
+        real = _means(torch.ones_like(cos), cos, twice, share)
+        imaginary = _means(torch.zeros_like(sin), sin, twice, share)
         total = total + (((real - phi) ** 2 + imaginary**2) * weight).sum()
     return total * SLICES / flat.shape[0]
 
@@ -160,29 +175,56 @@ def loss_of(config: ModelConfig, tensors: Tensors, batch: Batch, seed: int) -> t
     return cross_entropy(tensors, hidden, batch.targets) + SIGREG_WEIGHT * sigreg(hidden, seed), hidden
 
 
+def _chunks(batch: Batch) -> Iterator[Batch]:
+    """One batch for each chunk, whose positions count from the chunk's own beginning.
+
+    They act through differences alone (scoring.md 0.2), so a chunk's part is the same wherever in a file it stands.
+    """
+    for row in range(batch.tokens.shape[0]):
+        tokens, targets, places = (t[row : row + 1] for t in (batch.tokens, batch.targets, batch.positions))
+        yield Batch(tokens, targets, places - places[:, :1])
+
+
 @torch.inference_mode()
+def parts(config: ModelConfig, tensors: Tensors, batch: Batch, seed: int) -> list[Part]:
+    """The parts of a batch's chunks, one forward each: nothing that lies beside a chunk can change its numbers."""
+    found = []
+    for chunk in _chunks(batch):
+        hidden = encode(config, tensors, chunk)
+        cross, regular = cross_entropy(tensors, hidden, chunk.targets), sigreg(hidden, seed)
+        found.append(Part(float(cross), float(regular), hidden.mean(dim=(0, 1)).numpy()))
+    return found
+
+
+def together(groups: Sequence[Sequence[Part]]) -> Score:
+    """The answer for parts batch by batch: plain means within a batch and over batches, whatever the size of each."""
+    losses = [math.fsum(p.cross + SIGREG_WEIGHT * p.regular for p in group) / len(group) for group in groups]
+    return Score(math.fsum(losses) / len(losses), _mean([[p.embedding for p in group] for group in groups]))
+
+
+def _mean(groups: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.float32]:
+    each = [np.mean(group, axis=0, dtype=np.float64) for group in groups]
+    mean: NDArray[np.float32] = np.mean(each, axis=0).astype(np.float32)
+    return mean
+
+
 def score(config: ModelConfig, tensors: Tensors, data: bytes, seed: int = 0) -> Score:
     """What the network answers for these bytes; submissions and audits use seed 0.
 
-    Loss and embedding are plain means over batches, whatever the size of each; batch number n draws its noise with
-    `seed + n`. Raises ValueError for empty data.
+    Batch number n draws its noise with `seed + n`. Raises ValueError for empty data.
     """
-    losses: list[float] = []
-    embeddings: list[torch.Tensor] = []
-    for number, batch in enumerate(batches(data)):
-        loss, hidden = loss_of(config, tensors, batch, seed + number)
-        losses.append(float(loss))
-        embeddings.append(hidden.mean(dim=(0, 1)))
-    mean: NDArray[np.float32] = torch.stack(embeddings).mean(0).numpy()
-    return Score(sum(losses) / len(losses), mean)
+    return together([parts(config, tensors, batch, seed + n) for n, batch in enumerate(batches(data))])
 
 
 @torch.inference_mode()
 def embed(config: ModelConfig, tensors: Tensors, data: bytes) -> NDArray[np.float32]:
     """The embedding that `score` answers, without the loss and at a fraction of its cost."""
-    means = [encode(config, tensors, batch).mean(dim=(0, 1)) for batch in batches(data)]
-    mean: NDArray[np.float32] = torch.stack(means).mean(0).numpy()
-    return mean
+    return _mean(
+        [
+            [encode(config, tensors, chunk).mean(dim=(0, 1)).numpy() for chunk in _chunks(batch)]
+            for batch in batches(data)
+        ]
+    )
 
 
 def distance(embedding: NDArray[np.float32], target: NDArray[np.float32]) -> float:

@@ -1,0 +1,81 @@
+"""The exact path against an independent transcription in f64, and what its parts promise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from somatui.engine import contract, weights
+from somatui.engine.weights import ModelConfig, Tensors
+from tests.engine import transcription
+from tests.long import scoring_contract
+
+TEXT = b"def of(self, given: bytes) -> int:\n    return sum(given)\n" * 60
+Plain = dict[str, NDArray[Any]]
+
+
+@st.composite
+def models(draw: st.DrawFn) -> tuple[ModelConfig, Plain, np.random.Generator]:
+    """Small models of any proportions with weights wild enough to matter."""
+    heads, features = draw(st.sampled_from([1, 2, 3, 4])), draw(st.sampled_from([2, 4, 6, 16]))
+    config = ModelConfig(heads * features, draw(st.integers(1, 48)), draw(st.integers(1, 3)), heads)
+    chance = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    plain: Plain = {}
+    for name, shape in weights.tensor_shapes(config).items():
+        spread = 1.0 if name == "embedding.weight" else shape[0] ** -0.5 if len(shape) == 2 else 0.3
+        plain[name] = (chance.standard_normal(shape) * spread + name.endswith("gamma")).astype(np.float32)
+    return config, plain, chance
+
+
+def ours(plain: Plain) -> Tensors:
+    return {name: torch.from_numpy(array) for name, array in plain.items()}
+
+
+@settings(max_examples=30, deadline=None)
+@given(models(), st.integers(1, 3), st.integers(2, 40), st.integers(0, 16_000), st.integers(0, 2**32))
+def test_any_model_answers_as_the_transcription_does(
+    drawn: tuple[ModelConfig, Plain, np.random.Generator], count: int, length: int, offset: int, seed: int
+) -> None:
+    config, plain, chance = drawn
+    tokens = chance.integers(0, weights.VOCABULARY, (count, length))
+    targets = np.where(chance.random((count, length)) < 0.3, transcription.PAD, chance.integers(0, 256, tokens.shape))
+    places = np.sort(chance.integers(0, 1024, tokens.shape)) + offset
+    loss, embedding = transcription.batch(plain, config.heads, transcription.Rows(tokens, targets, places), seed)
+    batch = contract.Batch(*map(torch.from_numpy, (tokens, targets, places)))
+    with torch.inference_mode():
+        found, hidden = contract.loss_of(config, ours(plain), batch, seed)
+    assert float(found) == pytest.approx(loss, rel=1e-5, abs=1e-6)
+    assert np.abs(hidden.mean(dim=(0, 1)).numpy() - embedding).max() <= 1e-4
+    together = contract.together([contract.parts(config, ours(plain), batch, seed)])
+    assert together.loss == pytest.approx(loss, rel=1e-5, abs=1e-6)
+    assert np.abs(together.embedding - embedding).max() <= 1e-4
+
+
+@given(st.binary(min_size=1, max_size=2100))
+def test_bytes_are_cut_as_the_transcription_cuts_them(data: bytes) -> None:
+    (batch,) = contract.batches(data)
+    rows = transcription.sequences(data)
+    for name in ("tokens", "targets", "positions"):
+        assert np.array_equal(getattr(batch, name).numpy(), getattr(rows, name))
+
+
+def test_the_transcription_gives_recorded_answers_and_ours() -> None:
+    for name in ("small-text-2", "small-seed-max32"):
+        assert scoring_contract.compare(name, models=1).within
+
+
+def test_a_chunk_alone_is_to_the_bit_the_chunk_among_others() -> None:
+    tensors = weights.initial(weights.SMALL, 3)
+    (whole,) = contract.batches(TEXT[: 2 * contract.CHUNK + 300])
+    found = contract.parts(weights.SMALL, tensors, whole, 0)
+    for number, part in enumerate(found):
+        (alone,) = contract.batches(TEXT[: 2 * contract.CHUNK + 300][number * contract.CHUNK :][: contract.CHUNK])
+        (one,) = contract.parts(weights.SMALL, tensors, alone, 0)
+        assert (one.cross, one.regular) == (part.cross, part.regular)
+        assert (one.embedding == part.embedding).all()
