@@ -115,7 +115,7 @@ class Ground:
         store = self.profile.store
         if store is None:
             raise UploadFailed(f"Profile {self.profile.name} has no store: add [profiles.{self.profile.name}.store].")
-        access, secret = self._store_keys()
+        access, secret = self.store_keys()
         names = ("endpoint", "bucket", "region", "public_url", "public_mode")
         job = {
             "job": "upload",
@@ -133,7 +133,8 @@ class Ground:
             "weights_key": encrypt_key.hex() if encrypt_key is not None else None,
         }
 
-    def _store_keys(self) -> tuple[str, str]:
+    def store_keys(self) -> tuple[str, str]:
+        """Access and secret key of the profile's store. Raises UploadFailed, VaultLocked."""
         if self.profile.network == "practice":
             try:
                 card = practice_network(self.paths)

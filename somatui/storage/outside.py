@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from somatui.storage.asking import opener, trouble
+from somatui.asking import opener, trouble
 
 PIECE = 1024 * 1024
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
-from somatui.storage.asking import Trouble, trouble
+from somatui.asking import Trouble, trouble
 from somatui.storage.provider import AWS, GCS, R2, Provider, provider_of
 
 
@@ -55,9 +55,7 @@ def _refused(refused: ClientError, asked: Asked) -> Trouble:
     error = refused.response.get("Error", {})
     status = refused.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code, said = str(error.get("Code", "unknown")), str(error.get("Message", ""))
-    found = (
-        _about_region(code, said, error, asked) or _about_keys(code, said, asked) or _about_bucket(code, said, asked)
-    )
+    found = _about_region(code, said, error, asked) or _about_keys(code, said, asked) or _about_bucket(code, asked)
     if found:
         return found
     if code.isdigit() or code == "unknown":
@@ -119,6 +117,7 @@ def _about_bucket(code: str, asked: Asked) -> Trouble | None:
         "AccessControlListNotSupported": ("acl", "The bucket takes no ACLs", "set public_mode to policy or public_url"),
         "NoSuchBucket": ("bucket", f"There is no bucket {bucket} in this account", "make it or name another"),
         "NoSuchKey": ("missing", "The object is not there", "put it there first"),
+        "NoSuchLifecycleConfiguration": ("no rules", "The bucket has no rules", "nothing needs to be done"),
         "NoSuchUpload": ("gone", "The store has forgotten the upload that was begun", "start it again"),
         "InvalidBucketName": (
             "bucket",

@@ -16,7 +16,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from somatui.storage.asking import Trouble
+from somatui.asking import Trouble
 from somatui.storage.refusals import Asked, why
 
 PublicMode = Literal["acl", "policy", "public_url"]
@@ -133,6 +133,12 @@ class Bucket:
         """Size and content type of an object as its owner sees it. Raises StorageError."""
         found = self.do("head", lambda client: client.head_object(Bucket=self.store.bucket, Key=key))
         return int(found["ContentLength"]), str(found.get("ContentType", ""))
+
+    def lifecycle(self) -> list[dict[str, Any]]:
+        """The bucket's rules for deleting objects, as S3 tells them. Raises StorageError, "no rules" for none."""
+        where = {"Bucket": self.store.bucket}
+        found = self.do("read the rules of", lambda client: client.get_bucket_lifecycle_configuration(**where))
+        return list(found.get("Rules") or ())
 
     def allow_everybody(self) -> None:
         """Give the bucket a policy that lets everybody read its objects, and nothing else. Raises StorageError."""

@@ -2,9 +2,10 @@
 
 Jobs: {"job": "upload", "version": 1, "source": path, "object_key": key, "encrypt": bool, "content_type": type, "note":
 path, "store": {"endpoint", "bucket", "region", "public_url", "public_mode"}, "secrets_fd": n} with the secrets
-{"access_key", "secret_key", "weights_key": hex | null}, which ends with {"url", "checksum", "size", "seen_from_outside"};
-and {"job": "probe", "version": 1, "url", "checksum", "size"}, which ends with {"ok", "status", "detail"}. The same job again gives
-the same result; with a `note`, a small file of its own, an upload in parts goes on where it broke off.
+{"access_key", "secret_key", "weights_key": hex | null}, which ends with {"url", "checksum", "size",
+"seen_from_outside"}; and {"job": "probe", "version": 1, "url", "checksum", "size"}, which ends with {"ok", "status",
+"detail"}. The same job again gives the same result; with a `note`, a small file of its own, an upload in parts goes on
+where it broke off.
 """
 
 from __future__ import annotations

@@ -1,14 +1,26 @@
-"""A real object store, the practice network's own, on a port of its own."""
+"""Real object stores, each on ports of its own: the practice network's, SeaweedFS, moto's, one that takes no ACLs."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import sys
 import threading
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import boto3
 from aiohttp import web
+from moto.server import ThreadedMotoServer
 
 from somatui.practice.store import BUCKET, ObjectStore
 from somatui.practice.store_auth import Credentials
@@ -16,6 +28,8 @@ from somatui.practice.store_files import Folder
 from somatui.storage.s3 import Store
 
 KEYS = {"access_key": "practice", "secret_key": "right"}  # pragma: allowlist secret
+PAIR = ("practice", "right")
+READY_S = 60
 
 
 @contextlib.contextmanager
@@ -41,3 +55,129 @@ def running(folder: Path) -> Iterator[Store]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+def client(endpoint: str) -> Any:
+    """boto3's own client for PAIR."""
+    return boto3.client(
+        "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=PAIR[0], aws_secret_access_key=PAIR[1]
+    )
+
+
+@contextlib.contextmanager
+def moto() -> Iterator[str]:
+    """A store with ACLs and a bucket named bucket; its address."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    client(f"http://{host}:{port}").create_bucket(Bucket="bucket")
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def free_ports(count: int) -> list[int]:
+    """So many ports below those that outgoing lines get, free a moment ago, and with their number + 10,000 free too."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    found = [s.getsockname()[1] for s in held]
+    for one in held:
+        one.close()
+    return found
+
+
+@contextlib.contextmanager
+def seaweed(folder: Path) -> Iterator[str]:
+    """SeaweedFS with PAIR as its keys and a bucket named bucket; its address. It is stopped by SIGKILL."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc",
+             "s3.port", "s3.port.grpc", "s3.port.iceberg", "s3.port.lance", "webdav.port")  # fmt: skip
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    keys = folder / "keys.json"
+    identity = {"name": "owner", "credentials": [{"accessKey": PAIR[0], "secretKey": PAIR[1]}], "actions": ["Admin"]}
+    keys.write_text(json.dumps({"identities": [identity]}))
+    program = shutil.which("weed") or str(Path(sys.executable).parent / "weed")
+    words = [program, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", f"-s3.config={keys}",
+             "-master.volumeSizeLimitMB=64", "-volume.max=20", *(f"-{n}={p}" for n, p in ports.items()
+             if n != "webdav.port")]  # fmt: skip
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
+    url = f"http://127.0.0.1:{ports['s3.port']}"
+    try:
+        _wait_for(lambda: client(url).create_bucket(Bucket="bucket"), process, folder / "log")
+        _wait_for(lambda: client(url).put_object(Bucket="bucket", Key="first", Body=b"1"), process, folder / "log")
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_for(call: Any, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + READY_S
+    while True:
+        try:
+            call()
+            return
+        except Exception as failure:
+            last = failure
+        if process.poll() is not None or time.monotonic() > until:
+            raise AssertionError(f"SeaweedFS is not ready: {last}; {log.read_text('utf-8', 'replace')[-2_000:]}")
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def before(endpoint: str, refusal: Any) -> Iterator[str]:
+    """A server before a store that asks `refusal(method, path, headers)` and passes the rest on; its address.
+
+    `refusal` gives None, or (status, S3 code, message, more XML). Signatures are about the host that the client meant,
+    so the store behind must not check them.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def serve(self) -> None:
+            data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            refused = refusal(self.command, self.path, self.headers)
+            if refused is not None:
+                status, code, message, more = refused
+                body = f"<Error><Code>{code}</Code><Message>{message}</Message>{more}</Error>".encode()
+                self.answer(status, {"Content-Type": "application/xml"}, body if code else b"")
+                return
+            kept = {n: v for n, v in self.headers.items() if n.lower() not in ("host", "connection", "expect")}
+            asked = urllib.request.Request(endpoint + self.path, data or None, kept, method=self.command)
+            try:
+                with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked) as found:
+                    self.answer(found.status, dict(found.headers), found.read())
+            except urllib.error.HTTPError as found:
+                with found:
+                    self.answer(found.code, dict(found.headers), found.read())
+
+        def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                if name.lower() not in ("content-length", "connection", "transfer-encoding", "date", "server"):
+                    self.send_header(name, value)
+            self.send_header(
+                "Content-Length", headers.get("Content-Length") if self.command == "HEAD" else str(len(body))
+            )
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = serve
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def no_acls(_method: str, _path: str, headers: Any) -> tuple[int, str, str, str] | None:
+    """What a bucket of AWS answers since 2023."""
+    if headers.get("x-amz-acl"):
+        return 400, "AccessControlListNotSupported", "The bucket does not allow ACLs", ""
+    return None

@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from somatui.engine.cipher import checksum
 from somatui.storage.outside import look
@@ -24,6 +22,13 @@ from tests.storage import stores
 def store(tmp_path: Path) -> Iterator[Store]:
     with stores.running(tmp_path) as found:
         yield found
+
+
+@contextmanager
+def moto(mode: str) -> Iterator[Store]:
+    """A store with ACLs."""
+    with stores.moto() as url:
+        yield Store.of({"endpoint": url, "bucket": "bucket", "region": "us-east-1", "public_mode": mode})
 
 
 def bucket(store: Store) -> Bucket:
@@ -109,23 +114,6 @@ def test_parts_that_are_there_are_known_by_size_and_checksum(tmp_path: Path) -> 
         PartsUpload(it, Large("key", "text/plain", "abc", 5)).send(BytesIO(b"hello"))
         assert it.has_parts("key", "abc", 5)
         assert not it.has_parts("key", "abd", 5)
-
-
-@contextmanager
-def moto(mode: str) -> Iterator[Store]:
-    """A store with ACLs."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    made = boto3.client(
-        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
-    )
-    made.create_bucket(Bucket="bucket")
-    try:
-        yield Store.of({"endpoint": url, "bucket": "bucket", "region": "us-east-1", "public_mode": mode})
-    finally:
-        server.stop()
 
 
 def test_each_object_says_by_its_acl_that_everybody_may_read_it() -> None:
