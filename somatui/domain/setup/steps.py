@@ -120,6 +120,7 @@ class KnownWallet:
     address: str
     label: str = ""
     watch_only: bool = False
+    words: bool = False
 
 
 @dataclass(frozen=True, slots=True)

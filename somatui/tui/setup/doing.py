@@ -16,6 +16,7 @@ from somatui.domain.ids import short
 from somatui.domain.money import soma
 from somatui.domain.report import Line, Report, Status
 from somatui.domain.setup.after import first_reading
+from somatui.domain.setup.steps import KnownWallet
 from somatui.domain.snapshot import Snapshot
 from somatui.tui.practice import PracticeStart, StartFailed
 from somatui.tui.setup.walk import failed, report_of, timed
@@ -23,7 +24,6 @@ from somatui.tui.setup.walk import failed, report_of, timed
 if TYPE_CHECKING:
     from somatui.tui.setup.walk import Say, Walk
 
-SHORTEST_PASSPHRASE = 8
 ENOUGH_SHANNONS = 1_000_000_000
 """With so much the faucet is not asked: it is there for everybody."""
 LOOK_SECONDS = 30.0
@@ -120,8 +120,6 @@ async def vault(walk: Walk, entered: Entered, say: Say) -> Report:
         _, ms = await timed(walk.ask("vault.unlock", passphrase=passphrase))
         what = "opened"
     elif not known.vault:
-        if len(passphrase) < SHORTEST_PASSPHRASE:
-            return failed("passphrase", f"At least {SHORTEST_PASSPHRASE} characters: a short sentence does well")
         if passphrase != entered.get("again", ""):
             return failed("passphrase", "The two are not the same: type both again")
         say("making the vault")
@@ -153,8 +151,9 @@ async def wallet(walk: Walk, entered: Entered, say: Say) -> Report:
         said = "watched: nothing can be signed here"
     else:
         found, ms = await timed(walk.ask("wallet.use", address=kind))
-        found, said = {"address": kind} | (found or {}), "in use"
-        label = next((w.label for w in walk.known.wallets if w.address == kind), "")
+        known = next((w for w in walk.known.wallets if w.address == kind), KnownWallet(kind))
+        label, said = known.label, "in use"
+        said += "; its words, if they are not on paper yet: somatui wallet export" if known.words else ""
     address = str(found["address"]).removeprefix("0x")
     await walk.look()
     walk.answered(wallet=kind if kind in ("new", "import", "watch") else "", address=address, label=label)

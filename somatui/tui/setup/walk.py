@@ -115,10 +115,10 @@ class Walk:
         """See what the profile has already."""
         vault = await self.ask("vault.status")
         opened = bool(vault.get("exists")) and not vault.get("locked")
-        kept = frozenset(await self.ask("vault.list")) if opened else frozenset()
+        kept = frozenset((await self.ask("vault.list"))["names"]) if opened else frozenset()
         wallets = tuple(
-            KnownWallet(str(w["address"]), str(w.get("label") or ""), bool(w.get("watch_only")))
-            for w in await self.ask("wallet.list")
+            KnownWallet(str(w["address"]), str(w["label"]), bool(w["watch_only"]), bool(w["has_words"]))
+            for w in (await self.ask("wallet.list"))["wallets"]
         )
         backend, why = str(vault.get("backend") or ""), str(vault.get("why") or "")
         self.known = Known(bool(vault.get("exists")), not opened, backend, why, wallets, kept)

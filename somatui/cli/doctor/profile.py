@@ -1,0 +1,74 @@
+"""The profile: its settings, its agent and who starts that after a reboot, its journal and its vault."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from somatui.cli import live
+from somatui.cli.doctor.finding import Finding, Scene
+
+UNITS = ("/etc/systemd/system", "~/.config/systemd/user", "/etc/systemd/user")
+
+
+def settings(scene: Scene) -> Iterator[Finding]:
+    """Whether config.toml can be used."""
+    from somatui.config import ConfigError, load
+
+    try:
+        profile = load(scene.paths).profile
+    except ConfigError as wrong:
+        meaning = "nothing starts on this profile"
+        yield Finding("settings", "bad", str(wrong).rstrip("."), meaning, f"correct {scene.paths.config_file}")
+        return
+    scene.network = profile.network
+    yield Finding("settings", "ok", f"profile {profile.name} on {profile.network}")
+
+
+def agent(scene: Scene) -> Iterator[Finding]:
+    """Whether the agent answers."""
+    if live.is_running(scene.paths):
+        yield Finding("agent", "ok", "answers on its socket")
+        return
+    meaning = "nothing is revealed, claimed or watched, whatever the deadline"
+    yield Finding("agent", "warn", "not running", meaning, "somatui agent run --background")
+
+
+def units(scene: Scene) -> Iterator[Finding]:
+    """Whether something starts the agent after a reboot."""
+    if not Path("/run/systemd/system").is_dir():
+        yield Finding("units", "skipped", "no systemd here")
+        return
+    found = [f for folder in UNITS for f in Path(folder).expanduser().glob("somatui*") if f.suffix == ".service"]
+    if found:
+        yield Finding("units", "ok", ", ".join(f.name for f in found[:3]))
+    elif scene.network == "practice":
+        yield Finding("units", "skipped", "practice needs none")
+    else:
+        meaning = "after a reboot nobody reveals or claims until you start it"
+        cure = f"a systemd unit with ExecStart={sys.executable} -m somatui agent run --profile {scene.paths.profile}"
+        yield Finding("units", "warn", "nothing starts the agent after a reboot", meaning, cure)
+
+
+def journal(scene: Scene) -> Iterator[Finding]:
+    """Whether the journal's file is whole."""
+    file = scene.paths.journal
+    if not file.exists():
+        yield Finding("journal", "skipped", "none yet")
+        return
+    try:
+        database = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=2)
+        try:
+            verdict = str(database.execute("PRAGMA quick_check").fetchone()[0])
+        finally:
+            database.close()
+    except sqlite3.Error as failure:
+        verdict = str(failure)
+    if verdict == "ok":
+        yield Finding("journal", "ok", str(file))
+        return
+    meaning = "what was signed and which keys belong to which model may be lost"
+    cure = f"stop the agent, move {file} aside and keep it, start the agent again"
+    yield Finding("journal", "bad", f"damaged ({verdict})", meaning, cure)
