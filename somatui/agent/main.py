@@ -1,7 +1,7 @@
 """The agent's process: takes its leases, opens journal and vault, puts its parts together, and ends in order.
 
-`python -m somatui.agent --profile P [--home H] [--ready-fd N]`. Exit status 0 after an orderly end, 1 when it refuses
-to start, with one sentence on standard error and, where there is one, on the ready descriptor.
+`python -m somatui.agent --profile P [--home H] [--ready-fd N] [--passphrase-fd N]`. Exit status 0 after an orderly end,
+1 when it refuses to start, with one sentence on standard error and, where there is one, on the ready descriptor.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from somatui.agent.checking import Checking
@@ -24,12 +24,13 @@ from somatui.agent.journal import Journal, JournalError
 from somatui.agent.keeper import Keeper
 from somatui.agent.lease import LeaseHeld, profile_lease
 from somatui.agent.methods import Methods
+from somatui.agent.opening import given_passphrase, open_vault
 from somatui.agent.picture import Own, Recorded, compose, sections
-from somatui.agent.server import Server
+from somatui.agent.server import REFUSED, RpcError, Server
 from somatui.agent.signer import Signer
 from somatui.agent.states import fault_from_environment
 from somatui.agent.vaulting import Vaulting
-from somatui.agent.wallet_in_use import PREFIX, WalletInUse, new_wallet
+from somatui.agent.wallet_in_use import WalletInUse
 from somatui.agent.wallets import Wallets
 from somatui.agent.watcher import Watcher
 from somatui.chain.client import Chain
@@ -37,8 +38,6 @@ from somatui.config import ConfigError, load
 from somatui.domain.snapshot import Snapshot, empty
 from somatui.paths import Paths, PathsError
 from somatui.vault.base import VaultError
-from somatui.vault.file import FileVault
-from somatui.vault.practice import open_practice_vault
 from somatui.vault.process import harden_process
 
 log = logging.getLogger("somatui.agent")
@@ -57,7 +56,7 @@ class Agent:
         self._wallet = wallet
         self._picture: Snapshot = empty(ground.profile.name, ground.profile.network)
         self._told = False
-        self._record, self._recorded_at = Recorded(), (-1, False)
+        self._record, self._recorded_at = Recorded(), tuple[object, ...]()
         self._compose_soon: asyncio.TimerHandle | None = None
         ground.snapshot = lambda: self._picture
         self.signer = Signer(ground)
@@ -65,6 +64,7 @@ class Agent:
         self.jobs = Jobs(ground, self._submit, self._soon)
         self.watcher = Watcher(ground, self.signer.refresh, self._compose)
         self.keeper = Keeper(self.flows.act, lambda: ground.settings, ground.now_ms)
+        self.wallets = Wallets(ground, self._wallet_changed, self._quiet)
         self.methods = Methods(
             ground,
             self.watcher,
@@ -72,7 +72,7 @@ class Agent:
             self.flows,
             self.jobs,
             Vaulting(ground, self._wallet_changed),
-            Wallets(ground, self._wallet_changed),
+            self.wallets,
             Checking(ground),
         )
         self.server = Server(ground.paths.socket, self.methods.table())
@@ -116,8 +116,20 @@ class Agent:
         """The vault is open or another wallet is in use: what waited for its key goes on. Raises LeaseHeld."""
         if self._wallet.settle():
             self.signer.forget()
+            self.watcher.forget()
+            self._recorded_at = ()
         self._changed()
         self._boards.add(asyncio.ensure_future(self.flows.resume()))
+
+    @contextlib.asynccontextmanager
+    async def _quiet(self) -> AsyncIterator[None]:
+        """Hold the looks at the chain while another wallet comes into use. Raises RpcError where acts are under way."""
+        async with self.watcher.turn, self.signer.turn:
+            if self.flows.busy:
+                raise RpcError(REFUSED, "Acts of the wallet in use are not finished: wait until they are.")
+            if any(j.kind == "score" and j.running for j in self.jobs.views()):
+                raise RpcError(REFUSED, "A score job submits for the wallet in use: stop it first, x in the jobs pane.")
+            yield
 
     def _soon(self) -> None:
         """Make a new picture in a moment."""
@@ -152,14 +164,16 @@ class Agent:
         return self.ground.vault is not None and not self.ground.vault.locked
 
     def _recorded(self) -> Recorded:
-        """What journal and vault say, read again only when one of them has changed: jobs bring news far oftener."""
-        journal, at = self.ground.journal, (self.ground.journal.revision, self._unlocked_now)
+        """What journal, vault and profile say, read again only when one has changed: jobs bring news far oftener."""
+        journal, ground = self.ground.journal, self.ground
+        at = (journal.revision, self._unlocked_now, ground.can_sign, ground.address, ground.profile)
         if at != self._recorded_at:
             self._record = Recorded(
                 intents=journal.intents(last=SHOWN_INTENTS),
                 ledger=journal.ledger(),
                 labels=self.flows.labels(),
                 keys_at_hand=frozenset(self.flows.keys_at_hand()),
+                names=self.wallets.names(),
             )
             self._recorded_at = at
         return self._record
@@ -179,11 +193,11 @@ class Agent:
             log.warning("the board was not renewed: %s", failure)
 
 
-def open_ground(paths: Paths) -> Ground:
+def open_ground(paths: Paths, passphrase: str | None) -> Ground:
     """Everything the agent stands on but its wallet; the profile's lease must be held. Raises one of REFUSALS."""
     config = load(paths)
     journal = Journal.open(paths.journal, fault_from_environment())
-    vault = _vault(paths, config.profile.network == "practice")
+    vault = open_vault(paths, config.profile, config.settings, passphrase)
     paths.agent_pid.write_text(f"{os.getpid()}\n")
     return Ground(
         paths=paths,
@@ -194,16 +208,6 @@ def open_ground(paths: Paths) -> Ground:
         vault=vault,
         now_ms=wall_ms,
     )
-
-
-def _vault(paths: Paths, practice: bool) -> FileVault | None:
-    """The profile's vault; the practice profile gets one made, with a wallet in it."""
-    if practice:
-        vault = open_practice_vault(paths.vault, paths.passphrase)
-        if not any(name.startswith(PREFIX) for name in vault.names()):
-            new_wallet(vault)
-        return vault
-    return FileVault.open(paths.vault) if paths.vault.exists() else None
 
 
 def _tell(descriptor: int | None, text: str) -> None:
@@ -219,13 +223,14 @@ def run(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", required=True)
     parser.add_argument("--home", type=Path)
     parser.add_argument("--ready-fd", type=int)
+    parser.add_argument("--passphrase-fd", type=int)
     args = parser.parse_args(argv)
     harden_process()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     paths = Paths.for_profile(args.profile, args.home)
     try:
         lease = profile_lease(paths.create().agent_lock, paths.profile)
-        ground = open_ground(paths)
+        ground = open_ground(paths, given_passphrase(args.passphrase_fd))
         wallet = WalletInUse(ground)
         wallet.settle()
     except REFUSALS as refused:

@@ -194,6 +194,7 @@ class Methods:
             self.ground.reload()
         except ConfigError as wrong:
             raise RpcError(REFUSED, str(wrong)) from None
+        self.vaulting.timed()
         self.watcher.poke()
         return {"key": key, "value": stored}
 

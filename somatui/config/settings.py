@@ -42,8 +42,8 @@ class Settings:
     threads: int = _setting(0, "Processor threads a worker may use; 0 means all.", most=1_024)
     auto_lock_s: int = _setting(
         0,
-        "Lock the vault so many seconds after it was opened; 0 means never. What falls due while it is locked waits for "
-        "you: a reveal that is missed costs half of the stake.",
+        "Lock the vault so many seconds after it was opened; 0 means never. What falls due while it is locked waits "
+        "for you: a reveal that is missed costs half of the stake.",
         most=31_536_000,
     )
     theme: str = _setting("dark", "Colours of the console.", choices=("dark", "light", "ansi"))

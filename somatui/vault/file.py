@@ -94,6 +94,18 @@ class FileVault:
             raise VaultLocked("The vault is locked: unlock it with the passphrase first.")
         return key
 
+    def hold_for(self, seconds: int) -> None:
+        """From now on an unlocking lasts so long, this one too; 0 means until it is locked."""
+        if seconds != self.lock_after_s:
+            self.lock_after_s = seconds
+            if (key := self._held.take()) is not None:
+                self._held.put(key, seconds)
+
+    def closed_for(self, other: FileVault) -> None:
+        """Forget the data key, unless it lies where the key of `other` does."""
+        if not self._held.same_place(other._held):
+            self._held.drop()
+
     def lock(self) -> None:
         """Forget the data key, in the kernel's keyring too."""
         self._held.drop()

@@ -102,6 +102,10 @@ class Held:
         """Say whose key it is; a key of that vault that the keyring still has is taken up."""
         self._name = f"somatui:{vault_id}"
 
+    def same_place(self, other: Held) -> bool:
+        """Whether both keys have one name in the kernel's keyring, so that to drop one is to drop the other."""
+        return self._name == other._name
+
     def take(self) -> bytes | None:
         """The key, None where the vault is locked: never opened, closed, its time over, or revoked by anybody."""
         if self._mine is not None:
