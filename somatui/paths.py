@@ -147,6 +147,11 @@ class Paths:
         return self.cache_dir / "weights"
 
     @property
+    def seeds_cache(self) -> Path:
+        """Models that practice networks begin with, once trained; may be deleted at any time."""
+        return self.cache_dir / "seeds"
+
+    @property
     def socket(self) -> Path:
         """The agent's socket: in the profile's folder, or in a private folder of /tmp where that path is too long.
 
@@ -169,7 +174,7 @@ class Paths:
         """Every place by name, in reading order, for `somatui paths`."""
         names = (
             "config_file", "profile_dir", "journal", "vault", "agent_log", "jobs_dir",
-            "socket", "network_dir", "leases_dir", "weights_cache",
+            "socket", "network_dir", "leases_dir", "weights_cache", "seeds_cache",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 

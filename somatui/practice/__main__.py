@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from somatui.paths import private_umask
+from somatui.paths import Paths, PathsError, private_umask
 from somatui.practice.card import NetworkInfo, ServeError, parse_ports
 from somatui.practice.places import ACKNOWLEDGED, Manner, listening_on
 
@@ -28,9 +28,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--listen", help="listen on this address instead of 127.0.0.1")
     parser.add_argument(ACKNOWLEDGED, action="store_true", dest="acknowledged", help="goes with --listen")
     parser.add_argument("--steps", type=int, help="training steps of a new network's models; few for the rules alone")
+    parser.add_argument("--cache", type=Path, help="where trained models of new networks are kept for the next one")
     parser.add_argument("--epoch-ms", type=int, help="how long an epoch of a new network is meant to last")
     parser.add_argument("--ready-fd", type=int, help="write the address card there as well, then close it")
     return parser.parse_args()
+
+
+def _usual_cache() -> Path | None:
+    """Where this person's cache is; None where that cannot be told."""
+    try:
+        return Paths.for_profile("practice").seeds_cache
+    except PathsError:
+        return None
 
 
 def _ready(info: NetworkInfo, descriptor: int | None) -> None:
@@ -53,7 +62,7 @@ async def _run(args: argparse.Namespace) -> int:
     from somatui.practice.genesis import Beginning
     from somatui.practice.serve import serve
 
-    named = {"steps": args.steps, "epoch_ms": args.epoch_ms}
+    named = {"steps": args.steps, "epoch_ms": args.epoch_ms, "cache": args.cache or _usual_cache()}
     beginning = Beginning(**{name: value for name, value in named.items() if value is not None})
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None

@@ -56,11 +56,12 @@ def start_network(
     epoch_ms: int | None = None,
     lag_ms: int | None = None,
     listen: str | None = None,
+    cache: Path | None = None,
 ) -> NetworkInfo:
     """Start a network detached and wait until it answers. Raises ServeError with the network's own sentence.
 
-    `steps` and `epoch_ms` are for a new network, as in `genesis.Beginning`; whoever gives another address than a
-    loopback one to `listen` has acknowledged what that means.
+    `steps`, `epoch_ms` and `cache` are for a new network, as in `genesis.Beginning`; whoever gives another address than
+    a loopback one to `listen` has acknowledged what that means.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,6 +77,7 @@ def start_network(
         "--epoch-ms": epoch_ms,
         "--checkpoint-lag-ms": lag_ms,
         "--listen": listen,
+        "--cache": cache,
     }
     words += [word for name, value in named.items() if value is not None for word in (name, str(value))]
     words += [ACKNOWLEDGED] if listen else []

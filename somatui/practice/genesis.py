@@ -20,6 +20,7 @@ from somatui.practice.card import Ports, ServeError
 from somatui.practice.ledger.genesis import address_of_key, key_of
 from somatui.practice.ledger.ledger import Ledger
 from somatui.practice.ledger.values import GenesisConfig, GenesisModel
+from somatui.practice.seeds import Seeded, find, keep, read, recipe
 from somatui.practice.store import BUCKET
 from somatui.practice.store_files import Folder
 from somatui.practice.tied import command
@@ -38,11 +39,13 @@ class Beginning:
     """What a new network may have otherwise; a network that exists keeps what it began with.
 
     `steps` train each model: few make a network at once, whose models are good for nothing but the ledger's rules.
-    `epoch_ms` is how long the chain says that an epoch lasts, whoever ends it.
+    `epoch_ms` is how long the chain says that an epoch lasts, whoever ends it. `cache` is the folder where trained
+    models are kept for the next network of the same seed; None trains them each time.
     """
 
     steps: int = 50
     epoch_ms: int = 86_400_000
+    cache: Path | None = None
 
 
 USUAL = Beginning()
@@ -102,8 +105,7 @@ async def make(
     work = folder / "seed"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o700)
-    tell(f"Training {MODELS} small models for the network.")
-    trained = await _train(worker or command(WORKER), work, seed, beginning.steps, folder / "seed.log", tell)
+    trained = await _trained(worker or command(WORKER), work, seed, beginning, folder / "seed.log", tell)
     models = [await _publish(n, one, seed, store, store_url) for n, one in enumerate(trained)]
     draft = folder / f"{LEDGER}.new"
     for leftover in folder.glob(f"{LEDGER}.new*"):
@@ -115,26 +117,40 @@ async def make(
     (folder / f"{LEDGER}.new.lock").unlink(missing_ok=True)
 
 
-async def _publish(number: int, one: dict[str, Any], seed: int, store: Folder, store_url: str) -> GenesisModel:
+async def _publish(number: int, one: Seeded, seed: int, store: Folder, store_url: str) -> GenesisModel:
     key = key_of(seed, f"model key {number}")
-    sealed = encrypt(Path(one["weights"]).read_bytes(), key)
+    sealed = encrypt(one.weights, key)
     path, digests = await store.receive(_once(sealed))
     checksum = bytes.fromhex(digests.blake2b)
     name = f"models/{b58encode(checksum)}.bin"
     store.keep(BUCKET, name, path, digests, digests.md5, "application/octet-stream")
-    raw = base64.b64decode(one["embedding"])
+    raw = base64.b64decode(one.embedding)
     embedding = struct.unpack(f"<{len(raw) // 4}f", raw)
     owner = address_of_key(key_of(seed, f"model owner {number}"))
     url = f"{store_url}/{BUCKET}/{name}"
     return GenesisModel(owner, url, checksum, len(sealed), key, embedding, STAKE_SHANNONS)
 
 
+async def _trained(
+    words: Sequence[str], work: Path, seed: int, beginning: Beginning, log: Path, tell: Callable[[str], None]
+) -> tuple[Seeded, ...]:
+    """The network's models: those kept from an earlier network of the same recipe, else trained and kept."""
+    job = {"job": "seed", "version": 1, "count": MODELS, "steps": beginning.steps, "seed": seed}
+    name = recipe(job) if beginning.cache is not None else ""
+    if beginning.cache is not None and (kept := find(beginning.cache, name)) is not None:
+        tell(f"Taking {MODELS} small models that were trained for an earlier network.")
+        return kept
+    tell(f"Training {MODELS} small models for the network.")
+    made = read(await _train(words, job | {"work_dir": str(work), "threads": THREADS}, log, tell))
+    if beginning.cache is not None:
+        keep(beginning.cache, name, made)
+    return made
+
+
 async def _train(
-    words: Sequence[str], work: Path, seed: int, steps: int, log: Path, tell: Callable[[str], None]
+    words: Sequence[str], job: dict[str, Any], log: Path, tell: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """The worker's models: weights file, embedding in Base64. Raises ServeError."""
-    job = {"job": "seed", "version": 1, "work_dir": str(work), "count": MODELS, "steps": steps, "seed": seed,
-           "threads": THREADS}  # fmt: skip
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
             *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=stderr, limit=2**24

@@ -12,6 +12,7 @@ import pytest
 
 from somatui.cli.rehearse.registry import WORLDS
 from tests.cli.shell import Ended, one_sentence, somatui
+from tests.conftest import with_seeds
 
 Played = Future[tuple[Path, Ended]]
 
@@ -44,14 +45,19 @@ def left_running(state: Path) -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Played]]:
+def played(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, seeds: Path
+) -> Iterator[dict[str, Played]]:
     """Every rehearsal that is asked for, two at a time, since each waits for its own processes to start."""
+    home = str(with_seeds(tmp_path_factory.mktemp("home"), seeds))
     calls = (getattr(item, "callspec", None) for item in request.session.items if item.path == request.path)
     wanted = [str(call.params["name"]) for call in calls if call is not None]
 
     def play(name: str) -> tuple[Path, Ended]:
         state = tmp_path_factory.mktemp("rehearsal") / name
-        return state, somatui("practice", "rehearse", name, "--state", str(state), "--json", timeout_s=110)
+        return state, somatui(
+            "practice", "rehearse", name, "--state", str(state), "--json", timeout_s=110, SOMATUI_HOME=home
+        )
 
     with ThreadPoolExecutor(2) as pool:
         yield {name: pool.submit(play, name) for name in wanted}

@@ -63,6 +63,7 @@ def test_the_whole_day_ends_with_money_and_without_a_difference(tmp_path: Path) 
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
+@pytest.mark.usefixtures("seeded_home")
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_day_that_is_cut_short_leaves_no_process(name: signal.Signals, tmp_path: Path) -> None:
     state = tmp_path / "day"

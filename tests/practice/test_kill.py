@@ -9,6 +9,7 @@ import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("seeded_home")
 def test_a_few_random_kills_under_load_lose_nothing_and_double_nothing() -> None:
     words = [sys.executable, "-m", "tests.long.practice_kill", "--short", "--ready-seconds", "20"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=110)

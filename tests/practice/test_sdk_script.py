@@ -35,6 +35,7 @@ def started(folder: Path) -> tuple[NetworkInfo, dict[str, str]]:
 @pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("seeded_home")
 def test_a_script_of_the_sdk_does_an_operators_day_with_real_scores(tmp_path: Path) -> None:
     info, found_at = started(tmp_path)
     try:

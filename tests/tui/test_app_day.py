@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from somatui.practice.client import stop_network
+from tests.conftest import with_seeds
 from tests.tui import measure
 from tests.tui.measure import Terminal, environment
 
@@ -28,12 +29,12 @@ threads = 1
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: Path) -> Iterator[dict[str, str]]:
     """A machine with nothing set up but the wish to reveal and claim by hand; everything started there is stopped."""
     monkeypatch.setattr(measure, "LIMIT_S", 150.0)
     (tmp_path / "config").mkdir(mode=0o700)
     (tmp_path / "config" / "config.toml").write_text(BY_HAND, "utf-8")
-    env = environment(tmp_path)
+    env = environment(with_seeds(tmp_path, seeds))
     yield env
     words = [sys.executable, "-m", "somatui", "practice", "reset", "--yes"]
     subprocess.run(words, env=env, check=True, timeout=120, stdout=subprocess.DEVNULL)

@@ -47,6 +47,15 @@ def opening(state: Path | None) -> str:
     return f"{program()} --home {shlex.quote(str(state))}"
 
 
+def cache_of(args: Arguments) -> Path | None:
+    """Where trained models of earlier networks are looked for: under --home where that is given, else the usual place.
+
+    --state moves the day alone: what only saves time need not be made anew for each.
+    """
+    home: Path | None = getattr(args, "home", None)
+    return None if home is None else Paths.for_profile(PROFILE, home).seeds_cache
+
+
 def program() -> str:
     """How this very program is called: by name where PATH leads to it, else by the path it was called with."""
     called = sys.argv[0]

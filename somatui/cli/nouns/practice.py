@@ -83,11 +83,11 @@ def serve(args: Arguments) -> Answer:
 
         card = _card(
             start_network(paths.network_dir, ports, args.seed, epoch_seconds=args.epoch_seconds,
-                          lag_ms=args.checkpoint_lag_ms, listen=listen)
+                          lag_ms=args.checkpoint_lag_ms, listen=listen, cache=paths.seeds_cache)
         )  # fmt: skip
         return Answer({"ok": True} | card, fields((k, str(v)) for k, v in card.items()))
     words = [sys.executable, "-m", "somatui.practice", "--folder", str(paths.network_dir), "--ports", ports]
-    words += ["--seed", str(args.seed)]
+    words += ["--seed", str(args.seed), "--cache", str(paths.seeds_cache)]
     words += ["--epoch-seconds", str(args.epoch_seconds)] if args.epoch_seconds else []
     words += ["--checkpoint-lag-ms", str(args.checkpoint_lag_ms)] if args.checkpoint_lag_ms is not None else []
     words += ["--listen", listen, "--i-know-that-anyone-can-reach-it"] if listen else []

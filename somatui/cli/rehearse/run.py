@@ -6,7 +6,7 @@ import asyncio
 from textwrap import fill
 
 from somatui.cli import live
-from somatui.cli.day.home import PROFILE, inhabited, opening
+from somatui.cli.day.home import PROFILE, cache_of, inhabited, opening
 from somatui.cli.day.steps import Day
 from somatui.cli.day.teller import Teller
 from somatui.cli.options import Arguments
@@ -41,18 +41,18 @@ def rehearse(args: Arguments) -> Answer:
     for text in (f"What will happen: {chosen.happens}", f"On the real network it costs: {chosen.costs}"):
         teller.say(fill(text, WIDTH, subsequent_indent=" " * 10))
     with inhabited(args, teller) as paths:
-        day, outcome = _play(chosen, paths, teller, args.seed)
+        day, outcome = _play(chosen, paths, teller, args)
     return summary(chosen, day, outcome, paths, teller.seconds)
 
 
-def _play(chosen: World, paths: Paths, teller: Teller, seed: int) -> tuple[Day, Outcome]:
+def _play(chosen: World, paths: Paths, teller: Teller, args: Arguments) -> tuple[Day, Outcome]:
     teller.live("making a network with three models that know nothing")
     from somatui.agent.client import ensure_agent
     from somatui.chain.client import Chain, Endpoints
     from somatui.practice.client import start_network
 
-    folder = make_private(paths.network_dir)
-    info = start_network(folder, "free", seed, steps=STEPS, epoch_ms=chosen.epoch_ms)
+    folder, seed = make_private(paths.network_dir), args.seed
+    info = start_network(folder, "free", seed, steps=STEPS, epoch_ms=chosen.epoch_ms, cache=cache_of(args))
     asyncio.run(ensure_agent(paths, PROFILE))
     teller.say(f"practice network at {info.rpc_url} and its agent started")
     endpoints = Endpoints(info.rpc_url, info.faucet_url, info.scoring_url, info.admin_url)
