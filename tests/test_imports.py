@@ -35,7 +35,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "corpora": frozenset({"datasets"}),
     "engine": frozenset({"torch", "numpy", "safetensors", "soma_models", "arrgen", "cryptography"}),
     "workers": frozenset({"torch", "numpy", "base58", "psutil", "cryptography", "safetensors", "pynvml"}),
-    "agent": frozenset({"soma_sdk", "base58", "cryptography", "psutil"}),
+    "agent": frozenset({"soma_sdk", "base58", "cryptography", "psutil", "mnemonic", "dotenv"}),
     "practice": frozenset({"grpc", "google", "aiohttp", "base58", "cryptography", "numpy", "arrgen"}),
     "tui": frozenset({"textual", "rich", "cairosvg"}),
     "cli": frozenset({"psutil", "cryptography"}),

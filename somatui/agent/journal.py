@@ -120,6 +120,13 @@ class Journal:
         """Close the file; what was written stays."""
         self._db.close()
 
+    def claim(self, address: str) -> bool:
+        """Make this the journal of a wallet, and say whether it is: the first one that claims it keeps it."""
+        with self._transaction():
+            self._db.execute("CREATE TABLE IF NOT EXISTS owner(address TEXT NOT NULL) STRICT")
+            self._db.execute("INSERT INTO owner SELECT ? WHERE NOT EXISTS (SELECT 1 FROM owner)", (address,))
+        return bool(self._read("SELECT 1 FROM owner WHERE address = ?", address))
+
     def begin(self, action: str, subject: str, args: dict[str, Any], key: str, now_ms: int) -> Intent:
         """Write an intent in its first state; with a key that is known, the intent that has it."""
         known = self.by_key(key)

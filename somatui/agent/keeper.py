@@ -36,7 +36,7 @@ class Keeper:
 
     def look(self, snapshot: Snapshot) -> None:
         """Begin every armed duty that is open and not under way; in safe mode those that have a deadline (R21)."""
-        if not snapshot.network.reachable or not snapshot.wallet.unlocked:
+        if not snapshot.network.reachable or not snapshot.wallet.unlocked or snapshot.wallet.watch_only:
             return
         for duty in snapshot.duties:
             held = snapshot.network.safe_mode and duty.closes_epoch is None

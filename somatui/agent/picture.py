@@ -28,6 +28,7 @@ from somatui.domain.snapshot import (
     Snapshot,
     StakeView,
     TargetView,
+    WalletName,
     WalletView,
 )
 
@@ -47,12 +48,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What the journal, and the vault behind it, have to say: acts, money, names of models, keys that are at hand."""
+    """What journal, vault and profile have to say: acts, money, names of models and wallets, keys that are at hand."""
 
     intents: tuple[Intent, ...] = ()
     ledger: LedgerView = LedgerView()
     labels: Mapping[str, str] = field(default_factory=dict)
     keys_at_hand: frozenset[str] = frozenset()
+    names: tuple[WalletName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,8 @@ def compose(seen: Seen, own: Own, before: Snapshot, now_ms: int) -> Snapshot:
     settings = own.settings
     due = duties(
         draft,
-        auto_reveal=settings.auto_reveal,
-        auto_claim=settings.auto_claim,
+        auto_reveal=settings.auto_reveal and not own.watch_only,
+        auto_claim=settings.auto_claim and not own.watch_only,
         claim_min_net_shannons=settings.claim_min_net_shannons,
     )
     made = replace(draft, duties=due, alerts=_alerts(draft, due, own.recorded.intents, before.alerts, now_ms))
@@ -126,10 +128,13 @@ def _models(seen: Seen, own: Own) -> tuple[ModelView, ...]:
 
 def _wallet(seen: Seen, own: Own, epoch: EpochView, models: Iterable[ModelView]) -> WalletView:
     waiting = any(m.mine and (m.state in ("created", "pending") or m.update_commit_epoch is not None) for m in models)
+    names = own.recorded.names
     return WalletView(
         address=own.address,
         unlocked=own.unlocked,
         watch_only=own.watch_only,
+        label=next((n.label for n in names if n.address == own.address), ""),
+        others=tuple(n for n in names if n.address != own.address),
         coins=assign_roles(own.coins, epoch.parameters, reveal_pending=waiting),
         stakes=seen.stakes,
     )
@@ -157,6 +162,8 @@ def _alerts(
         found.append(("bad", "The network is in safe mode: all but reveals is held until it recovers (R21)."))
     if not draft.wallet.address:
         found.append(("warn", "This profile has no wallet: set one up to act."))
+    elif draft.wallet.watch_only:
+        found += [("warn", "This wallet is watch-only: nothing is revealed or claimed for it here.")] if due else []
     elif not draft.wallet.unlocked:
         found.append(("bad" if due else "warn", "The key is locked: unlock the vault, the keeper cannot act."))
     found += [("bad", f"{d.title[:1].upper()}{d.title[1:]}: {d.note}.") for d in due if d.severity == "bad"]

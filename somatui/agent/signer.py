@@ -59,13 +59,18 @@ class Signer:
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
-        self.books = Books(ground)
-        self._purse = Purse()
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
+        """Whoever holds it keeps the wallet from being read."""
         self._freed = asyncio.Event()
-        self._listed = False
         self._busy = 0
-        for intent in ground.journal.unfinished():
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin with the wallet that is in use now: nothing is known of it but what its journal has in flight."""
+        self.books = Books(self.ground)
+        self._purse = Purse()
+        self._listed = False
+        for intent in self.ground.journal.unfinished():
             if intent.in_flight and intent.signed:
                 self._purse.hold(_coins_of(intent.signed))
 
@@ -87,14 +92,9 @@ class Signer:
         )
         return waiting or any(i.action == "publish" for i in self.ground.journal.unfinished())
 
-    def forget(self) -> None:
-        """Another wallet is in use: its coins are not known yet."""
-        self._purse = Purse()
-        self._listed = False
-
     async def refresh(self) -> None:
         """Take the chain's listing over, money that came from elsewhere into the books first. Raises ChainError."""
-        async with self._turn:
+        async with self.turn:
             began = self._purse.begin_listing()
             listed = await self.ground.chain.coins_and_origins(self.ground.address)
             admitted = await self.books.admit(listed, self._purse.knows)

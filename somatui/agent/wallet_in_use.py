@@ -5,7 +5,10 @@ from __future__ import annotations
 import secrets
 
 from somatui.agent.ground import Ground
+from somatui.agent.journal import JournalError
+from somatui.agent.journals import of_wallet
 from somatui.agent.lease import Lease, LeaseHeld, wallet_lease
+from somatui.agent.states import fault_from_environment
 from somatui.config import Profile
 from somatui.vault.base import Vault
 from somatui.wire.hashes import address_of
@@ -30,6 +33,7 @@ class WalletInUse:
         Raises:
             LeaseHeld: another agent signs for it; nothing has changed.
             WalletBusy: acts of the present one are not finished; nothing has changed.
+            JournalError: its journal cannot be opened; nothing has changed.
         """
         ground = self._ground
         address = address_in_use(ground.profile, ground.vault)
@@ -55,6 +59,12 @@ class WalletInUse:
         if ground.address and ground.journal.unfinished():
             raise WalletBusy("Acts of the wallet in use are not finished: wait until they are, then use the other one.")
         lease = None if keyless else self._take(address)
+        try:
+            ground.journal = of_wallet(ground.journal, address, ground.paths, fault_from_environment())
+        except JournalError:
+            if lease is not None:
+                lease.release()
+            raise
         self.release()
         self._lease, ground.address = lease, address
 

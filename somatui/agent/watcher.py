@@ -34,11 +34,16 @@ class Watcher:
         self._list_coins = list_coins
         self._on_look = on_look
         self._wake = asyncio.Event()
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
+        """Whoever holds it keeps the chain from being looked at."""
         self._listed_at = float("-inf")
         self._failures = 0
         profile = ground.profile
         self.seen = Seen(NetworkView(name=profile.name, kind=profile.network, rpc_url=profile.rpc_url))
+
+    def forget(self) -> None:
+        """Another wallet is in use: its stakes are not known yet."""
+        self.seen = replace(self.seen, stakes=())
 
     def poke(self) -> None:
         """Look soon, at the lists too."""
@@ -65,7 +70,7 @@ class Watcher:
 
     async def look(self) -> None:
         """One look; what fails is kept in `seen.network.error`, with everything else as it was."""
-        async with self._turn:
+        async with self.turn:
             try:
                 self.seen = await self._look()
                 self._failures = 0

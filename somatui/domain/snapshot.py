@@ -96,6 +96,15 @@ class StakeView:
 
 
 @dataclass(frozen=True, slots=True)
+class WalletName:
+    """One of the profile's wallets: how it is called, and whether it is an address without a key."""
+
+    address: str
+    label: str = ""
+    watch_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class WalletView:
     """The wallet's money and whether the agent can sign for it."""
 
@@ -105,6 +114,8 @@ class WalletView:
     watch_only: bool = False
     coins: tuple[CoinView, ...] = ()
     stakes: tuple[StakeView, ...] = ()
+    others: tuple[WalletName, ...] = ()
+    """The profile's other wallets, as far as a locked vault lets them be known."""
 
     @property
     def free_shannons(self) -> int:

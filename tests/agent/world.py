@@ -124,7 +124,7 @@ def a_ground(info: NetworkInfo, paths: Paths, snapshot: Callable[[], Snapshot], 
     chain = Chain(Endpoints(info.rpc_url, info.faucet_url, info.scoring_url, info.admin_url))
     journal = Journal.open(paths.journal, fault)
     profile = Profile("practice", "practice", info.rpc_url)
-    return KeptUploads(paths, profile, Settings(), journal, chain, vault, keypair.address(), snapshot=snapshot)
+    return KeptUploads(paths, profile, Settings(), journal, chain, vault, keypair.address(), True, snapshot=snapshot)
 
 
 @contextlib.asynccontextmanager

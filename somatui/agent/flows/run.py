@@ -16,7 +16,7 @@ from somatui.agent.flows.faucet import Faucet
 from somatui.agent.flows.publish import Publish
 from somatui.agent.flows.reveal import Reveal
 from somatui.agent.flows.submit import Submit
-from somatui.agent.ground import Ground, UploadFailed
+from somatui.agent.ground import WATCH_ONLY, Ground, UploadFailed
 from somatui.agent.journal import Intent, JournalError
 from somatui.agent.signer import NotTaken, Rejected, Signer
 from somatui.agent.states import DONE, FAILED, LOST, REFUSED
@@ -48,6 +48,7 @@ class Flows:
         kinds = (Faucet, Publish, Reveal, Submit, Claim)
         self._flows: dict[str, Flow] = {kind.action: kind(ground, signer) for kind in kinds}
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._asked = 0
 
     async def act(self, action: str, args: dict[str, Any], key: str) -> dict[str, Any]:
         """Do an act to its end and give its result. The same key again is the same act, not a second one.
@@ -60,14 +61,25 @@ class Flows:
         if action not in self._flows:
             text = f"This agent cannot {action}: restart the older side, console or agent."
             raise ActRefused((Check(False, text),), text)
-        if action == "claim":
-            return await claim_many(self._flows[action], self._one, args, key)
-        return await self._one(action, args, key)
+        self._asked += 1
+        try:
+            if action == "claim":
+                return await claim_many(self._flows[action], self._one, args, key)
+            return await self._one(action, args, key)
+        finally:
+            self._asked -= 1
+
+    @property
+    def busy(self) -> bool:
+        """Whether any act is under way, or being begun or answered."""
+        return bool(self._asked or self._running or self._ground.journal.unfinished())
 
     async def _one(self, action: str, args: dict[str, Any], key: str) -> dict[str, Any]:
         intent = self._ground.journal.by_key(key)
         if intent is None:
             vault = self._ground.vault
+            if action != "faucet" and self._ground.watch_only:
+                raise VaultLocked(WATCH_ONLY)
             if action != "faucet" and (vault is None or vault.locked):
                 raise VaultLocked("The key is locked: unlock the vault first.")
             try:
@@ -101,8 +113,12 @@ class Flows:
 
     async def reconcile(self) -> dict[str, Any]:
         """The journal's money against the chain's, when nothing is on its way. Raises ChainError."""
-        await self._signer.quiet(QUIET_LIMIT_S)
-        return await self._signer.books.reconcile()
+        self._asked += 1
+        try:
+            await self._signer.quiet(QUIET_LIMIT_S)
+            return await self._signer.books.reconcile()
+        finally:
+            self._asked -= 1
 
     def _task(self, intent: Intent) -> asyncio.Task[None]:
         task = self._running.get(intent.id)
