@@ -28,6 +28,7 @@ NOUNS: dict[str, str] = {
     "score": "score one file exactly, or many against the open targets",
     "train": "train a model on local files",
     "jobs": "what the agent is working on",
+    "vault": "where the profile's secrets are, and what opens it",
     "agent": "the process that signs, watches and keeps deadlines",
     "ledger": "the journal's money, held against the chain",
     "bench": "how fast this machine does what the console lives on",

@@ -6,8 +6,9 @@ import argparse
 import asyncio
 import os
 import sys
+from pathlib import Path
 
-from somatui.cli import live
+from somatui.cli import asked, live, units
 from somatui.cli.options import Arguments, Verb, paths_of
 from somatui.cli.output import Answer, fields
 from somatui.cli.problem import FAILED
@@ -15,19 +16,24 @@ from somatui.cli.problem import FAILED
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--background", action="store_true", help="start it detached and return when it answers")
+    asked.descriptor_option(parser, "passphrase", "the vault's passphrase")
 
 
 def run(args: Arguments) -> Answer:
     """Become the agent, or start one in the background."""
     paths = paths_of(args)
     if not args.background:
-        words = [sys.executable, "-m", "somatui.agent", "--profile", paths.profile]
-        words += ["--home", str(paths.home)] if paths.home is not None else []
+        words = [*units.start_words(paths)]
+        if args.passphrase_fd is not None:
+            os.set_inheritable(args.passphrase_fd, True)
+            words += ["--passphrase-fd", str(args.passphrase_fd)]
         sys.stdout.flush()
         os.execv(sys.executable, words)
     from somatui.agent.client import ensure_agent
 
     asyncio.run(ensure_agent(paths, paths.profile))
+    if args.passphrase_fd is not None:
+        live.call(args, "vault.unlock", passphrase=asked.passphrase(args, "passphrase", ""))
     return status(args)
 
 
@@ -53,9 +59,39 @@ def stop(args: Arguments) -> Answer:
     return Answer({"ok": True, "stopped": True, "forced": forced}, "\n".join(("The agent has stopped.", *forced)))
 
 
+def _install_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--write", action="store_true", help="write the unit; without it the unit is printed only")
+    parser.add_argument("--system", action="store_true", help="a unit of the system that runs as you, not a user unit")
+    parser.add_argument(
+        "--credential",
+        metavar="FILE",
+        type=Path,
+        help="the passphrase as systemd-creds encrypts it, to start unattended",
+    )
+
+
+def install(args: Arguments) -> Answer:
+    """A systemd unit for the agent, printed or written."""
+    paths = paths_of(args)
+    credential = args.credential.absolute() if args.credential is not None else None
+    text = units.agent_unit(paths, system=args.system, credential=credential)
+    place = units.place(paths, system=args.system)
+    after = units.commands(paths, system=args.system)
+    document = {"ok": True, "written": args.write, "path": str(place), "unit": text, "commands": list(after)}
+    if not args.write:
+        return Answer(
+            document, f"{text}\n# {place}; --write puts it there. Then:\n" + "\n".join(f"# {c}" for c in after)
+        )
+    place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    units.put(place, text)
+    return Answer(document, f"{place} is written. Now:\n" + "\n".join(f"  {c}" for c in after))
+
+
 VERBS = (
     Verb("run", "Run the agent of a profile, here or in the background.", "somatui agent run --background", run,
          _run_options),
     Verb("status", "Show whether the agent runs.", "somatui agent status --json", status),
+    Verb("install", "Print or write a systemd unit that keeps the agent running.", "somatui agent install", install,
+         _install_options),
     Verb("stop", "Stop the agent; its jobs stop with it and can be resumed.", "somatui agent stop", stop),
 )  # fmt: skip
