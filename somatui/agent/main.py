@@ -19,6 +19,7 @@ from pathlib import Path
 from somatui.agent.checking import Checking
 from somatui.agent.flows import Flows
 from somatui.agent.ground import Ground, endpoints_of, wall_ms
+from somatui.agent.importing import Importing
 from somatui.agent.jobs import Jobs
 from somatui.agent.journal import Journal, JournalError
 from somatui.agent.keeper import Keeper
@@ -64,15 +65,17 @@ class Agent:
         self.jobs = Jobs(ground, self._submit, self._soon)
         self.watcher = Watcher(ground, self.signer.refresh, self._compose)
         self.keeper = Keeper(self.flows.act, lambda: ground.settings, ground.now_ms)
-        self.wallets = Wallets(ground, self._wallet_changed, self._quiet)
+        vaulting = Vaulting(ground, self._wallet_changed)
+        self.wallets = Wallets(ground, self._wallet_changed, self._quiet, vaulting.prove)
         self.methods = Methods(
             ground,
             self.watcher,
             self.signer,
             self.flows,
             self.jobs,
-            Vaulting(ground, self._wallet_changed),
+            vaulting,
             self.wallets,
+            Importing(ground, self.wallets),
             Checking(ground),
         )
         self.server = Server(ground.paths.socket, self.methods.table())
@@ -117,7 +120,7 @@ class Agent:
         if self._wallet.settle():
             self.signer.forget()
             self.watcher.forget()
-            self._recorded_at = ()
+        self._recorded_at = ()
         self._changed()
         self._boards.add(asyncio.ensure_future(self.flows.resume()))
 

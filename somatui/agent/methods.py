@@ -14,6 +14,7 @@ from somatui.agent.checking import Checking
 from somatui.agent.client import PROTOCOL
 from somatui.agent.flows import ActFailed, ActRefused, Flows, OutcomeUnknown
 from somatui.agent.ground import Ground
+from somatui.agent.importing import Importing
 from somatui.agent.jobs import Jobs, JobsError
 from somatui.agent.preview import preview as tried
 from somatui.agent.server import FAILED, LOCKED, REFUSED, UNKNOWN, Method, RpcError
@@ -42,6 +43,7 @@ class Methods:
     jobs: Jobs
     vaulting: Vaulting
     wallets: Wallets
+    importing: Importing
     checking: Checking
     leave: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -66,6 +68,7 @@ class Methods:
             "shutdown": self.shutdown,
             **self.vaulting.table(),
             **self.wallets.table(),
+            **self.importing.table(),
             **self.checking.table(),
         }
 

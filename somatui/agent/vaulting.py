@@ -123,6 +123,11 @@ class Vaulting:
             await self._follow_config(vault)
         return await self._opened(vault)
 
+    async def prove(self, passphrase: str) -> None:
+        """See that a passphrase is the vault's, for what asks for it once more. Raises RpcError."""
+        vault = self._vault()
+        await self._trying(lambda: vault.unlock(passphrase))
+
     async def lock(self) -> dict[str, Any]:
         """Forget the key, here and in the kernel."""
         if self.ground.vault is not None:

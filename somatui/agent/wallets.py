@@ -9,13 +9,14 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from somatui.agent import envfile, mnemonics
 from somatui.agent.ground import Ground
+from somatui.agent.journal import JournalError
 from somatui.agent.lease import LeaseHeld
 from somatui.agent.server import FAILED, LOCKED, REFUSED, Method, RpcError
 from somatui.agent.wallet_in_use import PREFIX
@@ -51,12 +52,14 @@ class Wallets:
     """The methods of the wallets.
 
     `changed_wallet` is called when another wallet is in use and raises LeaseHeld; `quiet` holds the looks at the chain
-    while that happens, and raises RpcError where acts of the present wallet are under way.
+    while that happens, and raises RpcError where acts of the present wallet are under way; `let_in` raises RpcError for
+    a passphrase that is not the vault's.
     """
 
     ground: Ground
     changed_wallet: Callable[[], None]
     quiet: Quiet
+    let_in: Callable[[str], Awaitable[None]]
 
     def table(self) -> dict[str, Method]:
         """The methods by the name they have on the socket."""
@@ -73,7 +76,7 @@ class Wallets:
 
     async def new(self, label: str = "", words: int = 12) -> dict[str, Any]:
         """Make a wallet from new words; the words are told this once and kept in the vault for `wallet.export`."""
-        self._vault()
+        self.vault()
         self._free_label(label)
         made = _read(lambda: mnemonics.make(words))
         address = await self.keep(mnemonics.seed_of(made), made, label)
@@ -82,7 +85,7 @@ class Wallets:
     async def bring(self, text: str, label: str = "", raw: bool = False, address: str = "") -> dict[str, Any]:
         """Import a secret in whatever form it is; `raw`: `text` is base64 of a file's bytes. `address` chooses among
         several keys of a keystore."""
-        self._vault()
+        self.vault()
         found, seed = self._recognised(text, raw, address)
         at = mnemonics.address_of_key(seed)
         here = self._known().get(at)
@@ -168,8 +171,9 @@ class Wallets:
             raise RpcError(REFUSED, f"A key leaves the vault only for the typed word {EXPORT_WORD}: nothing was told.")
         if form not in FORMS:
             raise RpcError(REFUSED, f"A key is exported as {', '.join(FORMS)}: choose one of them.")
-        await self._let_in(passphrase)
-        vault = self._vault()
+        vault = self.vault()
+        if self.ground.profile.network != "practice":
+            await self.let_in(passphrase)
         try:
             if form == "words":
                 return {"address": at, "form": form, "secret": vault.get(WORDS + at).decode()}
@@ -182,11 +186,11 @@ class Wallets:
 
     async def keep(self, seed: bytes, mnemonic: str, label: str) -> str:
         """Put a key into the vault, write its wallet down, and use it where none is in use. Raises RpcError."""
-        vault, at = self._vault(), mnemonics.address_of_key(seed)
+        vault, at = self.vault(), mnemonics.address_of_key(seed)
         try:
             if mnemonic:
-                vault.set(WORDS + at, mnemonic.encode())
-            vault.set(PREFIX + at, seed)
+                await asyncio.to_thread(vault.set, WORDS + at, mnemonic.encode())
+            await asyncio.to_thread(vault.set, PREFIX + at, seed)
         except VaultError as failed:
             raise RpcError(FAILED, str(failed)) from None
         self._write(lambda: save_wallet(self.ground.paths, at, label=label or None, watch_only=False))
@@ -201,7 +205,10 @@ class Wallets:
             return
         if not ground.profile.wallet:
             self._write(lambda: save_profile(ground.paths, wallet=ground.address))
-        self.changed_wallet()
+        try:
+            self.changed_wallet()
+        except (LeaseHeld, JournalError) as held:
+            raise RpcError(REFUSED, str(held)) from None
 
     async def _switch(self, address: str) -> None:
         ground, before = self.ground, self.ground.profile.wallet
@@ -209,7 +216,7 @@ class Wallets:
             self._write(lambda: save_profile(ground.paths, wallet=address))
             try:
                 self.changed_wallet()
-            except (LeaseHeld, VaultError) as held:
+            except (LeaseHeld, JournalError, VaultError) as held:
                 self._write(lambda: save_profile(ground.paths, wallet=before))
                 raise RpcError(REFUSED, str(held)) from None
 
@@ -289,23 +296,14 @@ class Wallets:
         if taken is not None and taken.address != address:
             raise RpcError(REFUSED, f"Wallet {short(taken.address)} is called {label} already: choose another label.")
 
-    def _vault(self) -> Vault:
+    def vault(self) -> Vault:
+        """The vault, open. Raises RpcError."""
         vault = self.ground.vault
         if vault is None:
             raise RpcError(REFUSED, "This profile has no vault to keep a key in: make one with somatui vault create.")
         if vault.locked:
             raise RpcError(LOCKED, "The vault is locked: unlock it first, with somatui vault unlock.")
         return vault
-
-    async def _let_in(self, passphrase: str) -> None:
-        """See that the passphrase is the vault's, once more; the practice vault has none that anybody knows."""
-        vault = self._vault()
-        if self.ground.profile.network == "practice":
-            return
-        try:
-            await asyncio.to_thread(vault.unlock, passphrase)
-        except VaultError as wrong:
-            raise RpcError(LOCKED, str(wrong)) from None
 
     def _write(self, saving: Callable[[], object]) -> None:
         """Change config.toml and take it over. Raises RpcError."""
