@@ -29,7 +29,6 @@ _OTHERS = (
     (re.compile(r"https?://"), "That is a web address, not a secret key"),
     (re.compile(r"hf_\w+$"), "That is a Hugging Face token: it belongs into HF_TOKEN"),
     (re.compile(r"(AKIA|ASIA)[A-Z0-9]{12,}$"), "That is the access key of an object store, not of a wallet"),
-    (re.compile(r"-----BEGIN"), "That is a PEM file, which SOMA does not use"),
     (re.compile(r"(xprv|xpub|zprv)\w{50,}"), "That is an extended key of another network"),
 )
 _SCHEMES = {1: "BLS12-381, which validators use", 2: "MultiSig"}
@@ -92,7 +91,7 @@ def _cleaned(text: str) -> tuple[str, tuple[str, ...]]:
     if seen != text:
         notes.append("invisible characters were in it")
     bare = seen.strip()
-    if seen.rstrip(" \t") != seen.rstrip() and bare:
+    if "\n" in seen[len(seen.rstrip()) :] and bare:
         notes.append("a newline stood at its end")
     elif bare != seen and bare:
         notes.append("spaces stood around it")
@@ -107,6 +106,8 @@ def _cleaned(text: str) -> tuple[str, tuple[str, ...]]:
 
 def _spaced(text: str, notes: tuple[str, ...]) -> Found | None:
     """Words, or a key that was broken by spaces; None for one piece."""
+    if text.startswith("-----BEGIN"):
+        raise TextError(f"That is a PEM file, which SOMA does not use: paste {FORMS}.")
     pieces = [p for p in re.split(r"[\s,;]+", _NUMBERING.sub(" ", text)) if p]
     if len(pieces) == 1:
         return None
