@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+STEP = 256 * 1024
+"""Bytes that are ciphered and hashed before the next are touched."""
 
 
 class WeightsError(ValueError):
@@ -27,6 +31,36 @@ class Stream:
     def update(self, piece: bytes) -> bytes:
         """The next piece, as long as it was."""
         return self._stream.update(piece)
+
+    def into(self, piece: bytes | memoryview, out: memoryview) -> memoryview:
+        """The same into a buffer, which must be as long at least; gives the part of it that was written."""
+        return out[: self._stream.update_into(piece, out)]
+
+
+class Pass:
+    """Ciphers and hashes weights in the same pass, in steps that stay in the processor's cache.
+
+    The checksum is of the encrypted bytes: those that come in, or with `sealing` those that come out. What comes out is
+    written over the same buffer each time, so use it before the next step. Raises WeightsError as Stream does.
+    """
+
+    def __init__(self, key: bytes, *, sealing: bool = False) -> None:
+        self._stream, self._sealing = Stream(key), sealing
+        self._hash = hashlib.blake2b(digest_size=32)
+        self._out = memoryview(bytearray(STEP))
+
+    def steps(self, piece: bytes | memoryview) -> Iterator[memoryview]:
+        """The piece, turned, a step at a time."""
+        whole = memoryview(piece)
+        for at in range(0, len(whole), STEP):
+            step = whole[at : at + STEP]
+            out = self._stream.into(step, self._out)
+            self._hash.update(out if self._sealing else step)
+            yield out
+
+    def checksum(self) -> bytes:
+        """Blake2b-256 of all encrypted bytes so far (32 bytes)."""
+        return self._hash.digest()
 
 
 def crypt(data: bytes, key: bytes) -> bytes:

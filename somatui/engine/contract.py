@@ -88,11 +88,16 @@ def _norm(x: torch.Tensor, tensors: Tensors, at: str) -> torch.Tensor:
 
 
 def _linear(x: torch.Tensor, tensors: Tensors, at: str) -> torch.Tensor:
-    return functional.linear(x, tensors[at + ".weight"].t(), tensors[at + ".bias"])
+    matrix = tensors[at + ".weight"]
+    return functional.linear(x.to(matrix.dtype), matrix.t(), tensors[at + ".bias"])
 
 
-def encode(config: ModelConfig, tensors: Tensors, batch: Batch) -> torch.Tensor:
-    """Hidden states after the final norm, f32 [sequences, 1024, dim] (protocol.md 5.2)."""
+def encode(config: ModelConfig, tensors: Tensors, batch: Batch, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Hidden states after the final norm, f32 [sequences, positions, dim] (protocol.md 5.2).
+
+    Attention is causal, or has `mask` [positions, positions] added to its scores. With matrices of fewer bits products
+    are taken in those; positions, norms and the sum that runs through the layers stay f32 (scoring.md 0.3).
+    """
     sequences, length = batch.tokens.shape
     half = config.dim // config.heads // 2
     scale = 10_000.0 ** (torch.arange(half, dtype=torch.float32) / half)
@@ -107,9 +112,8 @@ def encode(config: ModelConfig, tensors: Tensors, batch: Batch) -> torch.Tensor:
             _linear(normed, tensors, f"{at}attention.{part}").view(sequences, length, config.heads, -1).transpose(1, 2)
             for part in ("query", "key", "value")
         )
-        attended = functional.scaled_dot_product_attention(
-            _rotate(query, cos, sin), _rotate(key, cos, sin), value, is_causal=True
-        )
+        query, key = (_rotate(part, cos, sin).to(value.dtype) for part in (query, key))
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
         attended = attended.transpose(1, 2).reshape(sequences, length, config.dim)
         x = x + _linear(attended, tensors, at + "attention.output")
         inner = functional.gelu(_linear(_norm(x, tensors, at + "norm_2"), tensors, at + "pwff.linear_inner"))
@@ -146,27 +150,31 @@ def _means(before: torch.Tensor, now: torch.Tensor, twice: torch.Tensor, share: 
     return torch.stack(found, dim=-1) * torch.tensor([(1.0, 1.0, -1.0, -1.0)[k % 4] for k in range(POINTS)])
 
 
-def sigreg(hidden: torch.Tensor, seed: int) -> torch.Tensor:
-    """The regulariser of hidden states [sequences, 1024, dim], without its weight of 0.02 (protocol.md 5.4).
+def stray(hidden: torch.Tensor, seed: int) -> torch.Tensor:
+    """How far each of some hidden states [positions, dim] is from normal, [positions] (protocol.md 5.4).
 
     The 17 points lie evenly, so cos((k+1)x) = 2 cos x cos kx - cos((k-1)x) replaces 17 cosines and as many sines;
     positions go through in blocks that stay in the processor's cache.
     """
-    noise = projections(hidden.shape[-1], seed)
     points = torch.linspace(0, T_MAX, POINTS)
     phi = torch.exp(-0.5 * points**2)
     step = T_MAX / (POINTS - 1)
     weight = phi * torch.full((POINTS,), 2 * step).index_fill_(0, torch.tensor([0, POINTS - 1]), step)
-    flat, share, noise = hidden.reshape(-1, hidden.shape[-1]), torch.full((SLICES,), 1 / SLICES), noise * step
-    total = torch.zeros(())
-    for block in torch.split(flat, _BLOCK):
+    share, noise = torch.full((SLICES,), 1 / SLICES), projections(hidden.shape[-1], seed) * step
+    found = []
+    for block in torch.split(hidden, _BLOCK):
         turn = block @ noise
         cos, sin = turn.cos(), turn.sin()
         twice = 2 * cos
         real = _means(torch.ones_like(cos), cos, twice, share)
         imaginary = _means(torch.zeros_like(sin), sin, twice, share)
-        total = total + (((real - phi) ** 2 + imaginary**2) * weight).sum()
-    return total * SLICES / flat.shape[0]
+        found.append((((real - phi) ** 2 + imaginary**2) * weight).sum(-1))
+    return torch.cat(found) * SLICES
+
+
+def sigreg(hidden: torch.Tensor, seed: int) -> torch.Tensor:
+    """The regulariser of hidden states [sequences, 1024, dim], without its weight of 0.02: the mean stray."""
+    return stray(hidden.flatten(0, -2), seed).mean()
 
 
 def loss_of(config: ModelConfig, tensors: Tensors, batch: Batch, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import os
 import tempfile
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 
 import base58
 
-from somatui.engine.cipher import Stream
+from somatui.engine.cipher import Pass, Stream
 from somatui.workers.board import BoardModel
 from somatui.workers.session import Session
 
@@ -64,13 +63,14 @@ def _is_whole(path: Path, checksum: bytes, model: BoardModel) -> bool:
     try:
         if path.stat().st_size != model.size:
             return False
-        digest, stream = hashlib.blake2b(digest_size=32), Stream(model.key)
-        with path.open("rb") as file:
-            while piece := file.read(PIECE):
-                digest.update(stream.update(piece))
+        sealed, buffer = Pass(model.key, sealing=True), memoryview(bytearray(PIECE))
+        with path.open("rb", buffering=0) as file:
+            while size := file.readinto(buffer):
+                for _ in sealed.steps(buffer[:size]):
+                    pass
     except OSError:
         return False
-    return digest.digest() == checksum
+    return sealed.checksum() == checksum
 
 
 def _download(model: BoardModel, path: Path, checksum: bytes, session: Session) -> None:
@@ -102,14 +102,14 @@ def _download(model: BoardModel, path: Path, checksum: bytes, session: Session) 
 
 
 def _copy(answer: _Readable, file: BinaryIO, model: BoardModel, checksum: bytes, session: Session) -> None:
-    digest, stream, size = hashlib.blake2b(digest_size=32), Stream(model.key), 0
+    opened, size = Pass(model.key), 0
     while size <= model.size and (piece := answer.read(min(PIECE, model.size + 1 - size))):
         if session.stopping.is_set():
             raise FetchError("the worker was stopped")
         size += len(piece)
-        digest.update(piece)
-        file.write(stream.update(piece))
+        for plain in opened.steps(piece):
+            file.write(plain)
     if size < model.size:
         raise _Unreachable(f"{size} bytes came, not {model.size}")
-    if size > model.size or digest.digest() != checksum:
+    if size > model.size or opened.checksum() != checksum:
         raise FetchError("the bytes at its address are not those that were published")

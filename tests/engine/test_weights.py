@@ -9,7 +9,7 @@ import pytest
 import soma_sdk
 import torch
 
-from somatui.engine import weights
+from somatui.engine import cipher, weights
 from somatui.engine.weights import SMALL, Tensors, WeightsError
 
 
@@ -77,3 +77,19 @@ def test_truncated_or_wrongly_decrypted_bytes_are_refused(size: int) -> None:
 def test_a_key_of_another_size_is_refused() -> None:
     with pytest.raises(WeightsError, match="31 bytes"):
         weights.crypt(b"", bytes(31))
+
+
+def test_one_pass_opens_or_seals_and_knows_the_checksum() -> None:
+    key, plain = b"\7" * 32, bytes(range(256)) * 3000
+    sealed = weights.crypt(plain, key)
+    for told, wanted, sealing in ((sealed, plain, False), (plain, sealed, True)):
+        turning = cipher.Pass(key, sealing=sealing)
+        pieces = (told[:100], told[100 : 2 * cipher.STEP + 5], told[2 * cipher.STEP + 5 :])
+        assert b"".join(bytes(step) for piece in pieces for step in turning.steps(piece)) == wanted
+        assert turning.checksum() == weights.checksum(sealed)
+
+
+def test_numbers_whose_sum_alone_is_infinite_are_finite() -> None:
+    tensors = weights.initial(SMALL, 1)
+    tensors["predictor.bias"] = torch.full_like(tensors["predictor.bias"], 3e38)
+    assert weights.check(tensors) == SMALL
