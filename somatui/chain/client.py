@@ -18,7 +18,11 @@ from soma_sdk import SomaClient
 
 from somatui.chain import snapshot
 from somatui.chain.effects import EffectsError, EffectsView, TransactionView, read_effects
-from somatui.chain.errors import ChainError, NotFound, Refused, Timeout, Unreachable, from_sdk
+from somatui.chain.errors import ChainError, NotFound, Refused, Timeout, Unreachable
+from somatui.chain.identity import Identity, OtherChain
+from somatui.chain.identity import ask as ask_identity
+from somatui.chain.line import Line
+from somatui.chain.relay import Auth, Door, no_auth
 from somatui.chain.snapshot import SystemView
 from somatui.domain.ids import IdError
 from somatui.domain.snapshot import (
@@ -38,6 +42,8 @@ T = TypeVar("T")
 READ_LIMIT_S = 30.0
 EXECUTE_LIMIT_S = 120.0
 """Longer than the 90 s after which the node gives up by itself (protocol.md 8, item 3)."""
+AWAY_S = 30.0
+"""So long the second node is read before the first is tried again."""
 POLL_S = 0.1
 PAGE = 1_000
 ALL_TARGETS = ("open", "filled", "expired")
@@ -59,6 +65,8 @@ class Endpoints:
     faucet_url: str = ""
     scoring_url: str = ""
     admin_url: str = ""
+    rpc_url_2: str = ""
+    """A second node of the same network, which is read while the first does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,51 +78,32 @@ class FaucetCoin:
     digest: str
 
 
-class _Line:
-    """One SDK client, made at its first use, one call at a time, and thrown away after a call that did not return."""
-
-    def __init__(self, who: str, **urls: str) -> None:
-        self._who = who
-        self._urls = urls
-        self._client: SomaClient | None = None
-        self._turn = asyncio.Lock()
-
-    async def ask(self, call: Callable[[SomaClient], Awaitable[T]], limit_s: float) -> T:
-        """The answer, or a ChainError. The limit counts from the call's own turn."""
-        if not all(self._urls.values()):
-            raise Unreachable(f"No address is known for {self._who}: is it running, is it in the profile's settings?")
-        async with self._turn:
-            try:
-                async with asyncio.timeout(limit_s):
-                    if self._client is None:
-                        self._client = await SomaClient(**self._urls)
-                    return await call(self._client)
-            except TimeoutError:
-                self._client = None
-                raise Timeout(
-                    f"{self._who[:1].upper()}{self._who[1:]} did not answer within {limit_s:g} seconds."
-                ) from None
-            except asyncio.CancelledError:
-                self._client = None
-                raise
-            except (RuntimeError, ValueError) as failure:
-                raise from_sdk(failure, self._who) from failure
-
-
 class Chain:
     """One network. Reads, simulations and executions go over clients of their own and never wait for each other."""
 
-    def __init__(self, endpoints: Endpoints, *, lanes: int = 4, read_limit_s: float = READ_LIMIT_S) -> None:
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        *,
+        lanes: int = 4,
+        read_limit_s: float = READ_LIMIT_S,
+        auth: Auth = no_auth,
+        chain: str = "",
+    ) -> None:
+        """`auth` gives the credentials that the nodes want; `chain` is the network's identifier or name, if known."""
         self.endpoints = endpoints
         self._limit_s = read_limit_s
-        rpc = {"rpc_url": endpoints.rpc_url}
-        self._read = _Line("the network", **rpc)
-        self._check = _Line("the network", **rpc)
-        self._faucet = _Line("the faucet", **rpc, faucet_url=endpoints.faucet_url)
-        self._admin = _Line("the admin service", **rpc, admin_url=endpoints.admin_url)
-        self._lanes: asyncio.LifoQueue[_Line] = asyncio.LifoQueue()
+        self._door, self._door_2 = Door(endpoints.rpc_url, auth), Door(endpoints.rpc_url_2, auth)
+        self._read = Line("the network", self._door)
+        self._read_2 = Line("the second node", self._door_2)
+        self._known: tuple[str, ...] = (chain,) if chain else ()
+        self._away_until = 0.0
+        self._check = Line("the network", self._door)
+        self._faucet = Line("the faucet", self._door, faucet_url=endpoints.faucet_url)
+        self._admin = Line("the admin service", self._door, admin_url=endpoints.admin_url)
+        self._lanes: asyncio.LifoQueue[Line] = asyncio.LifoQueue()
         for _ in range(lanes):
-            self._lanes.put_nowait(_Line("the network", **rpc))
+            self._lanes.put_nowait(Line("the network", self._door))
 
     @classmethod
     async def connect(cls, endpoints: Endpoints, *, lanes: int = 4, read_limit_s: float = READ_LIMIT_S) -> Chain:
@@ -123,8 +112,51 @@ class Chain:
         await made._get(lambda c: c.get_chain_identifier())
         return made
 
+    async def aclose(self) -> None:
+        """Shut the ways that were opened for credentials; without any there is nothing to close."""
+        await self._door.aclose()
+        await self._door_2.aclose()
+
+    async def identity(self) -> Identity:
+        """Who the first node is, which is the one that transactions are sent to. Raises ChainError."""
+        if not self._door.url:
+            raise Unreachable("No address is known for the network: is it running, is it in the profile's settings?")
+        found = await ask_identity(await self._door.address(), self._limit_s)
+        self._known = (found.chain_id, found.name)
+        return found
+
+    @property
+    def reading(self) -> str:
+        """The address that reads go to for now."""
+        return self._door_2.url if self._door_2.url and time.monotonic() < self._away_until else self._door.url
+
     async def _get(self, call: Callable[[SomaClient], Awaitable[T]]) -> T:
-        return await self._read.ask(call, self._limit_s)
+        """A read; from the second node, if there is one of the same chain, while the first does not answer."""
+        if self.reading == self._door.url:
+            try:
+                return await self._read.ask(call, self._limit_s)
+            except (Unreachable, Timeout) as failure:
+                if not self._door_2.url or not await self._is_same(failure):
+                    raise
+                self._away_until = time.monotonic() + AWAY_S
+        try:
+            return await self._read_2.ask(call, self._limit_s)
+        except (Unreachable, Timeout):
+            self._away_until = 0.0
+            raise
+
+    async def _is_same(self, failure: ChainError) -> bool:
+        """Whether the second node answers and belongs to the network that is known; that it does not is told."""
+        try:
+            second = await ask_identity(await self._door_2.address(), self._limit_s)
+        except ChainError:
+            return False
+        if self._known and not {second.chain_id, second.name} & set(self._known):
+            raise OtherChain(
+                f"The second node, {self._door_2.url}, belongs to another network ({second.name} {second.chain_id}): "
+                "correct rpc_url_2."
+            ) from failure
+        return True
 
     async def network(self, name: str, kind: NetworkKind, now_ms: int, system: SystemView | None = None) -> NetworkView:
         """Who answers; never raises a ChainError, but says in `error` why nobody does."""
@@ -133,12 +165,12 @@ class Chain:
             server = await self._get(lambda c: c.get_server_version())
             found = system or await self.system()
         except ChainError as failure:
-            return NetworkView(name=name, kind=kind, rpc_url=self.endpoints.rpc_url, error=str(failure))
+            return NetworkView(name=name, kind=kind, rpc_url=self.reading, error=str(failure))
         return NetworkView(
             name=name,
             kind=kind,
             chain=chain,
-            rpc_url=self.endpoints.rpc_url,
+            rpc_url=self.reading,
             server_version=server,
             protocol_version=found.protocol_version,
             reachable=True,
@@ -150,6 +182,11 @@ class Chain:
         """Epoch, models, weights and pools as of one moment, in one read."""
         state: Any = await self._get(lambda c: c.get_latest_system_state())
         return _understood(lambda: snapshot.read_system(state))
+
+    async def checkpoint_ms(self) -> int:
+        """When the newest checkpoint was made, in ms since 1970 by the network's clock."""
+        found: Any = await self._get(lambda c: c.get_latest_checkpoint())
+        return _understood(lambda: int(found.data.timestamp_ms))
 
     async def epoch(self) -> EpochView:
         """The current epoch; `system` tells it together with the models."""
@@ -234,6 +271,8 @@ class Chain:
         try:
             found = await self._get(lambda c: c.get_transaction(digest))
         except NotFound:
+            if self.reading != self._door.url:
+                raise Unreachable("The second node does not know the transaction and the first is silent.") from None
             return None
         return _understood(lambda: read_effects(found))
 
@@ -267,7 +306,7 @@ class Chain:
             raise Refused(f"The answer is not understood: {failure}.", "other", outcome_unknown=True) from failure
 
     @asynccontextmanager
-    async def _lane(self) -> AsyncIterator[_Line]:
+    async def _lane(self) -> AsyncIterator[Line]:
         line = await self._lanes.get()
         try:
             yield line

@@ -115,6 +115,16 @@ def from_sdk(failure: BaseException, who: str) -> ChainError:
     return _by_code(answer, who)
 
 
+def from_grpc(code: str, message: str, who: str) -> ChainError:
+    """The same for an answer that did not come through the SDK; `code` is gRPC's name of it, in capitals."""
+    answer = _Answer(code.title().replace("_", ""), message)
+    if answer.code == "NotFound":
+        return NotFound(f"{_capital(who)} does not know it: {_quoted(message)}.")
+    if answer.code == "DeadlineExceeded":
+        return _timeout(message)
+    return _about_an_object(message) or _by_code(answer, who)
+
+
 def _by_code(answer: _Answer, who: str) -> ChainError:
     if answer.code in ("Unavailable", "Cancelled") or any(answer.message.startswith(b) for b in _BROKEN):
         unsent = answer.message.startswith(_NEVER_SENT)
@@ -127,6 +137,11 @@ def _by_code(answer: _Answer, who: str) -> ChainError:
             f"The answer of {who} is larger than the client accepts ({_quoted(answer.message)}): ask for less at once.",
             "too_large",
             outcome_unknown=True,
+        )
+    if answer.code == "Unauthenticated":
+        return Refused(
+            f"{_capital(who)} wants credentials: unlock the vault, or store them with somatui network add --auth-fd.",
+            "other",
         )
     if answer.code in ("InvalidArgument", "FailedPrecondition", "Unimplemented", "PermissionDenied"):
         return Refused(f"{_capital(who)} refused it: {_quoted(answer.message)}.", "other")

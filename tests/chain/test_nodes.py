@@ -1,0 +1,208 @@
+"""Nodes as operators have them: two of one network, a dead one, one of another network, one that wants a header."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from soma_sdk import SomaClient
+
+from somatui.chain.client import Chain, Endpoints
+from somatui.chain.errors import NotFound, Refused, Unreachable
+from somatui.chain.identity import Identity, OtherChain, ask, read
+from somatui.chain.relay import Door, header_of
+from somatui.practice.card import NetworkInfo
+from tests.chain.nets import networks
+from tests.recordings import calls
+
+pytestmark = pytest.mark.slow
+
+PASSING = "x-api-key: k-1234"
+BASIC = "Basic ops:secret"  # pragma: allowlist secret
+
+
+class Gate(grpc.GenericRpcHandler):
+    """A node's door of its own port: it wants `header`, if any, and passes the call on."""
+
+    def __init__(self, info: NetworkInfo, header: tuple[str, str] | None) -> None:
+        self.header, self.asked = header, 0
+        self._behind = grpc.aio.insecure_channel(info.rpc_url.removeprefix("http://"))
+
+    def service(self, details: Any) -> Any:
+        async def answer(request: bytes, context: Any) -> bytes:
+            self.asked += 1
+            if self.header is not None and self.header not in [(k, v) for k, v in context.invocation_metadata()]:
+                await context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
+            try:
+                return await self._behind.unary_unary(details.method)(request)
+            except grpc.aio.AioRpcError as failure:
+                await context.abort(failure.code(), failure.details())
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+    async def close(self) -> None:
+        await self._behind.close()
+
+
+@contextlib.asynccontextmanager
+async def gate(
+    info: NetworkInfo, header: tuple[str, str] | None = None, port: int = 0
+) -> AsyncIterator[tuple[str, Gate]]:
+    made = Gate(info, header)
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((made,))
+    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    await server.start()
+    try:
+        yield f"http://127.0.0.1:{bound}", made
+    finally:
+        await server.stop(None)
+        await made.close()
+
+
+@pytest.fixture(scope="module")
+def nets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[NetworkInfo, NetworkInfo]]:
+    with networks(tmp_path_factory.mktemp("nets"), (1, 2)) as (first, second):
+        yield first, second
+
+
+@pytest.fixture
+def net(nets: tuple[NetworkInfo, NetworkInfo]) -> NetworkInfo:
+    return nets[0]
+
+
+@pytest.fixture
+def other(nets: tuple[NetworkInfo, NetworkInfo]) -> NetworkInfo:
+    return nets[1]
+
+
+def dead_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+async def test_a_node_says_which_network_it_belongs_to_and_two_networks_differ(
+    net: NetworkInfo, other: NetworkInfo
+) -> None:
+    told = await Chain(Endpoints(net.rpc_url)).identity()
+    assert told.name == "practice" and told.server.startswith("soma-node/") and 40 <= len(told.chain_id) <= 44
+    assert (await ask(other.rpc_url, 10)).chain_id != told.chain_id
+
+
+@pytest.mark.parametrize("answer", [b"\x0a", b"\x0a\x05ab", b"\xff" * 12, b"\x0a\x02\xff\xfe", b"\x0b", b""])
+def test_what_is_no_node_is_said_to_be_none(answer: bytes) -> None:
+    with pytest.raises(Unreachable, match="check the address"):
+        read(answer)
+
+
+def test_numbers_and_times_in_the_answer_are_passed_over() -> None:
+    answer = b"\x0a\x03abc\x12\x07testnet\x18\x96\x01\x2a\x02\x08\x01\x4a\x01z\x42\x0bsoma-node/1"
+    assert read(answer) == Identity("abc", "testnet", "soma-node/1")
+
+
+async def test_reads_go_to_the_second_node_while_the_first_is_dead_and_sends_do_not(net: NetworkInfo) -> None:
+    executed = next(c for c in calls("day", "execute_transaction") if "result" in c)
+    chain = Chain(Endpoints(dead_port(), rpc_url_2=net.rpc_url))
+    assert (await chain.system()).epoch.number == 0
+    seen = await chain.network("ops", "custom", 1)
+    assert seen.reachable and seen.rpc_url == net.rpc_url
+    with pytest.raises(Unreachable, match="does not know the transaction"):
+        await chain.transaction("1" * 32)
+    with pytest.raises(Unreachable):
+        await chain.execute(base64.b64decode(executed["args"][0]["bytes"]))
+    with pytest.raises(Unreachable):
+        await chain.identity()
+
+
+async def test_the_first_node_is_read_again_when_it_is_back(net: NetworkInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("somatui.chain.client.AWAY_S", 0.0)
+    async with gate(net) as (url, first):
+        chain = Chain(Endpoints(url, rpc_url_2=net.rpc_url))
+        await chain.identity()
+        await chain.system()
+        before = first.asked
+    assert (await chain.system()).epoch.number == 0
+    async with gate(net, port=int(url.rpartition(":")[2])) as (_, again):
+        await chain.system()
+        assert before and again.asked
+
+
+async def test_a_second_node_of_another_network_is_never_read(net: NetworkInfo, other: NetworkInfo) -> None:
+    known = (await ask(net.rpc_url, 10)).chain_id
+    chain = Chain(Endpoints(dead_port(), rpc_url_2=other.rpc_url), chain=known)
+    with pytest.raises(OtherChain, match="belongs to another network"):
+        await chain.system()
+
+
+async def test_with_both_nodes_dead_it_is_unreachable(net: NetworkInfo) -> None:
+    with pytest.raises(Unreachable, match="does not answer"):
+        await Chain(Endpoints(dead_port(), rpc_url_2=dead_port())).system()
+
+
+@pytest.mark.parametrize(
+    ("stored", "header"),
+    [(PASSING, ("x-api-key", "k-1234")), (BASIC, ("authorization", "Basic b3BzOnNlY3JldA=="))],
+)  # pragma: allowlist secret
+async def test_a_node_that_wants_a_header_gets_it_with_reads_and_sends(
+    stored: str, header: tuple[str, str], net: NetworkInfo
+) -> None:
+    opened = [""]
+    executed = next(c for c in calls("day", "execute_transaction") if "result" in c)
+    async with gate(net, header) as (url, _):
+        endpoints = Endpoints(url, net.faucet_url, admin_url=net.admin_url)
+        async with contextlib.aclosing(Chain(endpoints, auth=lambda: opened[0])) as chain:
+            with pytest.raises(Refused, match="wants credentials"):
+                await chain.system()
+            opened[0] = stored
+            assert (await chain.system()).epoch.number == 0
+            assert (await chain.identity()).name == "practice"
+            with pytest.raises((Refused, NotFound)) as unknown_coins:
+                await chain.execute(base64.b64decode(executed["args"][0]["bytes"]))
+            assert "credentials" not in str(unknown_coins.value)
+            opened[0] = "x-api-key: wrong"
+            with pytest.raises(Refused, match="wants credentials"):
+                await chain.system()
+
+
+async def test_the_sdk_itself_sends_no_credentials(net: NetworkInfo) -> None:
+    async with gate(net, header_of(BASIC)) as (url, _):
+        client = await SomaClient(rpc_url=url.replace("://", "://ops:secret@"))  # pragma: allowlist secret
+        with pytest.raises(RuntimeError, match="Unauthenticated"):
+            await client.get_chain_identifier()
+
+
+async def test_nobody_else_on_the_machine_is_let_through_the_relay(net: NetworkInfo) -> None:
+    async with gate(net, header_of(PASSING)) as (url, node), contextlib.AsyncExitStack() as stack:
+        door = await stack.enter_async_context(contextlib.aclosing(Door(url, lambda: PASSING)))
+        address = await door.address()
+        stranger = (
+            "import socket; s = socket.create_connection(('127.0.0.1', " + address.rpartition(":")[2] + "));"
+            "s.sendall(b'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n' + bytes(3) + b'\\4' + bytes(5));"
+            "print(len(s.recv(99)))"
+        )
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", stranger, stdout=asyncio.subprocess.PIPE)
+        said, _ = await process.communicate()
+        assert said.strip() in (b"0", b"") and node.asked == 0
+        assert (await ask(address, 10)).name == "practice"
+
+
+async def test_credentials_do_not_go_over_the_wire_in_the_clear() -> None:
+    with pytest.raises(Refused, match="use its https address") as caught:
+        await Chain(Endpoints("http://node.example:9000"), auth=lambda: BASIC).system()
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "secret", "Bad Name: x", "grpc-bin: x", "x-key: ", "x-key: naïve"])
+def test_credentials_that_are_no_header_are_refused_without_repeating_them(text: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        header_of(text)
+    assert not text or text not in str(caught.value)
