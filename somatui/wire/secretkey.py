@@ -24,7 +24,9 @@ _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "„": "“", "‘": "’
 _INVISIBLE = re.compile("[\ufeff\u200b-\u200f\u2060\u00ad\x00]")
 _ASSIGNED = re.compile(r"(?:export\s+|set\s+)?[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]*\s*=\s*")
 _NUMBERING = re.compile(r"(?:^|\s)\(?\d{1,2}[.):]\s*")
-PLACEHOLDER = re.compile(r"your|change.?me|example|placeholder|xxx|\.\.\.|…|^<.*>$|^todo$", re.IGNORECASE)
+PLACEHOLDER = re.compile(
+    r"(?i:^your\b|^your_|change.?me|placeholder|^x+$|^\.\.\.|…|^<.*>$|^todo$|_here$|^example)|EXAMPLE(KEY)?$"
+)
 _OTHERS = (
     (re.compile(r"https?://"), "That is a web address, not a secret key"),
     (re.compile(r"hf_\w+$"), "That is a Hugging Face token: it belongs into HF_TOKEN"),
