@@ -33,7 +33,8 @@ def agent_unit(paths: Paths, *, system: bool, credential: Path | None) -> str:
         "[Service]",
         "Type=exec",
         f"User={getpass.getuser()}" if system else "",
-        "ExecStart=" + " ".join(_quoted(word) for word in start_words(paths)),
+        "ExecStart=" + " ".join(_quoted(word.replace("$", "$$")) for word in start_words(paths)),
+        *(f"Environment={_quoted(f'{name}={value}')}" for name, value in _folders(paths)),
         wanted,
         "Restart=on-failure",
         "RestartSec=10",
@@ -82,9 +83,17 @@ def put(file: Path, text: str) -> None:
     file.chmod(0o644)
 
 
+def _folders(paths: Paths) -> list[tuple[str, str]]:
+    """The variables that say where the profile is, where they differ from what the unit would have."""
+    if paths.home is not None:
+        return []
+    names = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+    return [(name, value) for name in names if os.path.isabs(value := os.environ.get(name, ""))]
+
+
 def _quoted(word: str) -> str:
-    """A word of ExecStart as systemd reads it."""
-    plain = _escaped(word).replace("$", "$$")
+    """A word as systemd reads it."""
+    plain = _escaped(word)
     return (
         plain
         if plain and not set(plain) & set(" \t\"'\\;")

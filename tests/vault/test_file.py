@@ -7,11 +7,10 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from somatui.vault import sealed
 from somatui.vault.base import (
@@ -72,7 +71,7 @@ def test_nothing_readable_is_written_and_only_the_owner_can_read_it(tmp_path: Pa
             assert trace not in file.read_bytes()
 
 
-@pytest.mark.parametrize("wrong", ["", WORDS + " ", WORDS.upper(), "x" * 10_000])
+@pytest.mark.parametrize("wrong", ["", WORDS + " "])
 def test_another_passphrase_does_not_open_it(tmp_path: Path, sound: bytes, wrong: str) -> None:
     vault = FileVault.open(placed(tmp_path, sound))
     with pytest.raises(WrongPassphrase) as refused:
@@ -97,34 +96,62 @@ def test_a_file_truncated_anywhere_is_refused(sound: bytes) -> None:
             sealed.Document.from_bytes(sound[:size])
 
 
-@settings(deadline=None)
-@given(st.data())
-def test_a_flipped_bit_is_never_read_as_something_else(sound: bytes, data: st.DataObject) -> None:
-    key = sealed.Document.from_bytes(sound).open_key(WORDS) if not KEYS else KEYS[0]
-    KEYS[:] = [key]
-    at = data.draw(st.integers(0, len(sound) * 8 - 1))
-    spoiled = bytearray(sound)
-    spoiled[at // 8] ^= 1 << at % 8
-    try:
-        document = sealed.Document.from_bytes(bytes(spoiled))
-        items = document.open_items(key)
-    except VaultDamaged:
-        return
-    assert items == {"wallet/aa": ITEM}
+def test_a_bit_flipped_anywhere_is_never_read_as_something_else(sound: bytes) -> None:
+    key = sealed.Document.from_bytes(sound).open_key(WORDS)
+    refused = 0
+    for at in range(len(sound) * 8):
+        spoiled = bytearray(sound)
+        spoiled[at // 8] ^= 1 << at % 8
+        try:
+            items = sealed.Document.from_bytes(bytes(spoiled)).open_items(key)
+        except VaultDamaged:
+            refused += 1
+        else:
+            assert items == {"wallet/aa": ITEM}
+    assert refused > len(sound) * 7
 
 
-KEYS: list[bytes] = []
+def test_a_bit_flipped_in_the_wrapped_key_is_a_wrong_passphrase(sound: bytes) -> None:
+    document = sealed.Document.from_bytes(sound)
+    spoiled = bytes([document.wrapped_key[0] ^ 1]) + document.wrapped_key[1:]
+    with pytest.raises(WrongPassphrase):
+        replace(document, wrapped_key=spoiled).open_key(WORDS)
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("log2_n", 10), ("log2_n", 31), ("log2_n", "17"), ("r", 9), ("p", 2), ("salt", "AAAA"), ("name", "md5"), ("x", 1)],
+    [
+        ("log2_n", 10),
+        ("log2_n", 16),
+        ("log2_n", True),
+        ("log2_n", 17.0),
+        ("salt", 7),
+        ("log2_n", 31),
+        ("log2_n", "17"),
+        ("r", 9),
+        ("p", 2),
+        ("salt", "AAAA"),
+        ("name", "md5"),
+        ("x", 1),
+    ],
 )
 def test_parameters_out_of_range_are_refused_before_they_are_used(sound: bytes, field: str, value: object) -> None:
     found = json.loads(sound)
     found["header"]["kdf"][field] = value
     with pytest.raises(VaultDamaged):
         sealed.Document.from_bytes(json.dumps(found).encode())
+
+
+@pytest.mark.parametrize("serial", [-1, 2**62 + 1, "1", True, 2.0, None])
+def test_a_serial_out_of_range_is_refused(sound: bytes, serial: object) -> None:
+    with pytest.raises(VaultDamaged):
+        sealed.Document.from_bytes(json.dumps(json.loads(sound) | {"serial": serial}).encode())
+
+
+def test_another_serial_does_not_open_the_items(sound: bytes) -> None:
+    document = sealed.Document.from_bytes(sound)
+    with pytest.raises(VaultDamaged):
+        replace(document, serial=document.serial + 1).open_items(document.open_key(WORDS))
 
 
 def test_a_newer_format_is_named(sound: bytes) -> None:
@@ -174,7 +201,7 @@ def test_two_processes_that_write_lose_nothing(tmp_path: Path, sound: bytes) -> 
         assert writer.stdin is not None
         writer.stdin.write(WORDS + "\n")
         writer.stdin.close()
-    assert [w.wait(60) for w in writers] == [0, 0]
+    assert [w.wait(120) for w in writers] == [0, 0]
     vault = FileVault.open(path)
     vault.unlock(WORDS)
     assert len(vault.names()) == 41

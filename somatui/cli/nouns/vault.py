@@ -225,7 +225,7 @@ def _file(parser: argparse.ArgumentParser) -> None:
 VERBS = (
     Verb("status", "Show whether the vault is open and what opens it.", "somatui vault status --json", status),
     Verb("create", "Make the vault of a profile.", "somatui vault create --profile testnet", create, _create),
-    Verb("unlock", "Open the vault.", "somatui vault unlock --passphrase-fd 3 3<FILE", unlock, _unlock),
+    Verb("unlock", "Open the vault.", "somatui vault unlock --profile testnet", unlock, _unlock),
     Verb("lock", "Lock the vault now.", "somatui vault lock", lock),
     Verb("set", "Keep a secret, typed without echo or from a descriptor.", "somatui vault set hf/token", keep, _set),
     Verb("remove", "Forget a secret.", "somatui vault remove hf/token", remove, _remove),
