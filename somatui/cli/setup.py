@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from somatui.tui.setup.walk import Walk
 
 MOST_BYTES = 65_536
-ASKED = tuple(f.name for f in fields(Answers) if f.name != "auth")
+ASKED = tuple(f.name for f in fields(Answers) if f.name not in ("auth", "machine"))
 SECRET_LOOKS = (
     ("a Bech32 secret key", re.compile(r"somaprivkey1", re.I)),
     ("a Hugging Face token", re.compile(r"^hf_[A-Za-z0-9]{8,}")),

@@ -33,13 +33,16 @@ class Typed:
 
 
 def parse(line: str) -> Typed:
-    """Take a line apart; a beginning that fits one name only is enough.
+    """Take a line apart; a beginning that fits one name only is enough, and so are the words of the command line.
 
     Raises:
         Unreadable: nothing or more than one thing is named so.
         AmountError: an option in SOMA that is no amount.
     """
     name, *rest = line.split()
+    spoken = next((a for a in ACTIONS if rest and a.verb == f"{name} {rest[0]}"), None)
+    if spoken is not None:
+        name, rest = spoken.name, rest[1:]
     found = by_name(name) if len(name) > 1 else None
     if found is None:
         known = sorted({n for n in NAMES if n == name} or {n for n in NAMES if n.startswith(name)})

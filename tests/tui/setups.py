@@ -58,6 +58,8 @@ def network(folder: Path) -> Iterator[Network]:
 class Hand(Console):
     """Keys for the setup's screens, and what they show."""
 
+    of = 8
+
     async def paste(self, *texts: str) -> None:
         """Put texts into the focused field and the following ones."""
         for number, text in enumerate(texts):
@@ -70,7 +72,7 @@ class Hand(Console):
 
     async def step(self, title: str) -> None:
         """Wait for a step by its title."""
-        await self.shows(f" {title} ─")
+        await self.shows(f" of {self.of} {title} ")
 
 
 @contextlib.asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -49,7 +48,9 @@ async def make_vault(hand: Hand) -> None:
 def words_on(hand: Hand) -> list[str]:
     """The words, in order, as the screen shows them."""
     parts = hand.flat.split()
-    places = {int(parts[i]): parts[i + 1] for i in range(len(parts) - 1) if parts[i].isdigit() and parts[i + 1].isalpha()}
+    places = {
+        int(parts[i]): parts[i + 1] for i in range(len(parts) - 1) if parts[i].isdigit() and parts[i + 1].isalpha()
+    }
     return [places[n] for n in range(1, 13)]
 
 

@@ -36,7 +36,7 @@ async def tried(client: Any, scene: Scene, profile: Profile) -> AsyncIterator[Fi
                                      store=asdict(profile.store), access="", secret=""):  # fmt: skip
             yield finding
     if "hf/token" in kept:
-        for finding in await _report(client, "hugging face", "check.huggingface", token="", dataset=""):
+        for finding in await _report(client, "hugging face", "check.huggingface"):
             yield finding
     else:
         why = "no token" if opened else "the vault is locked, so its token cannot be tried"

@@ -17,7 +17,7 @@ def summary(setup: Setup, backend: str = "") -> list[tuple[str, str, str]]:
         "wallet": (answers.label + "  " if answers.label else "") + (short(answers.address) if answers.address else ""),
         "storage": f"{answers.bucket} at {answers.endpoint.partition('//')[2]}",
         "huggingface": answers.dataset,
-        "extras": "looked at",
+        "extras": answers.machine,
     }
     rows: list[tuple[str, str, str]] = []
     for step in setup.steps:

@@ -159,6 +159,8 @@ class Answers:
     region: str = ""
     public_url: str = ""
     dataset: str = DATASET
+    machine: str = ""
+    """What was found of GPU and alerts, for the summary."""
 
     @property
     def name(self) -> str:

@@ -92,6 +92,10 @@ class WalletPane(Pane):
         told: Detail = [("address", f"0x{wallet.address}" if wallet.address else "none yet")]
         told += [(name, f"{plain(value).strip()} SOMA") for name, value, _ in [*_money(self.snapshot), *_sums(ledger)]]
         told += [("hits sent", str(ledger.hits)), ("claims", str(ledger.claims)), ("reveals", str(ledger.reveals))]
+        told += [
+            ("other wallet", f"{w.label}  0x{w.address}{'  watched' if w.watch_only else ''}".strip())
+            for w in wallet.others
+        ]
         for coin in wallet.coins:
             if coin.id == self.row:
                 told += [("coin", coin.id), ("holds", f"{soma_exact(coin.balance_shannons)} SOMA")]
@@ -114,7 +118,8 @@ def _key(snapshot: Snapshot) -> Cell:
     elif not wallet.unlocked:
         state = cell("✗ key locked", "bad")
     label = ((f"{wallet.label}  ", "strong"),) if wallet.label else ()
-    return (*label, (f"{short(wallet.address)}  ", "muted"), *state)
+    more = f"  and {len(wallet.others)} more: w" if wallet.others else ""
+    return (*label, (f"{short(wallet.address)}  ", "muted"), *state, (more, "muted"))
 
 
 def _money(snapshot: Snapshot) -> list[Entry]:

@@ -66,7 +66,8 @@ class ConfirmScreen(Panel[bool]):
         self._checks = action.preflight(context)
         self._fee = (soma_exact(self._consequence.fee_shannons), "the node is trying it…")
         self._refused = ""
-        self._tried = False
+        self._on_chain = "action" in params
+        self._tried = not self._on_chain
         self._agreed = False
         self.title_text = self._consequence.title
         self.foot_text = ""
@@ -90,7 +91,8 @@ class ConfirmScreen(Panel[bool]):
     def on_mount(self) -> None:
         """Show what is known and have the node try it."""
         self.follow()
-        self.run_worker(self._try(), exit_on_error=False)
+        if self._on_chain:
+            self.run_worker(self._try(), exit_on_error=False)
 
     async def _try(self) -> None:
         estimate = soma_exact(self._consequence.fee_shannons)
@@ -126,8 +128,9 @@ class ConfirmScreen(Panel[bool]):
         facts = [
             ("network", network, f"bold $network-{snapshot.network.kind}"),
             ("wallet", snapshot.wallet.label or short(snapshot.wallet.address), ""),
-            ("fee", f"{self._fee[0]} SOMA  {self._fee[1]}", ""),
         ]
+        if self._on_chain:
+            facts.append(("fee", f"{self._fee[0]} SOMA  {self._fee[1]}", ""))
         amounts = (
             ("spends", said.spends_shannons), ("locks", said.locks_shannons), ("brings", said.gains_shannons),
         )  # fmt: skip

@@ -206,6 +206,16 @@ class HomeScreen(Screen[None]):
         else:
             self.say("Nothing is under the cursor here.", "muted")
 
+    def action_qr(self) -> None:
+        """Show the wallet's address as a QR code."""
+        world = self.somatui.world
+        if world.snapshot is None or not world.snapshot.wallet.address:
+            self.say("This profile has no wallet yet, so there is no address to show.", "muted")
+            return
+        from somatui.tui.screens.qr import QrScreen
+
+        self.app.push_screen(QrScreen(world.snapshot.wallet))
+
     def action_help(self) -> None:
         """Say what can be done here."""
         from somatui.tui.screens.help import HelpScreen

@@ -51,7 +51,7 @@ async def purpose(walk: Walk, entered: Entered, say: Say) -> Report:
     say(f"starting the agent of {answers.name}")
     (_, ms) = await timed(walk.ask("profile.reload"))
     await walk.look()
-    return Report((Line("profile", "ok", f"{answers.name}, its agent runs", ms=ms),))
+    return Report((Line("profile", "ok", f"Its agent runs: {answers.name}", ms=ms),))
 
 
 async def _practice(walk: Walk, say: Say) -> Report | None:
@@ -73,21 +73,17 @@ async def _practice(walk: Walk, say: Say) -> Report | None:
 
 async def network(walk: Walk, entered: Entered, say: Say) -> Report:
     """Ask the node who it is, and write its chain into the profile."""
-    paths, answers = walk.paths, walk.setup.answers
+    paths = walk.paths
     profile = load(paths).profile
     auth = _auth(entered.get("auth", ""))
     say(f"asking {profile.rpc_url or 'the practice network'}")
     report = report_of(
         await walk.ask("check.network", rpc_url=profile.rpc_url, faucet_url=profile.faucet_url, auth=auth)
     )
-    chain = str(report.facts.get("chain") or "")
-    if profile.chain and chain and chain != profile.chain:
-        cure = "give this network a profile name of its own, esc goes back"
-        line = Line("chain", "bad", f"the profile {answers.name} belongs to chain {profile.chain[:16]}", cure)
-        return replace(report, lines=(*report.lines, line))
     if not report.ok:
         return report
-    if chain and profile.network != "practice":
+    chain = str(report.facts.get("chain_id") or report.facts.get("chain") or "")
+    if chain and not profile.chain and profile.network != "practice":
         save_profile(paths, chain=chain)
         await walk.ask("profile.reload")
     if auth:
@@ -114,17 +110,17 @@ async def _keep_auth(walk: Walk) -> None:
 async def vault(walk: Walk, entered: Entered, say: Say) -> Report:
     """Make the vault, or open the one that is there."""
     known = await walk.look()
-    passphrase, ms, what = entered.get("passphrase", ""), 0, "is here already and open"
+    passphrase, ms, what = entered.get("passphrase", ""), 0, "Here already and open"
     if known.vault and known.locked:
         say("opening the vault")
         _, ms = await timed(walk.ask("vault.unlock", passphrase=passphrase))
-        what = "opened"
+        what = "Opened"
     elif not known.vault:
         if passphrase != entered.get("again", ""):
             return failed("passphrase", "The two are not the same: type both again")
         say("making the vault")
         _, ms = await timed(walk.ask("vault.create", passphrase=passphrase))
-        what = "made"
+        what = "Made"
     known = await walk.look()
     await _keep_auth(walk)
     lines = [Line("vault", "ok", what, ms=ms)]
@@ -140,24 +136,28 @@ async def wallet(walk: Walk, entered: Entered, say: Say) -> Report:
     if kind == "new":
         say("making a key")
         found, ms = await timed(walk.ask("wallet.new", label=label))
-        facts["mnemonic"], said = found["mnemonic"], "made"
+        facts["mnemonic"], said = found["mnemonic"], "Made"
     elif kind == "import":
         if not entered.get("key"):
             return failed("wallet", "Type or paste the secret key or the words")
         found, ms = await timed(walk.ask("wallet.import", text=entered["key"], label=label))
-        said = f"read as {found.get('format') or 'a key'}"
+        said = f"Read as {found['format']}"
     elif kind == "watch":
         found, ms = await timed(walk.ask("wallet.watch", address=entered.get("address", ""), label=label))
-        said = "watched: nothing can be signed here"
+        said = "Watched, nothing can be signed here"
     else:
         found, ms = await timed(walk.ask("wallet.use", address=kind))
         known = next((w for w in walk.known.wallets if w.address == kind), KnownWallet(kind))
-        label, said = known.label, "in use"
-        said += "; its words, if they are not on paper yet: somatui wallet export" if known.words else ""
+        label, said = known.label, "In use"
+        facts["words"] = known.words
     address = str(found["address"]).removeprefix("0x")
     await walk.look()
     walk.answered(wallet=kind if kind in ("new", "import", "watch") else "", address=address, label=label)
-    return Report((Line("wallet", "ok", f"{short(address)} {said}", ms=ms),), facts | {"address": address})
+    lines = [Line("wallet", "ok", f"{said}: {short(address)}", ms=ms)]
+    lines += [Line("note", "ok", note) for note in found.get("notes") or ()]
+    if facts.pop("words", False):
+        lines.append(Line("words", "ok", "If they are not on paper yet: somatui wallet export shows them"))
+    return Report(tuple(lines), facts | {"address": address})
 
 
 async def storage(walk: Walk, entered: Entered, say: Say) -> Report:
@@ -205,6 +205,9 @@ async def extras(walk: Walk, entered: Entered, say: Say) -> Report:
         if told.ok:
             await walk.put("webhook/url", url)
             await walk.look()
+    cards = [str(card["name"]) for card in report.facts.get("cards") or ()]
+    alerts = "a webhook" if walk.known.keeps("webhook/url") else "the console alone"
+    walk.answered(machine=f"{', '.join(cards) or 'no GPU'}; alerts go to {alerts}")
     return Report(tuple(lines), report.facts)
 
 

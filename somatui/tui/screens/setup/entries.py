@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
@@ -14,19 +12,10 @@ from somatui.domain.setup.steps import Choices, Field
 
 
 class Pick(Static, can_focus=True):
-    """A list of which exactly one is chosen; up and down choose, and leave the list at its ends."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", show=False),
-        Binding("down,j", "move(1)", show=False),
-        Binding("enter", "enter", show=False),
-    ]
+    """A list of which exactly one is chosen."""
 
     class Changed(Message):
         """Another one is chosen."""
-
-    class Entered(Message):
-        """Enter was pressed on the list."""
 
     def __init__(self, field: Field) -> None:
         super().__init__(id=f"field-{field.name}")
@@ -51,21 +40,15 @@ class Pick(Static, can_focus=True):
         """Another field is lit."""
         self._show()
 
-    def action_move(self, step: int) -> None:
-        """Choose the next one, or go to the next field."""
+    def move(self, step: int) -> bool:
+        """Choose the next one; False where the list ends."""
         wanted = self._at + step
-        if 0 <= wanted < len(self.field.choices):
-            self._at = wanted
-            self._show()
-            self.post_message(self.Changed())
-        elif step > 0:
-            self.screen.focus_next()
-        else:
-            self.screen.focus_previous()
-
-    def action_enter(self) -> None:
-        """On to what follows."""
-        self.post_message(self.Entered())
+        if not 0 <= wanted < len(self.field.choices):
+            return False
+        self._at = wanted
+        self._show()
+        self.post_message(self.Changed())
+        return True
 
     def on_click(self, event: events.Click) -> None:
         """Choose with the mouse."""
@@ -94,12 +77,7 @@ def _widest(choices: Choices) -> int:
 
 
 class Entry(Input):
-    """One line of text; up and down go to the fields around it."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "leave(-1)", show=False),
-        Binding("down", "leave(1)", show=False),
-    ]
+    """One line of text."""
 
     def __init__(self, field: Field) -> None:
         super().__init__(
@@ -108,9 +86,8 @@ class Entry(Input):
         self.field = field
         self.cursor_blink = False
 
-    def action_leave(self, step: int) -> None:
-        """To the field before or after."""
-        if step > 0:
-            self.screen.focus_next()
-        else:
-            self.screen.focus_previous()
+
+def row(widget: Pick | Entry) -> Horizontal:
+    """The widget with its label before it."""
+    label = Static(widget.field.label, classes="label", markup=False)
+    return Horizontal(label, widget, classes="asked", name=widget.field.name)

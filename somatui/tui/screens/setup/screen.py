@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Input, Static
+from textual.widgets import Static
 from textual.worker import Worker
 
 from somatui.domain.report import Report
@@ -23,7 +23,7 @@ from somatui.domain.setup.after import summary, what_next
 from somatui.domain.setup.state import SetupError
 from somatui.domain.setup.steps import shown
 from somatui.tui.screens.panel import rows
-from somatui.tui.screens.setup.entries import Entry, Pick
+from somatui.tui.screens.setup.entries import Entry, Pick, row
 from somatui.tui.screens.setup.told import told
 from somatui.tui.screens.setup.words import WordsScreen
 from somatui.tui.setup.walk import Walk
@@ -43,13 +43,15 @@ class SetupScreen(Screen[None]):
     CSS_PATH = "setup.tcss"
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", show=False),
-        Binding("f5", "retry", show=False),
-        Binding("f8", "skip", show=False),
-        Binding("enter", "next", show=False),
-        Binding("up", "move(-1)", show=False),
-        Binding("down", "move(1)", show=False),
+        Binding("escape", "back", show=False, priority=True),
+        Binding("f5", "retry", show=False, priority=True),
+        Binding("f8", "skip", show=False, priority=True),
+        Binding("enter", "next", show=False, priority=True),
+        Binding("up", "move(-1)", show=False, priority=True),
+        Binding("down", "move(1)", show=False, priority=True),
     ]
+    # With priority, so that each key meets the field that has the focus when its turn comes: what is typed faster than
+    # it is read would else go all to the same one.
 
     def __init__(self, walk: Walk, *, alone: bool = False) -> None:
         super().__init__()
@@ -92,11 +94,11 @@ class SetupScreen(Screen[None]):
         form = self.query_one("#form")
         await form.remove_children()
         self._all = [Pick(field) if field.choices else Entry(field) for field in self.walk.fields]
-        await form.mount_all([_row(widget) for widget in self._all])
+        await form.mount_all([row(widget) for widget in self._all])
         self._fit()
         self._show()
         first = next((e for e in self._fields() if isinstance(e, Pick) or not e.value), None)
-        (first or next(iter(self._fields()), self)).focus()
+        self.set_focus(first or next(iter(self._fields()), None))
         if self.walk.setup.at in BY_ITSELF or not self.walk.fields:
             self._perform()
 
@@ -111,15 +113,16 @@ class SetupScreen(Screen[None]):
         """Show those fields that go with what is chosen."""
         everything = {w.field.name: w.value for w in self._all}
         wanted = {f.name for f in shown(self.walk.fields, everything)}
-        for row in self.query(".asked"):
-            row.display = (row.name or "") in wanted
+        for line in self.query(".asked"):
+            line.display = (line.name or "") in wanted
 
     def _show(self) -> None:
         """Say it all."""
         if not self.is_mounted:
             return
         setup, frame = self.walk.setup, self.query_one("#setup")
-        frame.border_title = f"Setup  {setup.number} of {len(setup.steps)}  {setup.step.title}"
+        whose = f"  ·  {setup.answers.name}" if setup.number > 1 else ""
+        frame.border_title = f"Setup  {setup.number} of {len(setup.steps)}  {setup.step.title}{whose}"
         frame.border_subtitle = "   ".join(self._keys())
         about = "\n".join(textwrap.wrap(setup.step.about, self.room))
         self.query_one("#about", Static).update(Content(about))
@@ -127,7 +130,8 @@ class SetupScreen(Screen[None]):
 
     def _keys(self) -> list[str]:
         setup, busy = self.walk.setup, self._doing is not None
-        keys = ["esc " + ("give up" if busy else "leave" if setup.number == 1 else "back")]
+        keys = ["↑↓ choose"] if any(isinstance(w, Pick) for w in self._all) and not busy else []
+        keys += ["esc " + ("give up" if busy else "leave" if setup.number == 1 else "back")]
         if not busy:
             keys += ["F5 retry"] if setup.step.checks and self._report else []
             keys += ["F8 skip"] if setup.step.skip else []
@@ -210,32 +214,28 @@ class SetupScreen(Screen[None]):
 
     async def action_next(self) -> None:
         """On: to the next field, to the check, or to the next step when what is entered has been found good."""
+        asked, focused = self._fields(), cast("Any", self.focused)
         if self._doing is not None:
             return
-        if self._report is not None and self._report.ok and self._entered == self._values():
-            if self._mnemonic:
-                self._show_words()
-            else:
-                await self._accept()
-            return
-        asked = self._fields()
-        if self.focused in asked[:-1] and not (self._report and self._entered == self._values()):
-            asked[asked.index(cast("Any", self.focused)) + 1].focus()
+        if self._report is None and focused in asked[:-1]:
+            self.set_focus(asked[asked.index(focused) + 1])
         else:
-            self._perform()
+            (focused or self).call_later(self.call_later, self._on)
 
-    async def on_pick_entered(self) -> None:
-        """Enter on a list."""
-        await self.action_next()
+    async def _on(self) -> None:
+        """What was typed before has been read: check it, or go on."""
+        if self._doing is not None:
+            return
+        if self._report is None or not self._report.ok or self._entered != self._values():
+            self._perform()
+        elif self._mnemonic:
+            self._show_words()
+        else:
+            await self._accept()
 
     def on_pick_changed(self) -> None:
         """Another choice asks other things."""
         self._fit()
-
-    async def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter on a line."""
-        event.stop()
-        await self.action_next()
 
     def action_retry(self) -> None:
         """Check again."""
@@ -278,13 +278,14 @@ class SetupScreen(Screen[None]):
                 self.app.pop_screen()
 
     def action_move(self, step: int) -> None:
-        """Scroll what was found."""
-        self.query_one("#found").scroll_relative(y=step, animate=False)
-
-
-def _row(widget: Pick | Entry) -> Horizontal:
-    label = Static(widget.field.label, classes="label", markup=False)
-    return Horizontal(label, widget, classes="asked", name=widget.field.name)
+        """Choose in a list, go from field to field, or scroll what was found."""
+        asked, focused = self._fields(), cast("Any", self.focused)
+        if isinstance(focused, Pick) and focused.move(step):
+            self._fit()
+        elif focused in asked and 0 <= asked.index(focused) + step < len(asked):
+            self.set_focus(asked[asked.index(focused) + step])
+        else:
+            self.query_one("#found").scroll_relative(y=step, animate=False)
 
 
 def _asked(widget: Pick | Entry) -> bool:

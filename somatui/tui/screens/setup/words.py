@@ -11,10 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from somatui.domain.setup.steps import Field
-from somatui.tui.screens.setup.entries import Entry
+from somatui.tui.screens.setup.entries import Entry, row
 
 COLUMNS = 3
 Choose = Callable[[int], tuple[int, int]]
@@ -31,8 +31,8 @@ class WordsScreen(ModalScreen[bool]):
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", show=False),
-        Binding("enter", "on", show=False),
+        Binding("escape", "back", show=False, priority=True),
+        Binding("enter", "on", show=False, priority=True),
     ]
 
     def __init__(self, mnemonic: str, choose: Choose = two_places) -> None:
@@ -55,8 +55,8 @@ class WordsScreen(ModalScreen[bool]):
         self._asking = False
         rows = -(-len(self._words) // COLUMNS)
         lines = ["Whoever has these words has the coins. Write them on paper, in order.", ""]
-        for row in range(rows):
-            cells = [(n, self._words[n]) for n in range(row, len(self._words), rows)]
+        for line in range(rows):
+            cells = [(n, self._words[n]) for n in range(line, len(self._words), rows)]
             lines.append("".join(f"{n + 1:>4}  {word:<16}" for n, word in cells))
         await self._put("\n".join(lines), "enter  I have written them down     esc  not now", ())
         self.set_focus(None)
@@ -64,10 +64,10 @@ class WordsScreen(ModalScreen[bool]):
     async def _ask(self) -> None:
         self._asking = True
         first, second = (n + 1 for n in self._asked)
-        wanted = tuple(Field(f"word-{n + 1}", f"word {n + 1}", secret=False) for n in self._asked)
+        wanted = tuple(Field(f"word-{n + 1}", f"word {n + 1}") for n in self._asked)
         text = f"Which are word {first} and word {second}? Enter after each."
         await self._put(text, "enter  go on     esc  see the words again", wanted)
-        self.query(Entry).first().focus()
+        self.set_focus(self.query(Entry).first())
 
     async def _put(self, text: str, keys: str, wanted: tuple[Field, ...]) -> None:
         self.query_one("#words-text", Static).update(Content(text))
@@ -76,15 +76,21 @@ class WordsScreen(ModalScreen[bool]):
         asking = self.query_one("#asking")
         await asking.remove_children()
         if wanted:
-            await asking.mount_all([Entry(_hinted(f)) for f in wanted])
+            await asking.mount_all([row(Entry(field)) for field in wanted])
 
     def _say(self, text: str) -> None:
         self.query_one("#words-said", Static).update(Content.assemble((text, "bold $bad")))
 
     async def action_on(self) -> None:
-        """From the words to the questions."""
+        """From the words to the questions, from the first to the second, from that to the end."""
         if not self._asking:
             await self._ask()
+            return
+        first, second = self.query(Entry)
+        if self.focused is first:
+            self.set_focus(second)
+        else:
+            second.call_later(self.call_later, self._compare)
 
     async def action_back(self) -> None:
         """From the questions to the words, from the words away."""
@@ -93,20 +99,11 @@ class WordsScreen(ModalScreen[bool]):
         else:
             self.dismiss(False)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """The first word leads to the second, and the second to the end when both are right."""
-        event.stop()
-        entries = list(self.query(Entry))
-        if event.input is entries[0]:
-            entries[1].focus()
-            return
-        for place, entry in zip(self._asked, entries, strict=True):
+    def _compare(self) -> None:
+        """The end, when both words are right."""
+        for place, entry in zip(self._asked, self.query(Entry), strict=True):
             if entry.value.strip().lower() != self._words[place]:
                 self._say(f"Word {place + 1} is another one. Type it again, or esc shows the words.")
-                entry.focus()
+                self.set_focus(entry)
                 return
         self.dismiss(True)
-
-
-def _hinted(field: Field) -> Field:
-    return Field(field.name, field.label, field.label)
