@@ -17,7 +17,7 @@ from somatui.chain.client import Chain, Endpoints
 from somatui.config import ConfigError, Profile, Settings, load, practice_network
 from somatui.domain.snapshot import Snapshot, empty
 from somatui.paths import Paths
-from somatui.vault.base import Vault, VaultLocked
+from somatui.vault.base import Vault, VaultError, VaultLocked
 from somatui.wire.hashes import blake2b256
 from somatui.workers.launch import WorkerProcess
 from somatui.workers.protocol import VERSION, Message
@@ -96,8 +96,21 @@ class Ground:
         moved = endpoints_of(config.profile) != self.chain.endpoints
         self.profile = config.profile
         if moved:
-            self.chain = Chain(endpoints_of(config.profile))
+            self.dial()
         return moved
+
+    def dial(self) -> None:
+        """Begin anew with the addresses of the profile, and with the credentials that its node wants."""
+        self.chain = Chain(endpoints_of(self.profile), auth=self._auth, chain=self.profile.chain)
+
+    def _auth(self) -> str:
+        """The node's credentials; empty while the vault is locked, or where there are none."""
+        if self.vault is None or self.vault.locked or self.profile.network == "practice":
+            return ""
+        try:
+            return self.vault.get(f"rpc/{self.profile.name}/auth").decode()
+        except (KeyError, VaultError):
+            return ""
 
     async def upload(self, source: Path, object_key: str, *, encrypt_key: bytes | None = None) -> Uploaded:
         """Put a file (encrypted, where a key is given) into the profile's store and look at it from outside.
@@ -154,7 +167,9 @@ class Ground:
 
 def endpoints_of(profile: Profile) -> Endpoints:
     """The addresses of a profile's network."""
-    return Endpoints(profile.rpc_url, profile.faucet_url, profile.scoring_url, profile.admin_url)
+    return Endpoints(
+        profile.rpc_url, profile.faucet_url, profile.scoring_url, profile.admin_url, rpc_url_2=profile.rpc_url_2
+    )
 
 
 async def run_worker(

@@ -104,6 +104,7 @@ class Agent:
         await self.jobs.close()
         await self.flows.close()
         await asyncio.gather(watching, resuming, return_exceptions=True)
+        await self.ground.chain.aclose()
         self.ground.journal.close()
 
     async def _submit(self, job_id: str, hit: dict[str, object]) -> str:
@@ -202,7 +203,7 @@ def open_ground(paths: Paths, passphrase: str | None) -> Ground:
     journal = Journal.open(paths.journal, fault_from_environment())
     vault = open_vault(paths, config.profile, config.settings, passphrase)
     paths.agent_pid.write_text(f"{os.getpid()}\n")
-    return Ground(
+    ground = Ground(
         paths=paths,
         profile=config.profile,
         settings=config.settings,
@@ -211,6 +212,8 @@ def open_ground(paths: Paths, passphrase: str | None) -> Ground:
         vault=vault,
         now_ms=wall_ms,
     )
+    ground.dial()
+    return ground
 
 
 def _tell(descriptor: int | None, text: str) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from somatui.asking import Answer, Trouble, ask
 from somatui.chain.client import Chain, Endpoints
 from somatui.chain.errors import ChainError
+from somatui.chain.identity import Identity
 from somatui.domain.report import Line, Report
 
 API = "0.1.19"
@@ -54,17 +55,20 @@ class Reach:
             seen = await chain.network("", "custom", self.now_ms())
             if not seen.reachable:
                 return self._ended(self._no_node(heard, seen.error or "nobody answers"))
+            who = await chain.identity()
             system = await chain.system()
             self.lines.append(Line("node", "ok", f"{_host(self.rpc_url)} answers", ms=_since(began)))
-            self.facts |= {"chain": seen.chain, "protocol_version": seen.protocol_version,
+            self.facts |= {"chain": who.name, "chain_id": who.chain_id, "protocol_version": seen.protocol_version,
                            "api_version": seen.server_version, "epoch": system.epoch.number}  # fmt: skip
-            self.lines += [self._chain(seen.chain), self._versions(seen.server_version, seen.protocol_version)]
+            self.lines += [self._chain(who), self._versions(seen.server_version, seen.protocol_version)]
             self.lines.append(await self._clock(chain, heard))
             if self.address:
                 self.facts["wallet_balance"] = await chain.balance_shannons(self.address)
         except ChainError as failure:
             return self._ended(Line("node", "bad", f"The node answers only in part: {_low(str(failure)).rstrip('.')}",
                                     "try again, or take another node"))  # fmt: skip
+        finally:
+            await chain.aclose()
         self.lines.append(await self._faucet())
         return Report(tuple(self.lines), self.facts)
 
@@ -94,8 +98,9 @@ class Reach:
         return Line("node", "bad", f"What answers at {_host(self.rpc_url)} is no node of this network",
                     "correct host and port: a node listens on 9000 where nothing else is said")  # fmt: skip
 
-    def _chain(self, found: str) -> Line:
-        if self.chain and found != self.chain:
+    def _chain(self, who: Identity) -> Line:
+        found = f"{who.name} ({who.chain_id})"
+        if self.chain and self.chain not in (who.chain_id, who.name):
             return Line("chain", "bad", f"The node is of chain {found}, and this profile was set up for {self.chain}",
                         "make another profile for that network; nothing is signed here meanwhile")  # fmt: skip
         return Line("chain", "ok", f"Chain {found}, epoch {self.facts['epoch']}")

@@ -12,6 +12,7 @@ from typing import Any
 
 from soma_sdk import Keypair
 
+from somatui.agent.belonging import belongs
 from somatui.agent.books import Books
 from somatui.agent.ground import Ground
 from somatui.agent.journal import Intent
@@ -94,6 +95,7 @@ class Signer:
 
     async def refresh(self) -> None:
         """Take the chain's listing over, money that came from elsewhere into the books first. Raises ChainError."""
+        await belongs(self.ground, reading=True)
         async with self.turn:
             began = self._purse.begin_listing()
             listed = await self.ground.chain.coins_and_origins(self.ground.address)
@@ -131,7 +133,7 @@ class Signer:
             if last_look is not None:
                 await last_look()
             data = build(held.coin, held.sweep)
-            await self.tried(data)
+            await self._allowed(data)
             signed = self._signed(data)
             digest = b58encode(data.digest)
             known = facts(data) if facts else {}
@@ -183,6 +185,13 @@ class Signer:
         if not effects.success:
             raise Rejected(effects.error_kind or "OtherError", effects.error_text or "The network would fail it.")
         return effects
+
+    async def _allowed(self, data: TransactionData) -> None:
+        """Have the node try it, and see that it is a node of this profile's network; that it is not says more."""
+        found = await asyncio.gather(belongs(self.ground), self.tried(data), return_exceptions=True)
+        for failure in found:
+            if isinstance(failure, BaseException):
+                raise failure
 
     async def quiet(self, limit_s: float) -> bool:
         """Wait until nothing is on its way; False when that takes too long."""

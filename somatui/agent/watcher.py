@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from somatui.agent.belonging import belongs
 from somatui.agent.ground import Ground
 from somatui.agent.picture import Seen
 from somatui.chain.errors import ChainError
@@ -39,7 +40,9 @@ class Watcher:
         self._listed_at = float("-inf")
         self._failures = 0
         profile = ground.profile
-        self.seen = Seen(NetworkView(name=profile.name, kind=profile.network, rpc_url=profile.rpc_url))
+        self.seen = Seen(
+            NetworkView(name=profile.name, kind=profile.network, rpc_url=profile.rpc_url, colour=profile.colour)
+        )
 
     def forget(self) -> None:
         """Another wallet is in use: its stakes are not known yet."""
@@ -95,12 +98,20 @@ class Watcher:
         ground, chain, before = self._ground, self._ground.chain, self.seen
         system = await chain.system()
         network = before.network
-        if before.system is None or not network.reachable or network.rpc_url != chain.endpoints.rpc_url:
+        if before.system is None or not network.reachable or network.rpc_url != chain.reading:
+            await belongs(ground, reading=True)
             network = await chain.network(ground.profile.name, ground.profile.network, ground.now_ms(), system)
             if not network.reachable:
                 self._failures += 1
                 return replace(before, network=network)
-        network = replace(network, safe_mode=system.safe_mode, synced_at_ms=ground.now_ms(), error=None)
+        network = replace(
+            network,
+            safe_mode=system.safe_mode,
+            protocol_version=system.protocol_version,
+            colour=ground.profile.colour,
+            synced_at_ms=ground.now_ms(),
+            error=None,
+        )
         targets, stakes = before.targets, before.stakes
         if self._lists_due(system):
             began = time.monotonic()

@@ -30,6 +30,8 @@ class NetworkView:
     error: str | None = None
     synced_at_ms: int = 0
     safe_mode: bool = False
+    colour: str = ""
+    """practice, testnet or main: how careful the operator wants to be here; empty where nobody said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,110 @@
+"""A profile is for one network: what its agent does when the node is of another."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from somatui.agent.belonging import belongs, fits
+from somatui.agent.flows import ActRefused
+from somatui.agent.watcher import Watcher
+from somatui.chain.identity import Identity, OtherChain
+from somatui.config import NetworkKind, Profile, load, save_profile
+from somatui.paths import Paths
+from somatui.practice.card import NetworkInfo
+from tests.agent.world import World, operator
+from tests.chain.nets import networks
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def nets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[NetworkInfo, NetworkInfo]]:
+    with networks(tmp_path_factory.mktemp("nets"), (1, 2)) as (first, second):
+        yield first, second
+
+
+def use(made: World, info: NetworkInfo) -> None:
+    """Have the profile's node be this one."""
+    save_profile(made.ground.paths, network="custom", rpc_url=info.rpc_url, faucet_url=info.faucet_url)
+    made.ground.profile = load(made.ground.paths).profile
+    made.ground.dial()
+
+
+@pytest.fixture
+async def ops(nets: tuple[NetworkInfo, NetworkInfo], tmp_path: Path) -> AsyncIterator[World]:
+    async with operator(nets[0], tmp_path) as made:
+        made.ground.paths = Paths.for_profile("ops", tmp_path).create()
+        use(made, nets[0])
+        yield made
+
+
+async def test_the_first_contact_writes_down_the_network_and_another_one_is_never_signed_for(
+    ops: World, nets: tuple[NetworkInfo, NetworkInfo]
+) -> None:
+    await ops.fund()
+    known = (await ops.ground.chain.identity()).chain_id
+    assert load(ops.ground.paths).profile.chain == ops.ground.profile.chain == known
+    await ops.publish("at-home")
+    signed = [i.id for i in ops.ground.journal.intents() if i.signed]
+    use(ops, nets[1])
+    with pytest.raises((ActRefused, OtherChain), match="nothing is signed"):
+        await ops.publish("away", label="second")
+    assert [i.id for i in ops.ground.journal.intents() if i.signed] == signed
+    with pytest.raises(OtherChain, match="profile ops is for"):
+        await ops.signer.refresh()
+    assert load(ops.ground.paths).profile.chain == known
+
+
+async def test_the_watcher_shows_a_node_of_another_network_as_no_network(
+    ops: World, nets: tuple[NetworkInfo, NetworkInfo]
+) -> None:
+    save_profile(ops.ground.paths, chain="elsewhere")
+    use(ops, nets[0])
+    watcher = Watcher(ops.ground, ops.signer.refresh, lambda: None)
+    await watcher.look()
+    assert not watcher.seen.network.reachable and "profile ops is for elsewhere" in str(watcher.seen.network.error)
+    save_profile(ops.ground.paths, chain=None)
+    use(ops, nets[0])
+    await watcher.look()
+    assert watcher.seen.network.reachable and watcher.seen.network.colour == "testnet"
+
+
+async def test_what_is_read_comes_from_the_second_node_and_nothing_is_signed_while_the_first_is_dead(
+    ops: World, nets: tuple[NetworkInfo, NetworkInfo]
+) -> None:
+    await ops.fund()
+    dead = "http://127.0.0.1:9"
+    save_profile(ops.ground.paths, rpc_url=dead, rpc_url_2=nets[0].rpc_url)
+    ops.ground.profile = load(ops.ground.paths).profile
+    ops.ground.dial()
+    watcher = Watcher(ops.ground, ops.signer.refresh, lambda: None)
+    await watcher.look()
+    assert watcher.seen.network.reachable and watcher.seen.network.rpc_url == nets[0].rpc_url
+    assert ops.signer.coins
+    with pytest.raises(ActRefused):
+        await ops.publish("dead")
+    assert not [i for i in ops.ground.journal.intents() if i.signed]
+
+
+async def test_a_practice_network_may_be_any(ops: World) -> None:
+    ops.ground.profile = replace(ops.ground.profile, network="practice", chain="elsewhere")
+    await belongs(ops.ground)
+
+
+@pytest.mark.parametrize(
+    ("kind", "chain", "name", "good"),
+    [
+        ("testnet", "", "testnet", True), ("testnet", "", "mainnet", False), ("localnet", "", "localnet", True),
+        ("localnet", "", "practice", True), ("localnet", "", "testnet", False), ("custom", "", "anything", True),
+        ("custom", "id", "anything", True), ("custom", "other", "anything", False),
+        ("testnet", "testnet", "testnet", True),
+    ],
+)  # fmt: skip
+def test_a_node_fits_by_its_identifier_or_before_that_by_its_name(
+    kind: NetworkKind, chain: str, name: str, good: bool
+) -> None:
+    assert fits(Profile("ops", kind, chain=chain), Identity("id", name, "")) is good
