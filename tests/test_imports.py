@@ -37,8 +37,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "workers": frozenset({"torch", "numpy", "base58", "psutil", "cryptography", "safetensors", "pynvml"}),
     "agent": frozenset({"soma_sdk", "base58", "cryptography", "psutil", "mnemonic", "dotenv"}),
     "practice": frozenset({"grpc", "google", "aiohttp", "base58", "cryptography", "numpy", "arrgen"}),
-    "tui": frozenset({"textual", "rich", "cairosvg"}),
-    "cli": frozenset({"psutil", "cryptography"}),
+    "tui": frozenset({"textual", "rich", "cairosvg", "segno"}),
+    "cli": frozenset({"psutil", "cryptography", "segno"}),
 }
 """The packages outside the standard library that each room may import at all."""
 

@@ -6,16 +6,18 @@ Footer, help, palette, `:` line, confirm panel, CLI verbs and refusals are made 
 from __future__ import annotations
 
 from base64 import b64decode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from struct import error as StructError
 from struct import unpack
 from typing import Any, ClassVar
 
 from somatui.domain import consequence, preflight
 from somatui.domain.checks import Check, Consequence, refusal
-from somatui.domain.ids import IdError, resolve
-from somatui.domain.snapshot import ModelView, Snapshot, TargetView
+from somatui.domain.ids import IdError, resolve, short
+from somatui.domain.snapshot import ModelView, Snapshot, TargetView, WalletName
 
+ENDED = frozenset({"done", "refused", "failed", "lost"})
+"""The states of an intent after which nothing more happens to it."""
 PANES = ("wallet", "targets", "models", "epochs", "jobs")
 
 
@@ -65,11 +67,17 @@ class Action:
             return (Check(False, str(unknown)),)
 
     def consequence(self, context: Context) -> Consequence | None:
-        """What it costs and risks; None for what costs nothing, and for words that `preflight` refuses."""
+        """What it costs and risks; None for what costs nothing, and for words that `preflight` refuses.
+
+        Where the network's colour is that of the main one, the profile's name has to be typed.
+        """
         try:
-            return self.meaning(context)
+            found = self.meaning(context)
         except IdError:
             return None
+        if found is None or found.typed_word or context.snapshot.network.colour != "main":
+            return found
+        return replace(found, typed_word=context.snapshot.profile)
 
     def checks(self, context: Context) -> tuple[Check, ...]:
         """The checks of this action; may raise IdError."""
@@ -241,6 +249,51 @@ class Faucet(Action):
     panes = ("wallet",)
 
 
+class UseWallet(Action):
+    """Act for another wallet of this profile; deadlines are kept for the wallet in use alone."""
+
+    name, verb, key = "use", "wallet use", "w"
+    example = "somatui wallet use ops-2 --yes"
+    panes = ("wallet",)
+    confirms = True
+
+    def _chosen(self, context: Context) -> WalletName | None:
+        """The wallet of that label or address; without a word the other one, where there is one other alone."""
+        others = context.snapshot.wallet.others
+        if not context.words:
+            return others[0] if len(others) == 1 else None
+        word = context.words[0]
+        named = next((w for w in others if w.label == word), None)
+        if named is not None:
+            return named
+        address = resolve(word, (w.address for w in others), "wallet").removeprefix("0x")
+        return next((w for w in others if w.address == address), None)
+
+    def checks(self, context: Context) -> tuple[Check, ...]:
+        wallet = context.snapshot.wallet
+        names = ", ".join(w.label or short(w.address) for w in wallet.others)
+        if not wallet.others:
+            return (Check(False, "There is no other wallet: make or import one with somatui wallet new or import."),)
+        if context.words and wallet.label and context.words[0] == wallet.label:
+            return (Check(False, f"{wallet.label} is the wallet in use already."),)
+        if self._chosen(context) is None:
+            return (Check(False, f"Say which one: :wallet use with one of {names}."),)
+        open_acts = [i for i in context.snapshot.intents if i.state not in ENDED]
+        scores = any(j.kind == "score" and j.running for j in context.snapshot.jobs)
+        return (
+            Check(not open_acts, "Acts of the wallet in use are not finished: wait until they are."),
+            Check(not scores, "A score job submits for the wallet in use: stop it first with x in the jobs pane."),
+        )
+
+    def meaning(self, context: Context) -> Consequence | None:
+        chosen = self._chosen(context)
+        return None if chosen is None else consequence.use_wallet(context.snapshot, chosen)
+
+    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
+        chosen = self._chosen(context)
+        return "wallet.use", {"address": chosen.address if chosen else "", "anyway": True}
+
+
 class StopJob(Action):
     """Stop the job under the cursor; it can be resumed."""
 
@@ -257,7 +310,17 @@ class StopJob(Action):
         return "job.stop", {"job_id": context.words[0] if context.words else context.row}
 
 
-ACTIONS: tuple[Action, ...] = (Claim(), Reveal(), Score(), Train(), Publish(), Advance(), Faucet(), StopJob())
+ACTIONS: tuple[Action, ...] = (
+    Claim(),
+    Reveal(),
+    Score(),
+    Train(),
+    Publish(),
+    Advance(),
+    Faucet(),
+    UseWallet(),
+    StopJob(),
+)
 
 
 def by_name(name: str) -> Action | None:

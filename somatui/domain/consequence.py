@@ -6,9 +6,9 @@ from somatui.domain import fees
 from somatui.domain.checks import Consequence
 from somatui.domain.ids import short
 from somatui.domain.money import bps, soma
-from somatui.domain.snapshot import EpochView, ModelView, Parameters, Snapshot, TargetView
+from somatui.domain.snapshot import EpochView, ModelView, Parameters, Snapshot, TargetView, WalletName
 
-__all__ = ["claim", "claim_income", "publish", "reveal", "submit"]
+__all__ = ["claim", "claim_income", "publish", "reveal", "submit", "use_wallet"]
 
 
 def claim_income(parameters: Parameters, target: TargetView) -> int:
@@ -97,4 +97,24 @@ def claim(snapshot: Snapshot, targets: tuple[TargetView, ...]) -> Consequence:
         fee_shannons=cost,
         gains_shannons=gains,
         at_stake_text="0.5 % of the reward, if somebody else claims first.",
+    )
+
+
+def use_wallet(snapshot: Snapshot, chosen: WalletName) -> Consequence:
+    """Another wallet: nothing is signed, but nobody keeps the deadlines of the one that is left."""
+    name, left = chosen.label or short(chosen.address), snapshot.wallet.label or short(snapshot.wallet.address)
+    due = [d for d in snapshot.duties if d.at_stake_shannons and d.closes_epoch is not None]
+    lost = sum(d.at_stake_shannons for d in due)
+    what = "is only watched" if chosen.watch_only else "is read and signed for"
+    return Consequence(
+        title=f"Use {name}",
+        effect=f"{name} {what} from now on; {left} stays as it is, and its deadlines are kept again when it is in use.",
+        at_stake_shannons=lost,
+        at_stake_text=(
+            f"{soma(lost, 6)} SOMA: {due[0].title} must be on the chain by the end of epoch {due[0].closes_epoch}, and "
+            f"nobody does that while {left} is not in use."
+            if due
+            else ""
+        ),
+        typed_word="use" if due else None,
     )

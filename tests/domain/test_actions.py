@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import struct
+from dataclasses import replace
 
 import pytest
 
 from somatui.domain.actions import ACTIONS, Context, by_name
-from somatui.domain.snapshot import JobView, NetworkView, Snapshot
+from somatui.domain.snapshot import Duty, IntentView, JobView, NetworkView, Snapshot, WalletName
 from tests.domain.worlds import NOW_MS, an_id, model, target, world
 
 
@@ -99,3 +100,46 @@ def test_one_target_that_is_not_open_yet_refuses_the_whole_claim() -> None:
     assert claim is not None
     said = claim.unavailable(at(world(targets=(ready, early)), words=words))
     assert said is not None and "72bb" in said and "epoch 414" in said
+
+
+def others(*names: WalletName) -> Snapshot:
+    base = world()
+    return replace(base, wallet=replace(base.wallet, label="ops-1", others=names))
+
+
+TWO = (WalletName("cc" * 32, "ops-2"), WalletName("dd" * 32, "cold", True))
+
+
+@pytest.mark.parametrize(
+    ("picture", "words", "says"),
+    [
+        (others(), (), "There is no other wallet"),
+        (others(*TWO), (), "Say which one: :wallet use with one of ops-2, cold."),
+        (others(*TWO), ("ops-1",), "ops-1 is the wallet in use already"),
+        (others(*TWO), ("nobody",), "not a wallet id"),
+        (replace(others(*TWO), intents=(IntentView("i", "claim", "t", "signed", 1),)), ("ops-2",), "not finished"),
+        (replace(others(*TWO), jobs=(JobView("j", "score", "s", "running", 1, 2),)), ("ops-2",), "stop it first"),
+    ],
+)
+def test_another_wallet_is_not_used_where_that_would_harm(picture: Snapshot, words: tuple[str, ...], says: str) -> None:
+    use = by_name("use")
+    assert use is not None and says in (use.unavailable(at(picture, words=words)) or "")
+
+
+def test_another_wallet_is_named_by_label_or_address_or_is_the_only_one() -> None:
+    use = by_name("use")
+    assert use is not None
+    for words, picture in ((("ops-2",), others(*TWO)), (("cccc",), others(*TWO)), ((), others(TWO[0]))):
+        context = at(picture, words=words)
+        assert use.unavailable(context) is None
+        assert use.call(context) == ("wallet.use", {"address": "cc" * 32, "anyway": True})
+        told = use.consequence(context)
+        assert told is not None and told.typed_word is None and told.title == "Use ops-2"
+
+
+def test_a_deadline_that_nobody_would_keep_wants_a_typed_word() -> None:
+    due = Duty("reveal", "m", "reveal latex-01", 413, 413, 500_000_000, True)
+    use = by_name("use")
+    told = use and use.consequence(at(replace(others(*TWO), duties=(due,)), words=("cold",)))
+    assert told is not None and told.typed_word == "use" and "only watched" in told.effect
+    assert told.at_stake_text.startswith("0.500000 SOMA: reveal latex-01 must be on the chain by the end of epoch 413")
