@@ -31,7 +31,8 @@ def run(paths: Paths) -> int:
     network, theme = config.profile.network, config.settings.theme
     first = network == "practice" and needs_first_screen(paths)
     gc.disable()
-    frame = Frame(network, theme, _offered(paths) if first else None)
+    main = config.profile.colour == "main"
+    frame = Frame(network, theme, _offered(paths) if first else None, main=main)
     return _stay(frame, lambda: _make(paths, theme, painted=frame.painted, first=first))
 
 

@@ -24,7 +24,15 @@ Box = tuple[int, int, int, int, str]
 class Frame:
     """The frame on the terminal, and the terminal as it was. Use `end` when the console has closed, however it did."""
 
-    def __init__(self, network: str, theme: str, offered: list[Line] | None = None, *, setup: bool = False) -> None:
+    def __init__(
+        self,
+        network: str,
+        theme: str,
+        offered: list[Line] | None = None,
+        *,
+        setup: bool = False,
+        main: bool = False,
+    ) -> None:
         self._file = sys.__stderr__
         self._before: list[Any] | None = None
         self.painted = False
@@ -36,7 +44,7 @@ class Frame:
             if setup:
                 text = setup_frame(theme, size.columns, size.lines)
             elif offered is None:
-                text = frame(network, theme, size.columns, size.lines)
+                text = frame(network, theme, size.columns, size.lines, main=main)
             else:
                 text = first_frame(theme, offered, size.columns, size.lines)
             self._file.write(ENTER + text)
@@ -75,12 +83,13 @@ def boxes(columns: int, rows: int) -> list[Box]:
     ]
 
 
-def frame(network: str, theme: str, columns: int, rows: int) -> str:
-    """The frame as a terminal takes it."""
+def frame(network: str, theme: str, columns: int, rows: int, *, main: bool = False) -> str:
+    """The frame as a terminal takes it; its bar is red for a profile of the main network."""
     pen = Pen(theme)
-    practice = pen.ink("on-network", f"network-{network}", bold=True) + f" {network.upper()} "
-    bar = pen.ink("foreground", "panel", bold=True) + " somatui ".ljust(columns)
-    parts = [pen.at(0, 0) + bar + pen.at(9, 0) + practice]
+    name = pen.ink("on-network", f"network-{'main' if main else network}", bold=True) + f" {network.upper()} "
+    on = ("on-network", "network-main") if main else ("foreground", "panel")
+    bar = pen.ink(*on, bold=True) + " somatui ".ljust(columns)
+    parts = [pen.at(0, 0) + bar + pen.at(9, 0) + name]
     plain = pen.ink("foreground", "background")
     parts += [pen.at(0, y) + plain + " " * columns for y in range(1, rows - 1)]
     found = boxes(columns, rows)

@@ -44,7 +44,15 @@ def network_parts(snapshot: Snapshot) -> list[Part]:
     """The network's name on its own colour, so that practice is never mistaken for money."""
     name = snapshot.network.name or snapshot.network.kind
     words = name.upper() if name.lower() == snapshot.network.kind else f"{snapshot.network.kind.upper()} {name}"
-    return [(f" {words} ", f"bold $on-network on $network-{snapshot.network.kind}")]
+    return [(f" {words} ", f"bold $on-network on ${network_colour(snapshot)}")]
+
+
+def network_colour(snapshot: Snapshot) -> str:
+    """The colour's name: the kind's own, unless the profile is for the main network or says another."""
+    network = snapshot.network
+    usual = {"practice": ("practice", "localnet"), "testnet": ("testnet", "custom"), "main": ()}
+    kind = network.kind if not network.colour or network.kind in usual.get(network.colour, ()) else network.colour
+    return f"network-{kind}"
 
 
 def connection_parts(world: World, now_ms: int, *, roomy: bool = True) -> list[Part]:
@@ -113,7 +121,11 @@ def header(world: World, now_ms: int, width: int) -> Content:
     parts: list[Part] = []
     for group in groups:
         parts += [*group, (" " * gap, "")]
-    return Content.assemble(*parts[:-1])
+    parts.pop()
+    if network_colour(snapshot) == "network-main":
+        parts.append((" " * max(0, width - sum(len(text) for text, _ in parts)), ""))
+        parts = [(text, "bold $on-network on $network-main") for text, _ in parts]
+    return Content.assemble(*parts)
 
 
 def tabs(current: str, width: int) -> Content:

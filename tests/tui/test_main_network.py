@@ -1,0 +1,72 @@
+"""A profile of the main network is red, and nothing costly goes there on one key."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from textual.widgets import Input
+
+from somatui.domain.actions import Context, by_name
+from somatui.domain.snapshot import NetworkKind, Snapshot
+from somatui.paths import Paths
+from somatui.tui.early import frame
+from somatui.tui.header import header, network_colour
+from somatui.tui.state import World
+from tests.tui.consoles import console
+from tests.tui.serve import NOW_MS, busy
+
+
+def at(kind: NetworkKind, colour: str, name: str = "ops") -> Snapshot:
+    return replace(busy(), profile=name, network=replace(busy().network, kind=kind, name=name, colour=colour))
+
+
+@pytest.mark.parametrize(
+    ("kind", "colour", "shown"),
+    [
+        ("practice", "", "practice"), ("practice", "practice", "practice"), ("localnet", "practice", "localnet"),
+        ("testnet", "testnet", "testnet"), ("custom", "testnet", "custom"), ("custom", "main", "main"),
+        ("testnet", "main", "main"), ("custom", "practice", "practice"),
+    ],
+)  # fmt: skip
+def test_the_colour_is_the_kinds_own_unless_the_profile_says_another(
+    kind: NetworkKind, colour: str, shown: str
+) -> None:
+    assert network_colour(at(kind, colour)) == f"network-{shown}"
+
+
+def test_the_whole_bar_is_red_there() -> None:
+    world = World("mainnet", connected=True, snapshot=at("custom", "main", "mainnet"))
+    line = header(world, NOW_MS, 100)
+    assert len(line.plain) == 100 and " CUSTOM mainnet " in line.plain
+    assert {str(span.style) for span in line.spans} == {"bold $on-network on $network-main"}
+
+
+def test_the_first_frame_is_red_there_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    red = "48;2;192;57;43"
+    assert red in frame("custom", "dark", 80, 24, main=True)
+    assert red not in frame("custom", "dark", 80, 24)
+
+
+def test_every_act_that_asks_wants_the_profiles_name_typed_there() -> None:
+    claim = by_name("claim")
+    assert claim is not None
+    red = claim.consequence(Context(at("custom", "main", "mainnet"), NOW_MS))
+    usual = claim.consequence(Context(busy(), NOW_MS))
+    assert red is not None and red.typed_word == "mainnet"
+    assert usual is not None and usual.typed_word is None
+
+
+async def test_the_confirm_panel_asks_for_the_name_and_its_key_does_nothing() -> None:
+    paths = Paths.for_profile("practice")
+    async with console(paths, at("custom", "main", "mainnet")) as c:
+        await c.press("c")
+        await c.shows("type mainnet and enter to go ahead")
+        await c.until(lambda: isinstance(c.app.focused, Input), "the entry")
+        await c.type("y")
+        assert not c.agent.calls("act")
+        c.app.screen.query_one(Input).value = ""
+        await c.type("mainnet")
+        await c.until(lambda: c.agent.calls("act"), "the act")
