@@ -15,6 +15,9 @@ from somatui.paths import Paths, PathsError, private_umask
 from somatui.practice.card import NetworkInfo, ServeError, parse_ports
 from somatui.practice.places import ACKNOWLEDGED, Manner, listening_on
 
+SWITCH_S = 0.001
+"""Sooner than usual the ledger's thread lets others have a turn: an answer passes through several hands."""
+
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -86,6 +89,7 @@ async def _run(args: argparse.Namespace) -> int:
 def main() -> int:
     """Exit status 0 when told to stop, 1 with one sentence when it cannot start."""
     private_umask()
+    sys.setswitchinterval(SWITCH_S)
     args = _arguments()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import platform
 import statistics
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +21,11 @@ import numpy as np
 
 from somatui.practice import client
 from somatui.practice.card import NetworkInfo
+from somatui.practice.desk import LAG_MS
 from somatui.practice.genesis import CHAIN, LEDGER
 from somatui.practice.lane import Lane
 from somatui.practice.ledger.ledger import Ledger
 from somatui.practice.ledger.values import GenesisConfig, GenesisModel
-from somatui.practice.messages import pb
 from somatui.wire.hashes import blake2b256
 
 CLIENTS = 16
@@ -35,17 +36,20 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is done: seconds of load, transactions in a row, objects before and after, models and their numbers."""
+    """How much is done: seconds of load, transactions in a row, objects before and after, transactions that are waited
+    for with the lag on, models and their numbers.
+    """
 
     seconds: float = 8.0
     row: int = 400
     few: int = 1000
     many: int = 100_000
+    lagged: int = 20
     models: int = 500
     dim: int = 2048
 
 
-SHORT = Sizes(seconds=0.5, row=20, few=200, many=1200, models=20, dim=64)
+SHORT = Sizes(seconds=0.5, row=20, few=200, many=1200, lagged=3, models=20, dim=64)
 
 
 @dataclass(slots=True)
@@ -84,13 +88,14 @@ def measure(short: bool = False, tell: Tell = lambda text: None) -> dict[str, An
     sizes, figures = SHORT if short else Sizes(), Figures()
     with tempfile.TemporaryDirectory(prefix="somatui-bench-") as folder:
         asyncio.run(_transactions(Path(folder) / "transactions", sizes, figures, tell))
+        asyncio.run(_lagging(Path(folder) / "lagging", sizes, figures, tell))
         asyncio.run(_epochs(Path(folder) / "epochs", sizes, figures, tell))
     return figures.document()
 
 
 @asynccontextmanager
-async def _network(folder: Path, models: int, dim: int) -> AsyncIterator[NetworkInfo]:
-    """A network of its own process, without checkpoint lag; its models are random numbers."""
+async def _network(folder: Path, models: int, dim: int, lag_ms: int = 0) -> AsyncIterator[NetworkInfo]:
+    """A network of its own process; its models are random numbers."""
     folder.mkdir(mode=0o700)
     chance = np.random.default_rng(1)
     made = tuple(
@@ -100,7 +105,7 @@ async def _network(folder: Path, models: int, dim: int) -> AsyncIterator[Network
     )  # fmt: skip
     now_ms = time.time_ns() // 1_000_000
     Ledger.create(folder / LEDGER, GenesisConfig(CHAIN, made, now_ms, 1, dim=dim)).close()
-    info = await asyncio.to_thread(client.start_network, folder, "free", lag_ms=0)
+    info = await asyncio.to_thread(client.start_network, folder, "free", lag_ms=lag_ms)
     try:
         yield info
     finally:
@@ -130,7 +135,9 @@ async def _transactions(folder: Path, sizes: Sizes, figures: Figures, tell: Tell
         figures.add("practice.tx_per_s_1", len(few) / sum(few), "1/s")
         figures.add("practice.latency_p50_ms", 1000 * statistics.median(few), "ms")
         tell(f"{CLIENTS} clients, and one that reads.")
-        sent, reads = await _load(others, first, sizes.seconds)
+        async with _reader(info) as read:
+            reading = asyncio.ensure_future(read(sizes.seconds))
+            sent, reads = await _load(others, sizes.seconds), await reading
         figures.add("practice.tx_per_s_16", sent / sizes.seconds, "1/s")
         figures.add("practice.read_p99_ms", 1000 * _percentile(reads, 99), "ms")
         tell(f"Filling the ledger with {sizes.many:,} objects.")
@@ -167,8 +174,8 @@ async def _row(lane: Lane, count: int) -> list[float]:
     return spent
 
 
-async def _load(lanes: list[Lane], reader: Lane, seconds: float) -> tuple[int, list[float]]:
-    """Transactions that all lanes got through side by side, and the seconds of reads meanwhile."""
+async def _load(lanes: list[Lane], seconds: float) -> int:
+    """How many transactions all lanes got through side by side."""
     ends = time.perf_counter() + seconds
 
     async def send(lane: Lane) -> int:
@@ -178,25 +185,48 @@ async def _load(lanes: list[Lane], reader: Lane, seconds: float) -> tuple[int, l
             sent += 1
         return sent
 
-    async def read() -> list[float]:
-        spent: list[float] = []
-        assert reader.coin is not None
-        asked = (
-            ("GetObject", pb.GetObjectRequest(object_id=f"0x{reader.coin.id.hex()}")),
-            ("GetBalance", pb.GetBalanceRequest(owner=f"0x{reader.address.hex()}")),
-            ("ListTargets", pb.ListTargetsRequest(status_filter="open", page_size=10)),
-        )
-        while time.perf_counter() < ends:
-            method, request = asked[len(spent) % len(asked)]
-            began = time.perf_counter()
-            await reader.ask(method, request)
-            spent.append(time.perf_counter() - began)
-            await asyncio.sleep(0.005)
+    return sum(await asyncio.gather(*(send(lane) for lane in lanes)))
+
+
+@asynccontextmanager
+async def _reader(info: NetworkInfo) -> AsyncIterator[Callable[[float], Awaitable[list[float]]]]:
+    """A client that reads when it is told for how many seconds, and tells what each read took."""
+    words = (sys.executable, "-m", "somatui.practice.reads")
+    child = await asyncio.create_subprocess_exec(
+        *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**24
+    )
+    assert child.stdin is not None and child.stdout is not None
+    said, told = child.stdin, child.stdout
+
+    async def read(seconds: float) -> list[float]:
+        said.write(f"{seconds}\n".encode())
+        spent: list[float] = json.loads(await told.readline())
         return spent
 
-    reading = asyncio.ensure_future(read())
-    sent = sum(await asyncio.gather(*(send(lane) for lane in lanes)))
-    return sent, await reading
+    try:
+        said.write(f"{info.to_json()}\n".encode())
+        await told.readline()
+        yield read
+    finally:
+        said.close()
+        await child.wait()
+
+
+async def _lagging(folder: Path, sizes: Sizes, figures: Figures, tell: Tell) -> None:
+    """How long others wait for a transaction when the network takes its time, as the real one does."""
+    tell(f"Checkpoints {LAG_MS} ms late.")
+    async with _network(folder, 3, 16, LAG_MS) as info, _lanes(info, 1) as (lane,):
+        seen, spent = lane.checkpoints("transactions.digest"), []
+        await anext(seen)
+        for _ in range(sizes.lagged):
+            began = time.perf_counter()
+            digest = (await lane.pay(bytes(31) + b"\x01", 1)).transaction_digest
+            while digest not in [done.digest for done in (await anext(seen)).checkpoint.transactions]:
+                pass
+            spent.append(time.perf_counter() - began)
+        median = 1000 * statistics.median(spent)
+        figures.add("practice.latency_lag_p50_ms", median, "ms")
+        figures.add("practice.latency_over_lag", median / LAG_MS, "")
 
 
 def _percentile(values: list[float], percent: int) -> float:

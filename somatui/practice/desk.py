@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ from somatui.practice.ledger.values import Refused
 
 T = TypeVar("T")
 Shot = tuple[SystemState, int, int]
-"""What a seal left: the state, the newest checkpoint's number, how many changes are in."""
+"""What a seal left: the state, the newest checkpoint's number, the number of the last change in it."""
 Headers = tuple[tuple[str, str], ...]
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ LAG_MS = 265
 """How long others wait for what was executed on the real node (protocol.md 9.4)."""
 SHOWN_S = 5.0
 """No answer waits longer than this for readers, such as on a full disk."""
+GIVE_WAY_S = 0.003
+"""So long at most a change waits for the reads that were asked before it; they are short and take turns with it."""
 LISTENER_MS = 2
 """Idle checkpoints come later where more listeners than one each so many milliseconds would drown everything else."""
 
@@ -59,14 +62,18 @@ class Desk:
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._wake, self._told = asyncio.Event(), asyncio.Event()
         self._due: float | None = None
-        self._changes = self._visible = 0
+        self._changes = self._visible = self._asked = 0
+        self._unasked = threading.Event()
+        self._unasked.set()
         try:
             self._ledger, self._shown = self._head.submit(self._open, path).result()
         except BaseException:
             self._head.shutdown()
             self._reads.shutdown()
             raise
-        self._group = Group(self._head, self._ledger, lambda ledger: self._seal(ledger, False))
+        self._group = Group(
+            self._head, self._ledger, lambda ledger: self._seal(ledger, False), self._reveal, self._give_way
+        )
         self.newest = self._ledger.newest
         self.headers = describe(self._shown)
 
@@ -82,7 +89,18 @@ class Desk:
 
     async def ask(self, work: Callable[[Ledger], T]) -> T:
         """Read what the newest checkpoint shows. Raises Refused."""
-        return await asyncio.get_running_loop().run_in_executor(self._reads, _guarded, work, self._shown)
+        self._asked += 1
+        self._unasked.clear()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._reads, _guarded, self._shown.read, work)
+        finally:
+            self._asked -= 1
+            if not self._asked:
+                self._unasked.set()
+
+    def _give_way(self) -> None:
+        """Called by the ledger's thread between changes."""
+        self._unasked.wait(GIVE_WAY_S)
 
     async def change(self, work: Callable[[Ledger], T], *, shown: bool = False, at_once: bool = False) -> T:
         """Execute; `at_once` seals now, `shown` answers when readers see it. Raises Refused."""
@@ -97,7 +115,7 @@ class Desk:
         with _refusing():
             (answer, number), shot = await self._group.run(run, seals=now, ends=at_once)
         if shot is not None:
-            await self._show(shot)
+            self._tell(shot)
         elif self._due is None:
             self._due = loop.time() + self.lag_ms / 1000
             self._wake.set()
@@ -118,19 +136,29 @@ class Desk:
             return None
         return (ledger.state, ledger.newest, self._changes) if made else None
 
-    async def _show(self, shot: Shot) -> None:
-        """Let readers and listeners see what a seal left."""
-        state, newest, changes = shot
+    def _seal_now(self, idle: bool) -> Shot | None:
+        """Seal and let readers see it; on the ledger's thread."""
+        shot = self._seal(self._ledger, idle)
+        if shot is not None:
+            self._reveal(shot)
+        return shot
+
+    def _reveal(self, shot: Shot) -> None:
+        """Let readers see what a seal left; on the ledger's thread, before anything else is executed."""
+        state, newest, _ = shot
+        try:
+            self._shown.refresh(state, newest)
+            self.headers = self._shown.read(self._describe)
+            self._shown.shorten_log(self._ledger)
+        except sqlite3.Error as why:
+            log.error("A checkpoint cannot be shown (%s); the next one will be.", why)
+
+    def _tell(self, shot: Shot) -> None:
+        """Wake those who wait for what a seal left."""
+        _, newest, changes = shot
         if newest <= self.newest:
             return
-
-        def look(_: Ledger) -> None:
-            if newest > self._shown.newest:
-                self._shown.refresh(state, newest)
-                self.headers = self._describe(self._shown)
-
-        await asyncio.get_running_loop().run_in_executor(self._reads, _guarded, look, self._shown)
-        self.newest, self._visible = max(self.newest, newest), max(self._visible, changes)
+        self.newest, self._visible = newest, max(self._visible, changes)
         told, self._told = self._told, asyncio.Event()
         told.set()
 
@@ -147,10 +175,10 @@ class Desk:
             was_due, self._due = self._due is not None, None
             seen = self.newest
             try:
-                shot = await loop.run_in_executor(self._head, self._seal, self._ledger, not was_due)
+                shot = await loop.run_in_executor(self._head, self._seal_now, not was_due)
                 if shot is not None:
-                    await self._show(shot)
-            except (sqlite3.Error, Refused) as why:
+                    self._tell(shot)
+            except sqlite3.Error as why:
                 log.error("Checkpoints cannot be shown (%s); trying again.", why)
             period = self._period()
             if was_due or self.newest == seen or idle + period < loop.time():
@@ -185,9 +213,9 @@ class Desk:
         self._head.shutdown()
 
 
-def _guarded(work: Callable[[Ledger], T], ledger: Ledger) -> T:
+def _guarded(read: Callable[[Callable[[Ledger], T]], T], work: Callable[[Ledger], T]) -> T:
     with _refusing():
-        return work(ledger)
+        return read(work)
 
 
 @contextlib.contextmanager

@@ -32,9 +32,18 @@ class _Waiting:
 class Group(Generic[S]):
     """Takes changes in the order they come; a change that fails leaves the others of its commit as they are."""
 
-    def __init__(self, thread: ThreadPoolExecutor, ledger: Ledger, seal: Callable[[Ledger], S]) -> None:
-        """`seal` is called once for all changes of a commit when one of them asks for it."""
-        self._thread, self._ledger, self._seal = thread, ledger, seal
+    def __init__(
+        self,
+        thread: ThreadPoolExecutor,
+        ledger: Ledger,
+        seal: Callable[[Ledger], S | None],
+        show: Callable[[S], object] = lambda sealed: None,
+        give_way: Callable[[], object] = lambda: None,
+    ) -> None:
+        """All three are called on the thread: `seal` once for all changes of a commit when one of them asks for it,
+        `show` with what it returned when that is on the disk, `give_way` before each change.
+        """
+        self._thread, self._ledger, self._seal, self._show, self._give_way = thread, ledger, seal, show, give_way
         self._waiting: deque[_Waiting] = deque()
         self._at_work = False
 
@@ -70,6 +79,7 @@ class Group(Generic[S]):
 
     def _commit(self) -> list[_Waiting]:
         taken: list[_Waiting] = []
+        sealed: S | None = None
         try:
             with self._ledger.together():
                 self._take(taken)
@@ -81,11 +91,15 @@ class Group(Generic[S]):
         except Exception as why:
             for one in taken:
                 one.failed = one.failed or why
+            return taken
+        if sealed is not None:
+            self._show(sealed)
         return taken
 
     def _take(self, taken: list[_Waiting]) -> None:
         until = time.monotonic() + SECONDS
         while self._waiting and len(taken) < MOST and time.monotonic() < until:
+            self._give_way()
             one = self._waiting.popleft()
             taken.append(one)
             try:

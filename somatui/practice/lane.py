@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -54,6 +54,18 @@ class Lane:
             response_deserializer=found.response.FromString,
         )
         return await call(request, timeout=SECONDS)
+
+    async def checkpoints(self, *paths: str) -> AsyncIterator[Any]:
+        """Every checkpoint from now on with these parts, as the network's messages."""
+        found, request = PATHS["SubscribeCheckpoints"], pb.SubscribeCheckpointsRequest()
+        request.read_mask.paths.extend(paths)
+        call = self._channel.unary_stream(
+            found.path,
+            request_serializer=lambda m: m.SerializeToString(),
+            response_deserializer=found.response.FromString,
+        )
+        async for message in call(request):
+            yield message
 
     async def fund(self, info: NetworkInfo) -> None:
         """Take a coin of 2 SOMA from the faucet; raises ServeError."""

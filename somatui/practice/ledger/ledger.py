@@ -297,6 +297,14 @@ class Ledger:
         self.newest = sequence
         return self.checkpoint()
 
+    def let_log_grow(self) -> None:
+        """From now on only `fold` takes the file's log into the file, and no commit has to do it on the way."""
+        self._store.let_log_grow()
+
+    def fold(self) -> None:
+        """Take the file's log into the file; nobody is kept from reading."""
+        self._store.fold()
+
     def close(self) -> None:
         """Let go of the file."""
         with suppress(sqlite3.Error):

@@ -109,6 +109,15 @@ class Store:
         finally:
             self._depth -= 1
 
+    def let_log_grow(self) -> None:
+        """From now on only `fold` takes the log into the file, and no commit has to do it on the way."""
+        self.sql.execute("PRAGMA wal_autocheckpoint=0")
+        self.sql.execute("PRAGMA journal_size_limit=0")
+
+    def fold(self) -> None:
+        """Take the log into the file; nobody is kept from reading. Call outside `writing`."""
+        self.sql.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
     def object(self, object_id: bytes, version: int | None = None) -> Object | None:
         """The live object, or one old version."""
         if version is None:
