@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import base58
-
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_VALUES = {digit: value for value, digit in enumerate(_BASE58)}
+_PAIRS = [first + second for first in _BASE58 for second in _BASE58]
+_TEN = 58**10
+"""Ten digits fit a machine word: long numbers are cut into such pieces, and pieces into pairs."""
+_LONGEST = 100
+"""What is longer is not even reckoned: the work grows with the square."""
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 SECRET_PREFIX = "somaprivkey"
@@ -15,18 +20,30 @@ class TextError(ValueError):
 
 def b58encode(data: bytes) -> str:
     """Base58 with the Bitcoin alphabet."""
-    return base58.b58encode(data).decode()
+    left, pairs = int.from_bytes(data, "big"), []
+    while left:
+        left, piece = divmod(left, _TEN)
+        for _ in range(5):
+            piece, pair = divmod(piece, 3364)
+            pairs.append(_PAIRS[pair])
+    digits = "".join(reversed(pairs)).lstrip("1")
+    return "1" * (len(data) - len(data.lstrip(b"\0"))) + digits
 
 
 def b58decode32(text: str) -> bytes:
     """A digest, checksum or key of exactly 32 bytes."""
+    number, digits = 0, text.rstrip()
+    if len(digits) > _LONGEST:
+        raise TextError(f"a digest has 32 bytes, this text of {len(digits)} letters has more")
     try:
-        data = base58.b58decode(text)
-    except ValueError:
+        for digit in digits:
+            number = number * 58 + _VALUES[digit]
+    except KeyError:
         raise TextError("not Base58: digests use letters and digits without 0, O, I and l") from None
-    if len(data) != 32:
-        raise TextError(f"a digest has 32 bytes, this text has {len(data)}")
-    return data
+    size = len(digits) - len(digits.lstrip("1")) + (number.bit_length() + 7) // 8
+    if size != 32:
+        raise TextError(f"a digest has 32 bytes, this text has {size}")
+    return number.to_bytes(32, "big")
 
 
 def hex_id(data: bytes) -> str:
