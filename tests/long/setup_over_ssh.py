@@ -1,8 +1,8 @@
 """The guided setup as a new user meets it: a bare machine over SSH, the line cut at every step and dialled again.
 
-`python -m tests.long.setup_over_ssh [--cut all|none|NAME,NAME] [--as UID]` sets up a profile on a practice network's
-faucet and store through an asyncssh server that gives a pty and through a terminal of 80 by 24, as root or as another
-user. It prints one JSON document: keys typed, seconds at 200 keys a minute, seconds in all, and what was found.
+`python -m tests.long.setup_over_ssh [--cut all|none|NAME,NAME] [--not-root]` sets up a profile on a practice network's
+faucet and store through an asyncssh server that gives a pty and through a terminal of 80 by 24, as root or as
+somebody else. It prints one JSON document: keys typed, seconds at 200 keys a minute, seconds in all, what was found.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ class Walker:
         """All steps, from the first screen to the console."""
         await self.line.dial("somatui setup")
         for name in TITLES:
-            await self._at(name)
+            await self.line.shows(_title(name))
+            await self._at(name, name)
             do: Callable[[], Awaitable[None]] = getattr(self, name)
             await do()
 
-    async def _at(self, name: str) -> None:
-        number = list(TITLES).index(name) + 1
-        await self.line.shows(f"Setup {number} of 8 {TITLES[name]}")
-        if name in self.cuts:
-            self.cuts.discard(name)
-            await self._break(name)
-            await self.line.shows(f"Setup {number} of 8 {TITLES[name]}")
+    async def _at(self, place: str, step: str) -> None:
+        """Here the line may break; then it goes on at `step`."""
+        if place in self.cuts:
+            self.cuts.discard(place)
+            await self._break(place)
+            await self.line.shows(_title(step))
 
     async def _break(self, name: str) -> None:
         """Something is half typed, the line breaks, and the user dials again."""
@@ -97,12 +97,21 @@ class Walker:
         self.line.keys(ENTER)
 
     async def wallet(self) -> None:
-        """Twelve words from the screen to paper, two of them typed back; with the line cut in the middle of it."""
+        """Twelve words from the screen to paper, two of them typed back; where the line breaks meanwhile, the wallet
+        is there already and its words stay in the vault."""
         await self.line.shows("make one here")
         self.line.keys(ENTER + ENTER)
         await self.line.shows("shown once")
         await self.line.shows("I have written them down")
         self.words = {int(n): word for n, word in re.findall(r"\b(\d{1,2}) ([a-z]+)\b", self.line.flat)}
+        if "words" in self.cuts:
+            await self._at("words", "wallet")
+            await self.line.shows("use main, which is here already")
+            self.line.keys(ENTER)
+            await self.line.shows("somatui wallet export shows them")
+            await self.line.shows("enter next")
+            self.line.keys(ENTER)
+            return
         self.line.keys(ENTER)
         await self.line.shows("Which are word")
         asked = re.search(r"word (\d+) and word (\d+)", self.line.flat)
@@ -142,10 +151,14 @@ class Walker:
         assert await self.line.ended() == 0
 
 
-async def set_up(home: Path, net: Network, cuts: set[str], user: int | None = None) -> dict[str, Any]:
+def _title(name: str) -> str:
+    return f"Setup {list(TITLES).index(name) + 1} of 8 {TITLES[name]}"
+
+
+async def set_up(home: Path, net: Network, cuts: set[str], *, unprivileged: bool = False) -> dict[str, Any]:
     """Do it and look at what is there afterwards. Raises AssertionError with the screen where it does not go."""
     began = time.monotonic()
-    async with reached(home, user) as (box, line):
+    async with reached(home, unprivileged=unprivileged) as (box, line):
         walker = Walker(line, net, set(cuts))
         try:
             await walker.walk()
@@ -175,18 +188,17 @@ def _holding(home: Path, secret: bytes) -> list[Path]:
 def main() -> int:
     """Run it; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.long.setup_over_ssh", description=__doc__)
-    parser.add_argument("--cut", default="all", help="steps at which the line breaks: all, none, or names with commas")
-    parser.add_argument("--as", dest="user", type=int, help="the number of the user that logs in (needs root)")
+    parser.add_argument(
+        "--cut", default="all", help="where the line breaks: all, none, or names of steps with commas, and words"
+    )
+    parser.add_argument("--not-root", action="store_true", help="root runs it as somebody else (needs unshare)")
     given = parser.parse_args()
-    cuts = {"all": set(TITLES), "none": set()}.get(given.cut) or set(given.cut.split(",")) & set(TITLES)
+    cuts = {"all": {*TITLES, "words"}, "none": set()}.get(given.cut) or set(given.cut.split(",")) & {*TITLES, "words"}
     with tempfile.TemporaryDirectory(prefix="somatui-ssh-") as folder:
         home = Path(folder) / "home"
         home.mkdir()
-        if given.user is not None:
-            os.chmod(folder, 0o755)
-            os.chown(home, given.user, given.user)
         with network(Path(folder) / "network") as net:
-            found = asyncio.run(set_up(home, net, cuts, given.user))
+            found = asyncio.run(set_up(home, net, cuts, unprivileged=given.not_root))
     print(json.dumps(found, indent=1))
     good = found["free_shannons"] > 0 and found["storage"] and not found["leaks"] and found["typing_seconds"] <= 180
     return 0 if good and "bad" not in found["storage"] else 1

@@ -24,14 +24,25 @@ import pyte
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (80, 24)
 SECONDS = 60.0
+NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+"""Runs what follows as user 1000 without any of root's rights, on files that are root's own."""
+
+
+def can_leave_root() -> bool:
+    """Whether this process can run another as somebody who is not root."""
+    if os.geteuid() != 0:
+        return True
+    with contextlib.suppress(OSError):
+        return subprocess.run([*NOT_ROOT, "true"], capture_output=True).returncode == 0
+    return False
 
 
 class Box:
     """The machine: its home folder, the user that logs in, and the SSH server in front of it."""
 
-    def __init__(self, home: Path, user: int | None = None) -> None:
+    def __init__(self, home: Path, *, unprivileged: bool = False) -> None:
         self.home = home
-        self._user = user
+        self._before = NOT_ROOT if unprivileged and os.geteuid() == 0 else ()
         self._server: Any = None
         self.port = 0
 
@@ -52,9 +63,9 @@ class Box:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run `somatui WORDS` on the machine, without a terminal."""
         return subprocess.run(
-            [sys.executable, "-m", "somatui", *words],
+            [*self._before, sys.executable, "-m", "somatui", *words],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.home, env=self.environment,
-            user=self._user, group=self._user, timeout=120,
+            timeout=120,
         )  # fmt: skip
 
     async def start(self) -> None:
@@ -75,10 +86,10 @@ class Box:
         master, slave = os.openpty()
         columns, rows, *_ = process.get_terminal_size()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        words = [sys.executable, "-m", *(process.command or "somatui").split()]
+        words = [*self._before, sys.executable, "-m", *(process.command or "somatui").split()]
         child = subprocess.Popen(
             words, stdin=slave, stdout=slave, stderr=slave, cwd=self.home, env=self.environment,
-            start_new_session=True, user=self._user, group=self._user, preexec_fn=_own_terminal,
+            start_new_session=True, preexec_fn=_own_terminal,
         )  # fmt: skip
         os.close(slave)
         loop = asyncio.get_running_loop()
@@ -193,9 +204,9 @@ class Line:
 
 
 @contextlib.asynccontextmanager
-async def reached(home: Path, user: int | None = None) -> AsyncIterator[tuple[Box, Line]]:
+async def reached(home: Path, *, unprivileged: bool = False) -> AsyncIterator[tuple[Box, Line]]:
     """The machine and a line to it."""
-    box = Box(home, user)
+    box = Box(home, unprivileged=unprivileged)
     await box.start()
     try:
         yield box, Line(box)
