@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from somatui.cli.options import Arguments, paths_of
+from somatui.cli.output import note
 from somatui.cli.problem import FAILED, Problem, as_problem
 from somatui.domain.codec import from_json
 from somatui.domain.snapshot import Snapshot
@@ -76,6 +77,22 @@ async def read_snapshot(client: Any) -> Snapshot:
 def snapshot(args: Arguments) -> Snapshot:
     """The picture of the chosen profile, from its agent."""
     return with_agent(args, read_snapshot)
+
+
+def start(args: Arguments) -> None:
+    """See that the agent of the chosen profile runs."""
+    paths = paths_of(args)
+    if not is_running(paths):
+        from somatui.agent.client import ensure_agent
+
+        note(f"Starting the agent of profile {paths.profile}.")
+        asyncio.run(ensure_agent(paths, paths.profile))
+
+
+def ask(args: Arguments, method: str, /, **params: Any) -> Any:
+    """One question to the agent of the chosen profile, which is started where it does not run."""
+    start(args)
+    return call(args, method, **params)
 
 
 def call(args: Arguments, method: str, /, **params: Any) -> Any:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import base64
 from pathlib import Path
 from typing import Any
 
-from somatui.cli import asked, live
+from somatui.cli import asked, importing, live
 from somatui.cli.options import Arguments, Verb, paths_of
-from somatui.cli.output import Answer, fields, note
+from somatui.cli.output import Answer, fields
 from somatui.cli.problem import DONE, FAILED, Problem
 
 KINDS = ("auto", "secret-service", "keychain", "pass", "file")
@@ -26,13 +25,13 @@ def status(args: Arguments) -> Answer:
 def create(args: Arguments) -> Answer:
     """Make the vault."""
     words = asked.passphrase(args, "passphrase", "A passphrase for the vault: ", twice=True)
-    said = _ask(args, "vault.create", passphrase=words, backend=args.keep_in)
+    said = live.ask(args, "vault.create", passphrase=words, backend=args.keep_in)
     return _shown(said, before="The vault is made and open. Keep the passphrase: without it no copy opens.")
 
 
 def unlock(args: Arguments) -> Answer:
     """Open the vault."""
-    _start(args)
+    live.start(args)
     if args.by_keyring:
         return _shown(live.call(args, "vault.unlock"), before="The vault is open.")
     words = asked.passphrase(args, "passphrase", "Passphrase: ")
@@ -55,7 +54,7 @@ def lock(args: Arguments) -> Answer:
 def keep(args: Arguments) -> Answer:
     """Keep a secret."""
     given = asked.value(args, "value", f"{args.name}: ")
-    said = _ask(args, "vault.set", name=args.name, value_b64=base64.b64encode(given).decode())
+    said = live.ask(args, "vault.set", name=args.name, value_b64=base64.b64encode(given).decode())
     return Answer(said, f"The vault keeps {args.name}.")
 
 
@@ -67,12 +66,12 @@ def remove(args: Arguments) -> Answer:
     if args.name.startswith("model-key/"):
         warning += " A model that is committed and never revealed loses half of its stake."
     confirm(warning, args, args.name)
-    return Answer(_ask(args, "vault.remove", name=args.name), f"The vault has forgotten {args.name}.")
+    return Answer(live.ask(args, "vault.remove", name=args.name), f"The vault has forgotten {args.name}.")
 
 
 def names(args: Arguments) -> Answer:
     """The names of all secrets."""
-    found = _ask(args, "vault.list")["names"]
+    found = live.ask(args, "vault.list")["names"]
     return Answer({"ok": True, "names": found}, "\n".join(found) or "The vault is empty.")
 
 
@@ -80,20 +79,20 @@ def passphrase(args: Arguments) -> Answer:
     """Change the passphrase."""
     old = asked.passphrase(args, "passphrase", "The passphrase as it is: ")
     new = asked.passphrase(args, "new-passphrase", "The new passphrase: ", twice=True)
-    said = _ask(args, "vault.passphrase", old=old, new=new)
+    said = live.ask(args, "vault.passphrase", old=old, new=new)
     return _shown(said, before="The passphrase is changed. Copies made before open with the old one.")
 
 
 def rotate(args: Arguments) -> Answer:
     """A new data key."""
     words = asked.passphrase(args, "passphrase", "Passphrase: ")
-    return _shown(_ask(args, "vault.rotate", passphrase=words), before="Everything is sealed with a new key.")
+    return _shown(live.ask(args, "vault.rotate", passphrase=words), before="Everything is sealed with a new key.")
 
 
 def export(args: Arguments) -> Answer:
     """An encrypted copy."""
     words = asked.passphrase(args, "passphrase", "Passphrase: ")
-    said = _ask(args, "vault.export", path=str(args.file.absolute()), passphrase=words)
+    said = live.ask(args, "vault.export", path=str(args.file.absolute()), passphrase=words)
     text = f"{said['path']} is an encrypted copy; it opens with the vault's passphrase of now."
     return Answer({"ok": True} | said, text)
 
@@ -130,21 +129,6 @@ def _restored_here(args: Arguments, file: Path, words: str) -> dict[str, Any]:
     finally:
         lease.release()
     return _without_agent(args) | {"lacks": lacks}
-
-
-def _ask(args: Arguments, method: str, /, **params: Any) -> Any:
-    _start(args)
-    return live.call(args, method, **params)
-
-
-def _start(args: Arguments) -> None:
-    """See that the agent runs, since nobody else opens the vault."""
-    paths = paths_of(args)
-    if not live.is_running(paths):
-        from somatui.agent.client import ensure_agent
-
-        note(f"Starting the agent of profile {paths.profile}.")
-        asyncio.run(ensure_agent(paths, paths.profile))
 
 
 def _without_agent(args: Arguments) -> dict[str, Any]:
@@ -235,4 +219,6 @@ VERBS = (
          rotate, _passphrase),
     Verb("export", "Write an encrypted copy of the vault.", "somatui vault export vault-copy.json", export, _file),
     Verb("restore", "Put a copy in the vault's place.", "somatui vault restore vault-copy.json", restore, _file),
+    Verb("import-env", "Move what a quickstart's .env holds into vault and settings.", "somatui vault import-env .env",
+         importing.import_env, importing.options),
 )  # fmt: skip
