@@ -128,7 +128,7 @@ def _changed(paths: Paths, change: Callable[[TOMLDocument], None]) -> Profile:
         document(file)
         content = tomlkit.parse(file.read_text("utf-8") if file.exists() else "")
         change(content)
-        text = tomlkit.dumps(content)
+        text = tomlkit.dumps(content).rstrip("\n") + "\n"
         profile = read(paths, parsed(text, file)).profile
         try:
             write_whole(file, text.encode())

@@ -11,12 +11,13 @@ import pytest
 from somatui.agent.belonging import belongs, fits
 from somatui.agent.flows import ActRefused
 from somatui.agent.watcher import Watcher
+from somatui.chain.errors import ChainError
 from somatui.chain.identity import Identity, OtherChain
 from somatui.config import NetworkKind, Profile, load, save_profile
 from somatui.paths import Paths
 from somatui.practice.card import NetworkInfo
 from tests.agent.world import World, operator
-from tests.chain.nets import networks
+from tests.chain.nets import gate_beside, networks
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +89,24 @@ async def test_what_is_read_comes_from_the_second_node_and_nothing_is_signed_whi
     with pytest.raises(ActRefused):
         await ops.publish("dead")
     assert not [i for i in ops.ground.journal.intents() if i.signed]
+
+
+async def test_the_nodes_credentials_come_from_the_vault_while_it_is_open(
+    ops: World, nets: tuple[NetworkInfo, NetworkInfo]
+) -> None:
+    await ops.fund()
+    vault = ops.ground.vault
+    assert vault is not None
+    with gate_beside(nets[0].rpc_url, ("x-api-key", "k-1234")) as url:
+        use(ops, replace(nets[0], rpc_url=url))
+        with pytest.raises(ChainError, match="wants credentials"):
+            await ops.signer.refresh()
+        vault.set("rpc/ops/auth", b"X-Api-Key: k-1234")
+        await ops.publish("with-key")
+        vault.lock()
+        with pytest.raises(ChainError, match="wants credentials"):
+            await ops.signer.refresh()
+        await ops.ground.chain.aclose()
 
 
 async def test_a_practice_network_may_be_any(ops: World) -> None:

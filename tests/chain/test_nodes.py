@@ -7,11 +7,8 @@ import base64
 import contextlib
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-import grpc
-import grpc.aio
 import pytest
 from soma_sdk import SomaClient
 
@@ -20,52 +17,13 @@ from somatui.chain.errors import NotFound, Refused, Unreachable
 from somatui.chain.identity import Identity, OtherChain, ask, read
 from somatui.chain.relay import Door, header_of
 from somatui.practice.card import NetworkInfo
-from tests.chain.nets import networks
+from tests.chain.nets import gate, networks
 from tests.recordings import calls
 
 pytestmark = pytest.mark.slow
 
 PASSING = "x-api-key: k-1234"
 BASIC = "Basic ops:secret"  # pragma: allowlist secret
-
-
-class Gate(grpc.GenericRpcHandler):
-    """A node's door of its own port: it wants `header`, if any, and passes the call on."""
-
-    def __init__(self, info: NetworkInfo, header: tuple[str, str] | None) -> None:
-        self.header, self.asked = header, 0
-        self._behind = grpc.aio.insecure_channel(info.rpc_url.removeprefix("http://"))
-
-    def service(self, details: Any) -> Any:
-        async def answer(request: bytes, context: Any) -> bytes:
-            self.asked += 1
-            if self.header is not None and self.header not in [(k, v) for k, v in context.invocation_metadata()]:
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
-            try:
-                return await self._behind.unary_unary(details.method)(request)
-            except grpc.aio.AioRpcError as failure:
-                await context.abort(failure.code(), failure.details())
-
-        return grpc.unary_unary_rpc_method_handler(answer)
-
-    async def close(self) -> None:
-        await self._behind.close()
-
-
-@contextlib.asynccontextmanager
-async def gate(
-    info: NetworkInfo, header: tuple[str, str] | None = None, port: int = 0
-) -> AsyncIterator[tuple[str, Gate]]:
-    made = Gate(info, header)
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((made,))
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
-    await server.start()
-    try:
-        yield f"http://127.0.0.1:{bound}", made
-    finally:
-        await server.stop(None)
-        await made.close()
 
 
 @pytest.fixture(scope="module")
@@ -125,13 +83,13 @@ async def test_reads_go_to_the_second_node_while_the_first_is_dead_and_sends_do_
 
 async def test_the_first_node_is_read_again_when_it_is_back(net: NetworkInfo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("somatui.chain.client.AWAY_S", 0.0)
-    async with gate(net) as (url, first):
+    async with gate(net.rpc_url) as (url, first):
         chain = Chain(Endpoints(url, rpc_url_2=net.rpc_url))
         await chain.identity()
         await chain.system()
         before = first.asked
     assert (await chain.system()).epoch.number == 0
-    async with gate(net, port=int(url.rpartition(":")[2])) as (_, again):
+    async with gate(net.rpc_url, port=int(url.rpartition(":")[2])) as (_, again):
         await chain.system()
         assert before and again.asked
 
@@ -157,7 +115,7 @@ async def test_a_node_that_wants_a_header_gets_it_with_reads_and_sends(
 ) -> None:
     opened = [""]
     executed = next(c for c in calls("day", "execute_transaction") if "result" in c)
-    async with gate(net, header) as (url, _):
+    async with gate(net.rpc_url, header) as (url, _):
         endpoints = Endpoints(url, net.faucet_url, admin_url=net.admin_url)
         async with contextlib.aclosing(Chain(endpoints, auth=lambda: opened[0])) as chain:
             with pytest.raises(Refused, match="wants credentials"):
@@ -174,14 +132,14 @@ async def test_a_node_that_wants_a_header_gets_it_with_reads_and_sends(
 
 
 async def test_the_sdk_itself_sends_no_credentials(net: NetworkInfo) -> None:
-    async with gate(net, header_of(BASIC)) as (url, _):
+    async with gate(net.rpc_url, header_of(BASIC)) as (url, _):
         client = await SomaClient(rpc_url=url.replace("://", "://ops:secret@"))  # pragma: allowlist secret
         with pytest.raises(RuntimeError, match="Unauthenticated"):
             await client.get_chain_identifier()
 
 
 async def test_nobody_else_on_the_machine_is_let_through_the_relay(net: NetworkInfo) -> None:
-    async with gate(net, header_of(PASSING)) as (url, node), contextlib.AsyncExitStack() as stack:
+    async with gate(net.rpc_url, header_of(PASSING)) as (url, node), contextlib.AsyncExitStack() as stack:
         door = await stack.enter_async_context(contextlib.aclosing(Door(url, lambda: PASSING)))
         address = await door.address()
         stranger = (
