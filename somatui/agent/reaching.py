@@ -79,6 +79,9 @@ class Reach:
 
     def _no_node(self, heard: Answer | Trouble, said: str) -> Line:
         status = heard.status if isinstance(heard, Answer) else 0
+        if "others can read them" in said:
+            return Line("node", "bad", "Over http:// anybody on the way could read the credentials",
+                        "use its https address")  # fmt: skip
         if status in (401, 407) or "credentials" in said:
             if self.auth:
                 return Line("node", "bad", f"The node does not take these credentials ({status or 401})",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -205,7 +206,8 @@ def check(told: Mapping[str, Any], access_key: str, secret_key: str, **how: Any)
     one = provider_of(text["endpoint"], text["bucket"])
     named = text["region"] if text["region"] not in ("", "auto") else ""
     region = named or (_aws_region(text["endpoint"]) if one is AWS else one.region)
-    store = Store(text["endpoint"].rstrip("/"), text["bucket"], region, text["public_url"].rstrip("/"))
+    endpoint, public_url = (re.sub(r"(?<=[^:/])/+$", "", text[name]) for name in ("endpoint", "public_url"))
+    store = Store(endpoint, text["bucket"], region, public_url)
     return Trial(store, access_key, secret_key, **how).run()
 
 

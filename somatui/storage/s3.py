@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import os
@@ -30,6 +31,12 @@ _NO_FILES = {
     "credentials_file": (None, None, os.devnull, None),
 }
 """Settings of the AWS tools on this machine are nobody's business here."""
+
+
+@functools.cache
+def _session() -> Any:
+    """One for all buckets: reading the service's description takes longer than asking a store."""
+    return boto3.Session(botocore_session=botocore.session.Session(session_vars=_NO_FILES))
 
 
 class StorageError(ValueError):
@@ -87,7 +94,6 @@ class Bucket:
 
     def __init__(self, store: Store, access_key: str, secret_key: str, *, limit_s: float = 60, tries: int = 4) -> None:
         self.store, self.limit_s = store, limit_s
-        session = botocore.session.Session(session_vars=_NO_FILES)
         config = Config(
             s3={"addressing_style": "path" if store.endpoint else "auto"},
             retries={"mode": "standard", "total_max_attempts": tries},
@@ -98,7 +104,7 @@ class Bucket:
             response_checksum_validation="when_required",
         )
         try:
-            self._client: Any = boto3.Session(botocore_session=session).client(
+            self._client: Any = _session().client(
                 "s3", endpoint_url=store.endpoint or None, region_name=store.region, config=config,
                 aws_access_key_id=access_key, aws_secret_access_key=secret_key,
             )  # fmt: skip
