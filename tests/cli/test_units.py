@@ -57,10 +57,13 @@ def test_systemd_finds_nothing_wrong_with_it(system: bool, tmp_path: Path) -> No
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is missing")
     file = tmp_path / "somatui-agent-own.service"
-    file.write_text(units.agent_unit(Paths.for_profile("own", tmp_path / "it's $HOME"), system=system, credential=file))
-    words = ["systemd-analyze", "verify", "--man=no", *(() if system else ("--user",)), str(file)]
-    done = subprocess.run(words, capture_output=True, text=True)
-    assert "somatui-agent-own.service" not in done.stderr, done.stderr
+    text = units.agent_unit(Paths.for_profile("own", tmp_path / "it's $HOME"), system=system, credential=file)
+    said = []
+    for written in (text, text.replace("UMask=", "UMusk=")):
+        file.write_text(written)
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(file)], capture_output=True, text=True)
+        said.append([line for line in done.stderr.splitlines() if file.name in line])
+    assert said[0] == [] and len(said[1]) == 1, said
 
 
 def test_it_is_printed_and_written_only_when_asked(
