@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from somatui.cli import live
-from somatui.cli.acting import confirm
 from somatui.cli.options import Arguments
 from somatui.cli.output import Answer, note
 from somatui.cli.problem import REFUSED, Problem
@@ -24,6 +23,8 @@ EXPOSED = "Others on this machine can read {file}: who may have done so has the 
 
 def import_env(args: Arguments) -> Answer:
     """Look, ask, move, ask, delete."""
+    from somatui.cli.acting import confirm
+
     file = args.file.absolute()
     seen = live.ask(args, "env.look", path=str(file))
     moving = [item for item in seen["found"] if item["moves"]]
@@ -50,6 +51,8 @@ def import_env(args: Arguments) -> Answer:
 
 
 def _shred_too(args: Arguments, found: list[dict[str, Any]]) -> bool:
+    from somatui.cli.acting import confirm
+
     left = [item["name"] for item in found if not item["moves"]]
     what = f"keeps {', '.join(left)} alone" if left else "is overwritten and deleted"
     try:
