@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from somatui.agent.client import AgentError
 from somatui.domain.report import Line, Report
 from tests.agent.harness import Household, household
 from tests.agent.wrong_values import TABLE, Row, World
@@ -61,3 +62,44 @@ def test_no_two_wrong_values_get_the_same_sentence(world: World) -> None:
         assert sentence not in told, f"{row.id} and {told[sentence]}: {sentence}"
         assert sentence.endswith(".") and "\n" not in sentence
         told[sentence] = row.id
+
+
+async def test_the_agent_tries_what_it_is_given_and_what_it_has(home: Household) -> None:
+    async with home.client() as agent:
+        own = await agent.call("check.storage")
+        given = await agent.call("check.storage", store={"endpoint": home.card["store_url"], "bucket": "nothing"})
+        network = await agent.call("check.network")
+        gpu = await agent.call("check.gpu")
+        hub = await agent.call("check.huggingface", token="of no use")
+    assert own["ok"] and own["facts"]["public_mode"] == "public_url"
+    assert [line["name"] for line in own["lines"]] == ["signed put", "head", "anonymous read", "delete", "lifecycle"]
+    assert not given["ok"] and "no bucket nothing" in given["lines"][0]["detail"]
+    assert network["ok"] and network["facts"]["epoch"] == 0 and network["facts"]["wallet_balance"] == 0
+    assert abs(network["facts"]["clock_skew_ms"]) < 5_000
+    assert {line["name"] for line in gpu["lines"]} >= {"driver", "memory", "PyTorch"}
+    assert not hub["ok"] and "of no use" not in str(hub)
+
+
+async def test_a_store_is_kept_in_the_profile_and_its_keys_in_the_vault(home: Household) -> None:
+    store = {"endpoint": "https://s3.example.com", "bucket": "data", "public_url": "", "public_mode": "acl"}
+    async with home.client() as agent:
+        with pytest.raises(AgentError, match="public_mode"):
+            await agent.call("store.save", store=store | {"public_mode": "magic"})
+        with pytest.raises(AgentError, match="endpoint and bucket"):
+            await agent.call("store.save", store=store | {"bucket": ""})
+        assert await agent.call("store.save", store=store, access="planted-access", secret="planted-secret")
+        assert {"store/practice/access", "store/practice/secret"} <= set((await agent.call("vault.list"))["names"])
+    written = home.paths.config_file.read_text()
+    assert "s3.example.com" in written
+    assert not any("planted" in f.read_text("utf-8", "replace") for f in home.paths.home.rglob("*") if f.is_file())
+
+
+async def test_nothing_is_deleted_that_others_may_ask_for(home: Household) -> None:
+    picture = await home.look()
+    model = next(m for m in picture.models if m.state == "active" and m.url)
+    assert model.url is not None
+    key = model.url.partition("/practice/")[2]
+    async with home.client() as agent:
+        with pytest.raises(AgentError, match="is active"):
+            await agent.call("store.delete", key=key)
+        assert (await agent.call("store.delete", key="data/nothing"))["ok"]
