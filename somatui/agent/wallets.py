@@ -136,7 +136,8 @@ class Wallets:
             raise RpcError(
                 REFUSED,
                 f"{due[0].title[:1].upper()}{due[0].title[1:]} must be on the chain by the end of epoch "
-                f"{due[0].closes_epoch}, and only the wallet in use keeps its deadlines: wait for it, or say anyway.",
+                f"{due[0].closes_epoch}, which is seen to for the wallet in use alone: wait for it, or take the other "
+                "one with somatui wallet use, which asks first.",
             )
         await self._switch(at)
         return {"address": at, "label": self._known()[at].label}

@@ -210,7 +210,12 @@ class Score(Action):
     def checks(self, context: Context) -> tuple[Check, ...]:
         snapshot = context.snapshot
         is_open = any(t.status == "open" for t in snapshot.targets)
+        submits = bool(context.options.get("submit", True))
         return (
+            Check(
+                not (submits and snapshot.wallet.watch_only),
+                "This wallet is watch-only and cannot submit: import its key, or score without submitting.",
+            ),
             Check(snapshot.network.reachable, "The network does not answer: wait, or check the address of its RPC."),
             _none_runs("score", snapshot),
             Check(is_open, "No open targets yet: they appear when the epoch turns, once a model is active."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,19 @@ class Operator:
         """One call over a connection of its own. Raises AgentError."""
 
         async def session() -> Any:
-            client = await AgentClient.connect(self.paths)
-            try:
+            async with self.connect() as client:
                 return await client.call(method, **params)
-            finally:
-                await client.close()
 
         return asyncio.run(session())
+
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncIterator[AgentClient]:
+        """A connection for several calls."""
+        client = await AgentClient.connect(self.paths)
+        try:
+            yield client
+        finally:
+            await client.close()
 
     def look(self) -> dict[str, Any]:
         """The picture as JSON, as new as the chain."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import secrets
@@ -14,7 +15,7 @@ import pytest
 from soma_sdk import Keypair
 
 from somatui.agent.client import AgentError
-from somatui.config import load
+from somatui.config import StoreConfig, load, save_store
 from tests.agent.operators import PASSPHRASE, Operator, operator
 
 pytestmark = pytest.mark.slow
@@ -219,6 +220,41 @@ def test_what_is_no_file_of_that_kind_is_refused(ops: Operator, tmp_path: Path) 
     (tmp_path / "twin").hardlink_to(linked)
     refused(ops, "another name too", "env.move", path=str(linked), shred=True)
     assert linked.exists()
+
+
+async def busy_while_publishing(ops: Operator) -> str:
+    """What the agent says to another wallet while an act is on its way."""
+    async with ops.connect() as first, ops.connect() as second:
+        args = ops.network.publishing("latex-01")
+        act = asyncio.ensure_future(first.call("act", action="publish", args=args, key="publish-1"))
+        while (await second.call("intents"))["intents"][-1]["action"] != "publish":
+            assert not act.done(), act.result()
+            await asyncio.sleep(0)
+        try:
+            await second.call("wallet.use", address="ops-2")
+            said = "nothing"
+        except AgentError as refusal:
+            said = str(refusal)
+        await act
+    return said
+
+
+def test_another_wallet_waits_for_acts_and_deadlines_of_the_one_in_use(ops: Operator) -> None:
+    card = ops.network.card
+    save_store(
+        ops.paths, StoreConfig(card["store_url"], card["bucket"], public_url=f"{card['store_url']}/{card['bucket']}")
+    )
+    ops.ask("profile.reload")
+    for name, key in (("access", "access_key"), ("secret", "secret_key")):
+        ops.ask("vault.set", name=f"store/ops/{name}", value_b64=base64.b64encode(card[key].encode()).decode())
+    assert "not finished" in asyncio.run(busy_while_publishing(ops))
+    assert ops.look()["duties"][0]["action"] == "reveal"
+    refused(ops, "Reveal latex-01 must be on the chain by the end of epoch 1", "wallet.use", address="ops-2")
+    assert ops.look()["wallet"]["label"] == "ops-1"
+    ops.ask("wallet.use", address="ops-2", anyway=True)
+    assert ops.look()["duties"] == []
+    ops.ask("wallet.use", address="ops-1")
+    assert ops.look()["duties"][0]["armed"]
 
 
 def test_no_key_is_in_any_file_but_the_vault(ops: Operator) -> None:

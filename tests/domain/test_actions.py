@@ -49,6 +49,15 @@ def test_what_cannot_be_done_says_why(name: str, says: str) -> None:
     assert action is not None and says in (action.unavailable(at(world())) or "")
 
 
+def test_a_watched_wallet_submits_nothing_and_says_so() -> None:
+    score = by_name("score")
+    seen = world(targets=(target(),))
+    watched = replace(seen, wallet=replace(seen.wallet, watch_only=True))
+    assert score is not None and score.unavailable(at(seen)) is None
+    assert "watch-only" in (score.unavailable(at(watched)) or "")
+    assert score.unavailable(at(watched, options={"submit": False})) is None
+
+
 def test_the_epoch_is_advanced_on_the_practice_network_only() -> None:
     action = by_name("advance")
     assert action is not None and action.unavailable(at(world())) is None
