@@ -68,10 +68,16 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
                         help="goes with --listen: everybody may end epochs, take coins, fill the disk")  # fmt: skip
     parser.allow_abbrev = False
     parser.add_argument("--background", action="store_true", help="start it detached and return when it answers")
+    parser.add_argument("--real", action="store_true",
+                        help="start the network's own soma program instead, on the same default ports")  # fmt: skip
 
 
 def serve(args: Arguments) -> Answer:
     """Become the network, or start it in the background."""
+    if args.real:
+        from somatui.cli.real import serve_real
+
+        return serve_real(args)
     paths = _practice_paths(args)
     ports = args.ports or ("free" if has_network(paths) else "default")
     if ports not in ("default", "free") and not _five_ports(ports):
@@ -184,6 +190,7 @@ def faucet(args: Arguments) -> Answer:
 def reset(args: Arguments) -> Answer:
     """Stop and delete the practice network, and the practice profile whose money was on it."""
     from somatui.cli.stop import forget, stop_everything
+    from somatui.config import load, remove_wallet, save_profile
 
     paths = _practice_paths(args)
     doomed = [folder for folder in (paths.network_dir, paths.profile_dir) if folder.exists()]
@@ -196,6 +203,10 @@ def reset(args: Arguments) -> Answer:
     forced = stop_everything(paths)
     for folder in doomed:
         forget(folder)
+    for address in load(paths).profile.wallets:
+        remove_wallet(paths, address)
+    if load(paths).profile.wallet:
+        save_profile(paths, wallet=None)
     ok = not any(folder.exists() for folder in doomed)
     document = {"ok": ok, "deleted": [str(folder) for folder in doomed], "forced": forced}
     return Answer(document, "\n".join(("The practice network is gone.", *forced)), 0 if ok else FAILED)
