@@ -71,7 +71,8 @@ def _see_free(addresses: dict[str, str]) -> None:
     from somatui.practice.places import Places
 
     try:
-        Places(Ports(*(urlsplit(url).port or 0 for url in addresses.values()), 0)).close()
+        numbers = {name.removesuffix("_url"): urlsplit(url).port or 0 for name, url in addresses.items()}
+        Places(Ports(**numbers, store=0)).close()
     except ServeError as why:
         text = str(why).partition(":")[0]
         raise Problem(f"{text}: stop that one first, --real uses the network's own ports.") from None
