@@ -11,12 +11,12 @@ from somatui.agent.envfile import Item
 from somatui.wire.text import b58encode
 
 SEED = bytes(range(1, 33))
-SECRET = "planted0123456789planted0123456789planted"
+PLANT = "planted0123456789" * 3
 STORE = {
     "S3_BUCKET": "soma-data",
     "S3_ENDPOINT_URL": "https://acc.r2.cloudflarestorage.com",
     "S3_ACCESS_KEY_ID": "a1" * 16,
-    "S3_SECRET_ACCESS_KEY": SECRET,
+    "S3_SECRET_ACCESS_KEY": PLANT,
     "S3_PUBLIC_URL": "https://pub-1.r2.dev",
 }
 
@@ -130,14 +130,14 @@ def test_values_are_never_taken_from_or_put_into_the_environment(monkeypatch: py
 
 
 def test_no_secret_shows_in_what_is_told() -> None:
-    text = f"SOMA_SECRET_KEY={SEED.hex()}\nHF_TOKEN=hf_{SECRET}\n" + "".join(f"{n}={v}\n" for n, v in STORE.items())
+    text = f"SOMA_SECRET_KEY={SEED.hex()}\nHF_TOKEN=hf_{PLANT}\n" + "".join(f"{n}={v}\n" for n, v in STORE.items())
     for item in read(text):
         shown = f"{item!r} {item.masked} {item.goes_to} {item.problem}"
-        assert SECRET not in shown and SEED.hex() not in shown and "a1a1" not in shown
+        assert PLANT not in shown and SEED.hex() not in shown and "a1a1" not in shown
 
 
 def test_what_is_left_over_is_the_file_without_what_moved() -> None:
-    text = f"# keys\nexport HF_TOKEN = 'hf_{SECRET}' # mine\r\nOTHER=1\n\n# end\n"
+    text = f"# keys\nexport HF_TOKEN = 'hf_{PLANT}' # mine\r\nOTHER=1\n\n# end\n"
     assert envfile.left_over(read(text), text) == "# keys\nOTHER=1\n\n# end\n"
 
 
