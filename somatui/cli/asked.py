@@ -7,6 +7,7 @@ import sys
 
 from somatui.cli.options import Arguments
 from somatui.cli.problem import USAGE, Problem
+from somatui.vault.process import harden_process
 
 MOST_BYTES = 1024 * 1024
 
@@ -18,6 +19,7 @@ def descriptor_option(parser: argparse.ArgumentParser, name: str, what: str) -> 
 
 def given(args: Arguments, name: str) -> bytes | None:
     """What the descriptor of `--name-fd` holds, whole; None where none was named. Raises Problem."""
+    harden_process()
     number: int | None = getattr(args, f"{name.replace('-', '_')}_fd", None)
     if number is None:
         return None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from somatui.agent.client import AgentClient
+from somatui.agent.client import AgentClient, stop_agent
 from somatui.paths import Paths
 from somatui.vault.file import FileVault
 from somatui.vault.held import Held, kernel_keyring
@@ -84,6 +84,7 @@ class Lone:
     def close(self) -> None:
         """End it, and leave nothing in the kernel."""
         self.stop()
+        asyncio.run(stop_agent(self.paths))
         if self.paths.vault.exists():
             FileVault.open(self.paths.vault, Held(kernel_keyring())).lock()
 

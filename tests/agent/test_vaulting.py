@@ -17,6 +17,7 @@ import pytest
 from somatui.agent.client import AgentError
 from somatui.vault.held import kernel_keyring
 from tests.agent.lone import Lone, lone
+from tests.vault.desktop import desktop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 WORDS, OTHER = "correct horse battery", "another passphrase"  # pragma: allowlist secret
@@ -145,6 +146,28 @@ def test_a_killed_agent_finds_it_open_again_where_the_kernel_keeps_the_key_and_m
     assert own.call("vault.status")["locked"] is False
 
 
+def test_a_desktop_keyring_opens_it_without_a_passphrase_and_where_it_is_locked_the_passphrase_does(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with desktop(tmp_path) as session, lone(tmp_path_factory.mktemp("kept") / "h") as own:
+        assert own.start(**session.environment) == b"ready"
+        said = own.call("vault.create", passphrase=WORDS)
+        assert (said["backend"], said["why"]) == (
+            "secret-service", "A random value came back unchanged from the desktop's Secret Service.",
+        )  # fmt: skip
+        own.call("vault.rotate", passphrase=WORDS)
+        assert own.call("vault.lock")["locked"] is True
+        own.stop()
+        assert own.start(**session.environment) == b"ready"
+        assert own.call("vault.status")["locked"] is False, "the keyring has the key of before the rotation"
+        own.call("vault.lock")
+        assert own.call("vault.unlock")["locked"] is False
+        own.call("vault.lock")
+        session.lock()
+        assert "its default collection is locked: give the passphrase." in refused(own, "vault.unlock").message
+        assert own.call("vault.unlock", passphrase=WORDS)["locked"] is False
+
+
 def somatui(own: Lone, *words: str, given: bytes | None = None) -> tuple[int, Any, str]:
     """A command line with --json, with `given` on a descriptor named after --passphrase-fd."""
     command, passed = [sys.executable, "-m", "somatui", *words], ()
@@ -181,4 +204,7 @@ def test_the_command_line_does_the_same_with_statuses_for_scripts(own: Lone, tmp
     assert b"damaged" in own.start()
     status, said, told = somatui(own, "vault", "restore", str(copy), "--passphrase-fd", given=WORDS.encode())
     assert (status, said["lacks"], said["problem"]) == (0, 0, ""), told
-    assert own.start(given=WORDS.encode()) == b"ready" and own.call("vault.list")["names"] == ["model-key/x"]
+    status, said, told = somatui(own, "agent", "run", "--background", "--passphrase-fd", given=WORDS.encode())
+    assert (status, said["running"]) == (0, True), told
+    assert own.call("vault.list")["names"] == ["model-key/x"]
+    assert somatui(own, "agent", "stop")[1]["stopped"] is True

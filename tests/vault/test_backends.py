@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from somatui.vault import backends
 from somatui.vault.backends.asking import Unusable, ask
 from somatui.vault.base import VaultError
+from tests.vault.desktop import BUS, need
 
 KEY = bytes(range(32))
 
@@ -123,25 +123,6 @@ said["dies"] = [told(lambda: backends.keep("secret-service", "p", "id", KEY))[0]
 ring.wait()
 print(json.dumps(said))
 """
-
-
-def need(*programs: str, packages: str) -> None:
-    """Skip where programs are missing; in CI only where `.ci/run` says that it could not install them."""
-    missing = " and ".join(program for program in programs if shutil.which(program) is None)
-    if missing:
-        text = f"{missing} missing: apt-get install {packages}"
-        if os.environ.get("CI") and not os.environ.get("CI_WITHOUT_PACKAGES"):
-            pytest.fail(text)
-        pytest.skip(text)
-
-
-BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen>
-<policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy>
-</busconfig>
-"""
-"""A session bus that starts no service by itself: the daemon under test is the only one."""
 
 
 @pytest.mark.slow

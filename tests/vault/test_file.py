@@ -154,6 +154,19 @@ def test_another_serial_does_not_open_the_items(sound: bytes) -> None:
         replace(document, serial=document.serial + 1).open_items(document.open_key(WORDS))
 
 
+def test_a_vault_from_before_states_were_counted_opens_and_is_counted_from_then_on(
+    tmp_path: Path, sound: bytes
+) -> None:
+    document = sealed.Document.from_bytes(sound)
+    key = document.open_key(WORDS)
+    before = sealed.Document.sealed(document.header, document.wrapped_key, key, {"a": ITEM}, 0).to_bytes()
+    path = placed(tmp_path, json.dumps({k: v for k, v in json.loads(before).items() if k != "serial"}).encode())
+    vault = FileVault.open(path)
+    vault.unlock_with(key)
+    vault.set("b", b"x")
+    assert vault.names() == ("a", "b") and json.loads(path.read_bytes())["serial"] == 1
+
+
 def test_a_newer_format_is_named(sound: bytes) -> None:
     found = json.loads(sound)
     found["header"]["version"] = 2
