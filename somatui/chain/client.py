@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from soma_sdk import SomaClient
 
-from somatui.chain import snapshot
+from somatui.chain import large, snapshot
 from somatui.chain.effects import EffectsError, EffectsView, TransactionView, read_effects
 from somatui.chain.errors import ChainError, NotFound, Refused, Timeout, Unreachable
 from somatui.chain.identity import Identity, OtherChain
@@ -98,6 +98,7 @@ class Chain:
         self._read_2 = Line("the second node", self._door_2)
         self._known: tuple[str, ...] = (chain,) if chain else ()
         self._away_until = 0.0
+        self._too_large = False
         self._check = Line("the network", self._door)
         self._faucet = Line("the faucet", self._door, faucet_url=endpoints.faucet_url)
         self._admin = Line("the admin service", self._door, admin_url=endpoints.admin_url)
@@ -131,16 +132,20 @@ class Chain:
         return self._door_2.url if self._door_2.url and time.monotonic() < self._away_until else self._door.url
 
     async def _get(self, call: Callable[[SomaClient], Awaitable[T]]) -> T:
+        """A read by the SDK."""
+        return await self._read_from(lambda line: line.ask(call, self._limit_s))
+
+    async def _read_from(self, ask: Callable[[Line], Awaitable[T]]) -> T:
         """A read; from the second node, if there is one of the same chain, while the first does not answer."""
         if self.reading == self._door.url:
             try:
-                return await self._read.ask(call, self._limit_s)
+                return await ask(self._read)
             except (Unreachable, Timeout) as failure:
                 if not self._door_2.url or not await self._is_same(failure):
                     raise
                 self._away_until = time.monotonic() + AWAY_S
         try:
-            return await self._read_2.ask(call, self._limit_s)
+            return await ask(self._read_2)
         except (Unreachable, Timeout):
             self._away_until = 0.0
             raise
@@ -179,9 +184,17 @@ class Chain:
         )
 
     async def system(self) -> SystemView:
-        """Epoch, models, weights and pools as of one moment, in one read."""
-        state: Any = await self._get(lambda c: c.get_latest_system_state())
-        return _understood(lambda: snapshot.read_system(state))
+        """Epoch, models, weights and pools as of one moment, in one read; past the SDK once it was too large for it."""
+        if not self._too_large:
+            try:
+                state: Any = await self._get(lambda c: c.get_latest_system_state())
+                return _understood(lambda: snapshot.read_system(state))
+            except Refused as failure:
+                if failure.kind != "too_large":
+                    raise
+                self._too_large = True
+        body = await self._read_from(lambda line: line.ask_past_sdk(large.ask, self._limit_s))
+        return _understood(lambda: snapshot.read_system(large.read(body)))
 
     async def checkpoint_ms(self) -> int:
         """When the newest checkpoint was made, in ms since 1970 by the network's clock."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from somatui.chain.errors import ChainError, Refused, Timeout, Unreachable, from_grpc
+from somatui.wire.proto import Message, ProtoError
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -36,13 +37,19 @@ class OtherChain(ChainError):
 
 async def ask(address: str, limit_s: float) -> Identity:
     """Ask the node at `address` (http or https) who it is. Raises ChainError."""
+    return read(await unary(address, METHOD, b"", limit_s))
+
+
+async def unary(address: str, method: str, request: bytes, limit_s: float) -> bytes:
+    """One call to a node over a connection of its own, which takes answers of any length. Raises ChainError."""
     import grpc
     import grpc.aio
 
     try:
         async with dialled(address) as channel:
-            call = channel.unary_unary(METHOD)
-            answer: bytes = await asyncio.wait_for(call(b"", timeout=limit_s), limit_s + 1)
+            call = channel.unary_unary(method)
+            answer: bytes = await asyncio.wait_for(call(request, timeout=limit_s), limit_s + 1)
+            return answer
     except grpc.aio.AioRpcError as failure:
         raise from_grpc(failure.code().name, failure.details() or "", "the network") from None
     except TimeoutError:
@@ -51,7 +58,6 @@ async def ask(address: str, limit_s: float) -> Identity:
         raise Refused(
             f"“{address}” is not a node's address: it looks like https://node.example.", "malformed"
         ) from None
-    return read(answer)
 
 
 def dialled(address: str) -> grpc.aio.Channel:
@@ -73,50 +79,19 @@ def dialled(address: str) -> grpc.aio.Channel:
 
 
 def read(answer: bytes) -> Identity:
-    """GetServiceInfoResponse (protocol.md 5), the three texts of it. Raises Unreachable for anything else."""
+    """GetServiceInfoResponse (protocol.md 2.5), the three texts of it. Raises Unreachable for anything else."""
     try:
-        found = dict(_texts(answer))
-    except (IndexError, ValueError):
+        found = Message(answer)
+        chain_id, name, server = (_name(found, field) for field in (_CHAIN_ID, _CHAIN, _SERVER))
+    except ProtoError:
         raise Unreachable("What answers there is no node of this network: check the address.") from None
-    if not found.get(_CHAIN_ID):
+    if not chain_id:
         raise Unreachable("The node does not say which network it belongs to: check the address.")
-    return Identity(found[_CHAIN_ID], found.get(_CHAIN, ""), found.get(_SERVER, ""))
+    return Identity(chain_id, name, server)
 
 
-def _texts(message: bytes) -> list[tuple[int, str]]:
-    """The text fields of a protobuf message; numbers and messages in it are passed over."""
-    found: list[tuple[int, str]] = []
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:
-            _, at = _varint(message, at)
-        elif kind == 2:
-            length, at = _varint(message, at)
-            if at + length > len(message):
-                raise IndexError("cut short")
-            if number in (_CHAIN_ID, _CHAIN, _SERVER):
-                text = message[at : at + length].decode()
-                if len(text) > _MOST_TEXT or not text.isprintable():
-                    raise ValueError("not a name")
-                found.append((number, text))
-            at += length
-        elif kind in (1, 5):
-            at += 8 if kind == 1 else 4
-        else:
-            raise ValueError("not a message")
-    return found
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value |= (byte & 0x7F) << shift
-        at += 1
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("not a number")
+def _name(found: Message, field: int) -> str:
+    text = "" if found.maybe_raw(field) is None else found.text(field)
+    if len(text) > _MOST_TEXT or not text.isprintable():
+        raise ProtoError("not a name")
+    return text

@@ -25,10 +25,18 @@ class Line:
         self._client: SomaClient | None = None
         self._turn = asyncio.Lock()
 
-    async def ask(self, call: Callable[[SomaClient], Awaitable[T]], limit_s: float) -> T:
-        """The answer, or a ChainError. The limit counts from the call's own turn."""
+    async def ask_past_sdk(self, call: Callable[[str, float], Awaitable[T]], limit_s: float) -> T:
+        """What `call`, given the address to dial and the limit, brings without the SDK, or a ChainError."""
+        self._need_addresses()
+        return await call(await self._door.address(), limit_s)
+
+    def _need_addresses(self) -> None:
         if not all((self._door.url, *self._urls.values())):
             raise Unreachable(f"No address is known for {self._who}: is it running, is it in the profile's settings?")
+
+    async def ask(self, call: Callable[[SomaClient], Awaitable[T]], limit_s: float) -> T:
+        """The answer, or a ChainError. The limit counts from the call's own turn."""
+        self._need_addresses()
         async with self._turn:
             try:
                 async with asyncio.timeout(limit_s):

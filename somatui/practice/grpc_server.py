@@ -30,6 +30,10 @@ OPTIONS = (
 """Without the fourth a quiet subscription is closed after 20 s; without so_reuseport=0 two servers share a port; the
 second and third let go of clients that went away without a word."""
 
+_HUNG_UP = "ExecuteBatchError"
+"""What the library logs, with a traceback, where a client was gone before its answer."""
+logging.getLogger("grpc._cython.cygrpc").addFilter(lambda told: _HUNG_UP not in told.getMessage())
+
 
 async def start(port: int, *handlers: grpc.GenericRpcHandler, host: str = "127.0.0.1") -> tuple[Any, int]:
     """A started server and its port; port 0 takes a free one. Raises RuntimeError when the port is taken."""
