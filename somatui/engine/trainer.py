@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from somatui.engine import contract, weights
+from somatui.engine.optimizer import AdamW
 from somatui.engine.weights import ModelConfig, Tensors
 
 Sample = Callable[[], bytes]
@@ -43,7 +44,7 @@ class Trainer:
     def __init__(self, config: ModelConfig, tensors: Tensors, plan: Plan) -> None:
         self.config, self.plan, self.step = config, plan, 0
         self.tensors: Tensors = {name: t.clone().requires_grad_() for name, t in sorted(tensors.items())}
-        self._optimizer = torch.optim.AdamW(self.tensors.values(), lr=plan.learning_rate, weight_decay=0.0)
+        self._optimizer = AdamW(self.tensors.values(), lr=plan.learning_rate, weight_decay=0.0)
 
     def advance(self, sample: Sample) -> float:
         """Make one step and give its mean contract loss. The noise seed is the network's own, 0 (scoring.md 0.7)."""

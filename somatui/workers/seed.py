@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from somatui.corpora.files import CorpusError, FileCorpus
 from somatui.engine import contract, weights
+from somatui.engine.optimizer import AdamW
 from somatui.engine.trainer import embedding_of
 from somatui.engine.weights import SMALL, Tensors
 from somatui.workers.session import JobError, Session, run
@@ -74,7 +75,7 @@ class Lesson:
 def taught(start: Tensors, lesson: Lesson, session: Session) -> tuple[Tensors, float]:
     """The weights after a lesson and its last loss, in the contract's terms. Raises JobError when told to stop."""
     tensors = {name: t.clone().requires_grad_() for name, t in sorted(start.items())}
-    optimizer = torch.optim.AdamW(tensors.values(), lr=lesson.first_rate, weight_decay=0.0)
+    optimizer = AdamW(tensors.values(), lr=lesson.first_rate, weight_decay=0.0)
     chance, told = np.random.default_rng(lesson.seed), 0.0
     for rate in np.linspace(lesson.first_rate, lesson.last_rate, lesson.steps):
         if session.stopping.is_set():

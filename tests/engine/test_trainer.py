@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 import torch
 
 from somatui.engine import contract, weights
+from somatui.engine.optimizer import AdamW
 from somatui.engine.trainer import CheckpointError, Plan, Trainer, embedding_of, joined
 from somatui.engine.weights import SMALL
 
@@ -94,3 +97,36 @@ def test_on_two_threads_runs_repeat_and_resume_bit_by_bit(tmp_path: Path) -> Non
     half.save(tmp_path / "checkpoint", {"position": 4})
     resumed, cursor = Trainer.resume(tmp_path / "checkpoint")
     assert trained(3, resumed, skip=cursor["position"])[0].export() == whole[0]
+
+
+TRAIN_A_LITTLE = """
+import sys, tempfile
+from pathlib import Path
+from somatui.engine import weights
+from somatui.engine.trainer import Plan, Trainer
+trainer = Trainer(weights.SMALL, weights.initial(weights.SMALL, 1), Plan(micro_batch=1, accumulate=1))
+trainer.advance(lambda: b"a few bytes")
+with tempfile.TemporaryDirectory() as folder:
+    trainer.save(Path(folder) / "checkpoint", {})
+    Trainer.resume(Path(folder) / "checkpoint")
+print(*(name for name in ("torch._dynamo", "torch._inductor", "sympy") if name in sys.modules))
+"""
+
+
+def test_training_loads_no_compiler() -> None:
+    told = subprocess.run([sys.executable, "-c", TRAIN_A_LITTLE], capture_output=True, text=True, check=True)
+    assert told.stdout == "\n"
+
+
+def test_the_optimizer_computes_what_pytorchs_own_computes() -> None:
+    def stepped(kind: type[torch.optim.AdamW]) -> torch.Tensor:
+        torch.manual_seed(1)
+        tensor = torch.randn(7, 5, requires_grad=True)
+        optimizer = kind([tensor], lr=1e-2, weight_decay=0.0)
+        for _ in range(5):
+            optimizer.zero_grad(set_to_none=True)
+            (tensor**3).sum().backward()
+            optimizer.step()
+        return tensor.detach()
+
+    assert torch.equal(stepped(AdamW), stepped(torch.optim.AdamW))
