@@ -12,6 +12,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+LONGEST = (
+    "tests/agent/test_kill.py",
+    "tests/tui/test_app_day.py",
+    "tests/workers/test_workers.py",
+    "tests/workers/test_score.py",
+    "tests/agent/test_jobs.py",
+    "tests/cli/test_rehearse.py",
+    "tests/practice/test_servers_robust.py",
+)
+"""Begun first, so that none of them runs alone at the end. An order, no selection: all others are collected too."""
 
 
 def tracked(pattern: str) -> list[str]:
@@ -44,19 +54,25 @@ def still() -> list[tuple[str, list[str]]]:
 def running() -> list[tuple[str, list[str]]]:
     """The tests, in order: what may run side by side, then what may not."""
     pytest = [sys.executable, "-m", "pytest", "-q"]
+    side_by_side = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
     return [
         ("fast tests", [*pytest, "-n", "2", "-m", "not slow"]),
-        ("slow tests", [*pytest, "-n", "3", "--dist", "loadfile", "-m", "slow and not alone"]),
+        ("slow tests", [*pytest, *side_by_side, "-m", "slow and not alone", *LONGEST, "tests"]),
         ("tests that measure", [*pytest, "-m", "alone"]),
         ("the console measured", [sys.executable, "-m", "tests.tui.measure", "--check"]),
     ]
 
 
+def environment() -> dict[str, str]:
+    """Each process computes on one core, since several run side by side; byte code is kept, since hundreds start."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"OMP_NUM_THREADS": "1"}
+
+
 def stage(name: str, command: list[str], quiet: bool) -> bool:
     """Run one stage and print its time; a quiet one prints what it said only when it fails."""
     began = time.monotonic()
-    calm = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | calm, capture_output=quiet, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=quiet, text=True)
     ok = done.returncode == 0
     said = "" if ok or not quiet else f"{done.stdout}{done.stderr}"
     print(f"{said}stage {name}: {time.monotonic() - began:.1f} s, {'ok' if ok else 'FAILED'}", flush=True)
@@ -64,11 +80,13 @@ def stage(name: str, command: list[str], quiet: bool) -> bool:
 
 
 def main() -> int:
-    """Exit status 0 when every stage passes. Each process computes on one core, since several run side by side."""
+    """Exit status 0 when every stage passes."""
+    began = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
-        if not all(pool.map(lambda one: stage(*one, quiet=True), still())):
-            return 1
-    return 0 if all(stage(*one, quiet=False) for one in running()) else 1
+        ok = all(pool.map(lambda one: stage(*one, quiet=True), still()))
+    ok = ok and all(stage(*one, quiet=False) for one in running())
+    print(f"all checks: {time.monotonic() - began:.1f} s, {'ok' if ok else 'FAILED'}", flush=True)
+    return 0 if ok else 1
 
 
 if __name__ == "__main__":
