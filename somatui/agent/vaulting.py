@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -162,12 +163,16 @@ class Vaulting:
         """Put a copy in the vault's place; what was there stays beside it. `lacks` counts the changes it misses."""
         self._not_for_practice("cannot be replaced: practice reset makes a new one")
         source, ground = _absolute(path), self.ground
+        before = note.read(ground.paths.vault)
         vault, lacks = await self._trying(
             lambda: FileVault.restore(source, ground.paths.vault, passphrase, self._held())
         )
         if isinstance(ground.vault, FileVault):
             ground.vault.closed_for(vault)
         vault.hold_for(ground.settings.auto_lock_s)
+        if before.backend != backends.FILE and before.vault_id != vault.vault_id:
+            with contextlib.suppress(Unusable):
+                await asyncio.to_thread(backends.forget, before.backend, ground.profile.name, before.vault_id)
         await self._keep_key(vault, await _doing(lambda: _chosen(ground.profile.vault)))
         return await self._opened(vault) | {"lacks": lacks}
 

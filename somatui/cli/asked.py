@@ -19,10 +19,10 @@ def descriptor_option(parser: argparse.ArgumentParser, name: str, what: str) -> 
 
 def given(args: Arguments, name: str) -> bytes | None:
     """What the descriptor of `--name-fd` holds, whole; None where none was named. Raises Problem."""
-    harden_process()
     number: int | None = getattr(args, f"{name.replace('-', '_')}_fd", None)
     if number is None:
         return None
+    harden_process()
     try:
         with open(number, "rb") as pipe:
             found = pipe.read(MOST_BYTES + 1)
@@ -64,6 +64,7 @@ def hidden(prompt: str, name: str) -> str:
         raise Problem(f"There is no terminal to type it on: give it with --{name}-fd N.", USAGE)
     import getpass
 
+    harden_process()
     try:
         typed = getpass.getpass(prompt, sys.stderr)
     except EOFError:

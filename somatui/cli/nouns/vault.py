@@ -12,6 +12,12 @@ from somatui.cli.options import Arguments, Verb, paths_of
 from somatui.cli.output import Answer, fields
 from somatui.cli.problem import DONE, FAILED, Problem
 
+OPENERS = {
+    "file": "its passphrase",
+    "secret-service": "its passphrase, and the Secret Service without typing",
+    "keychain": "its passphrase, and the Keychain without typing",
+    "pass": "its passphrase, and pass without typing",
+}
 KINDS = ("auto", "secret-service", "keychain", "pass", "file")
 
 
@@ -157,7 +163,7 @@ def _shown(said: dict[str, Any], status: int = DONE, before: str = "") -> Answer
     text = fields(
         [
             ("vault", state),
-            ("opened by", said["backend"]),
+            ("opened by", OPENERS.get(said["backend"], "")),
             ("because", said["why"]),
             ("key in", {"kernel": "the kernel's keyring", "agent": "the agent"}.get(said["cached"], "")),
             ("locks itself", f"after {auto} s" if auto else ""),
