@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from soma_sdk import SomaClient
 
+from somatui.agent.client import MAX_LINE
+from somatui.agent.picture import Own, compose, sections
+from somatui.agent.watcher import Watcher
 from somatui.chain import large
 from somatui.chain.client import Chain, Endpoints
 from somatui.chain.errors import Unreachable
 from somatui.chain.snapshot import read_system
+from somatui.config import Settings
+from somatui.domain.snapshot import empty
 from somatui.wire.proto import Message, ProtoError
 from tests.agent.world import operator
 from tests.chain.replay import replayed
@@ -70,4 +76,10 @@ async def test_600_models_of_2048_numbers_are_read_though_the_sdk_cannot(tmp_pat
         async with operator(info, tmp_path / "home") as world:
             assert len(world.picture.models) == MODELS
             await world.fund(1)
-            assert sum(c.balance_shannons for c in world.picture.wallet.coins) == 2 * 10**9
+            watcher = Watcher(world.ground, world.signer.refresh, lambda: None)
+            await watcher.look()
+            own = Own("practice", world.ground.address, True, Settings(), coins=world.signer.coins)
+            snapshot = compose(watcher.seen, own, empty("practice", "practice"), world.ground.now_ms())
+            assert snapshot.network.reachable and len(snapshot.models) == MODELS and len(snapshot.targets) == 100
+            assert sum(c.balance_shannons for c in snapshot.wallet.coins) == 2 * 10**9
+            assert len(json.dumps(sections(snapshot))) < MAX_LINE / 10
