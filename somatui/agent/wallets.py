@@ -80,7 +80,7 @@ class Wallets:
         self._free_label(label)
         made = _read(lambda: mnemonics.make(words))
         address = await self.keep(mnemonics.seed_of(made), made, label)
-        return {"address": address, "label": label, "mnemonic": made}
+        return {"address": address, "label": label, "mnemonic": made, "active": address == self.ground.address}
 
     async def bring(self, text: str, label: str = "", raw: bool = False, address: str = "") -> dict[str, Any]:
         """Import a secret in whatever form it is; `raw`: `text` is base64 of a file's bytes. `address` chooses among
@@ -97,6 +97,7 @@ class Wallets:
             "format": found.form,
             "notes": list(found.notes),
             "known": here is not None and here.has_key,
+            "active": at == self.ground.address,
         }
 
     async def watch(self, address: str, label: str = "") -> dict[str, Any]:
@@ -108,7 +109,7 @@ class Wallets:
         self._free_label(label, at)
         self._write(lambda: save_wallet(self.ground.paths, at, label=label or None, watch_only=True))
         await self._first(at)
-        return {"address": at, "label": label}
+        return {"address": at, "label": label, "active": at == self.ground.address}
 
     async def listing(self) -> dict[str, Any]:
         """Every wallet of this profile, the one in use first."""

@@ -15,6 +15,7 @@ import pytest
 from soma_sdk import Keypair
 
 from somatui.agent.client import AgentError
+from somatui.agent.lease import wallet_lease
 from somatui.config import StoreConfig, load, save_store
 from tests.agent.operators import PASSPHRASE, Operator, operator
 
@@ -133,6 +134,16 @@ def test_a_watched_wallet_can_be_read_and_acts_say_why_not(ops: Operator) -> Non
         assert not ops.look()["wallet"]["watch_only"] and ops.wallets()[address]["label"] == "cold"
     finally:
         ops.ask("wallet.use", address="ops-1")
+
+
+def test_a_wallet_that_another_agent_signs_for_is_left_alone(ops: Operator) -> None:
+    lease = wallet_lease(ops.paths.leases_dir, address_of(PLANTED["second"]), "other")
+    try:
+        refused(ops, "Another agent signs for the wallet", "wallet.use", address="ops-2")
+        assert ops.look()["wallet"]["label"] == "ops-1"
+        assert load(ops.paths).profile.wallet == address_of(PLANTED["first"])
+    finally:
+        lease.release()
 
 
 def test_while_the_vault_is_locked_wallets_are_listed_and_none_is_made(ops: Operator) -> None:

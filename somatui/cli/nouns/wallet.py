@@ -90,9 +90,16 @@ def new(args: Arguments) -> Answer:
         aside.write_to(args.mnemonic_fd, "--mnemonic-fd", words)
     else:
         _learnt(words, address)
-    document = {"ok": True, "address": address, "label": args.label, "words": args.words}
+    document = {"ok": True, "address": address, "label": args.label, "words": args.words, "active": made["active"]}
     text = "The wallet is made. Its words bring it back anywhere; try them from time to time with somatui wallet test."
-    return Answer(document, text + "\n" + fields([("address", f"0x{address}"), ("label", args.label)]))
+    lines = fields([("address", f"0x{address}"), ("label", args.label)])
+    return Answer(document, "\n".join(part for part in (text, lines, _beside(made)) if part))
+
+
+def _beside(said: dict[str, Any]) -> str:
+    """What to type where another wallet stays in use."""
+    name = said["label"] or said["address"][:8]
+    return "" if said["active"] else f"Another wallet is in use; somatui wallet use {name} takes this one instead."
 
 
 def _learnt(words: str, address: str) -> None:
@@ -124,14 +131,15 @@ def bring(args: Arguments) -> Answer:
     lines += [("note", one) for one in said["notes"]]
     head = "The vault had this key already." if said["known"] else "The key is in the vault."
     tail = f"{args.file} still holds it in plain text: delete it once this wallet works." if args.file else ""
-    return Answer({"ok": True} | said, "\n".join(part for part in (head, fields(lines), tail) if part))
+    parts = (head, fields(lines), tail, _beside(said))
+    return Answer({"ok": True} | said, "\n".join(part for part in parts if part))
 
 
 def watch(args: Arguments) -> Answer:
     """A wallet by its address alone."""
     said = live.ask(args, "wallet.watch", address=args.address, label=args.label)
     text = f"0x{said['address']} is watched: everything can be read, nothing signed until its key is imported."
-    return Answer({"ok": True} | said, text)
+    return Answer({"ok": True} | said, "\n".join(part for part in (text, _beside(said)) if part))
 
 
 def label(args: Arguments) -> Answer:

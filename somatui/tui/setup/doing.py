@@ -150,6 +150,8 @@ async def wallet(walk: Walk, entered: Entered, say: Say) -> Report:
         known = next((w for w in walk.known.wallets if w.address == kind), KnownWallet(kind))
         label, said = known.label, "In use"
         facts["words"] = known.words
+    if not found.get("active", True):
+        await walk.ask("wallet.use", address=found["address"])
     address = str(found["address"]).removeprefix("0x")
     await walk.look()
     walk.answered(wallet=kind if kind in ("new", "import", "watch") else "", address=address, label=label)
