@@ -8,18 +8,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from textual import events
 
-from somatui.agent.client import stop_agent
+from somatui.agent.client import AgentClient, stop_agent
 from somatui.paths import Paths
 from somatui.tui.console import SomatuiApp
 from somatui.tui.setup.walk import Walk
 from tests.tui.consoles import Console
 
+SECONDS = 60.0
 PASSPHRASE = "four words nobody guesses"
 
 
@@ -60,6 +63,13 @@ class Hand(Console):
 
     of = 8
 
+    async def until(self, condition: Callable[[], Any], what: str = "") -> None:
+        """Wait for a condition, which may be an agent that starts and a check that asks others."""
+        limit = time.monotonic() + SECONDS
+        while not condition():
+            assert time.monotonic() < limit, f"never came: {what}\n{self.screen}"
+            await self.pilot.pause(0.05)
+
     async def paste(self, *texts: str) -> None:
         """Put texts into the focused field and the following ones."""
         for number, text in enumerate(texts):
@@ -90,6 +100,13 @@ async def setting_up(home: Path, *, named: str = "", size: tuple[int, int] = (80
 async def end_agent(home: Path, profile: str) -> None:
     """Stop the agent that a setup has started."""
     await stop_agent(Paths.for_profile(profile, home))
+
+
+async def lock_vault(home: Path, profile: str) -> None:
+    """Have the agent forget the vault's key."""
+    client = await AgentClient.connect(Paths.for_profile(profile, home))
+    await client.call("vault.lock")
+    await client.close()
 
 
 def everything_written(home: Path) -> Iterator[tuple[Path, bytes]]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from tests.tui.setups import PASSPHRASE, Hand, Network, end_agent, network, setting_up
+from somatui.config import chosen_profile
+from tests.tui.setups import PASSPHRASE, Hand, Network, end_agent, everything_written, lock_vault, network, setting_up
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +61,7 @@ def words_on(hand: Hand) -> list[str]:
     return [places[n] for n in range(1, 13)]
 
 
-async def make_wallet(hand: Hand) -> None:
+async def make_wallet(hand: Hand, wrong: str = "") -> None:
     await hand.press("enter", "enter")
     await hand.shows("shown once")
     words = words_on(hand)
@@ -63,9 +70,15 @@ async def make_wallet(hand: Hand) -> None:
     asked = hand.app.screen._asked  # type: ignore[attr-defined]
     await hand.paste(words[asked[0]])
     await hand.press("enter")
+    if wrong:
+        await hand.paste(wrong)
+        await hand.press("enter")
+        await hand.shows(f"Word {asked[1] + 1} is another one")
+        await hand.press(*["backspace"] * len(wrong))
     await hand.paste(words[asked[1]])
     await hand.press("enter")
     await hand.step("Storage")
+    assert not any(f" {word} " in hand.flat for word in words if len(word) > 5)
 
 
 async def test_from_nothing_to_a_funded_wallet_with_a_tested_store(home: Path, net: Network) -> None:
@@ -89,4 +102,157 @@ async def test_from_nothing_to_a_funded_wallet_with_a_tested_store(home: Path, n
         await hand.press("enter")
         await hand.step("Ready")
         await hand.shows("What next")
-        print(hand.screen)
+        for text in ("2.0000 SOMA came from the faucet", "100 targets are open", "skipped: without a token"):
+            await hand.shows(text)
+        for file, content in everything_written(home):
+            assert PASSPHRASE.encode() not in content and net.secret_key.encode() not in content, file
+        await hand.press("enter")
+        await hand.until(lambda: hand.app.reopen is not None, "the console's turn")
+    assert hand.app.reopen is not None and hand.app.reopen.profile == "ops"
+    assert not (hand.app.reopen.profile_dir / "setup.json").exists()
+    assert chosen_profile(hand.app.reopen) == "ops"
+
+
+async def test_what_goes_wrong_is_said_in_its_place_and_mended_there(home: Path, net: Network) -> None:
+    async with setting_up(home, size=(160, 48)) as hand:
+        await hand.press("enter", "down", "enter")
+        await hand.paste("fullnode.example")
+        await hand.press("down", "down", "enter")
+        await hand.shows("begins with https:// or http://")
+        await hand.press("up", "up", *["backspace"] * 20)
+        await hand.paste("http://127.0.0.1:9", net.faucet_url, "ops")
+        await hand.press("enter")
+        await hand.step("Network")
+        await hand.shows("✗ node")
+        await hand.press("escape")
+        await hand.step("What do you want to do?")
+        hand.app.screen.set_focus(hand.app.screen.query_one("#field-rpc_url"))
+        await hand.press("end", *["backspace"] * 30)
+        await hand.paste(net.rpc_url)
+        await hand.press("down", "down", "enter")
+        await hand.shows("✓ faucet")
+        await hand.press("enter")
+        await hand.step("Vault")
+        await hand.paste(PASSPHRASE, "something else than that")
+        await hand.press("enter")
+        await hand.shows("The two are not the same")
+        await hand.press("ctrl+u")
+        await hand.paste(PASSPHRASE)
+        await hand.press("f5")
+        await hand.shows("✓ vault")
+        await hand.press("enter")
+        await make_wallet(hand, wrong="elephantine")
+        await hand.paste(net.store_url, net.bucket, net.access_key, "0" * 40, net.public_url)
+        await hand.press("enter")
+        await hand.shows("✗ signed put")
+        hand.app.screen.set_focus(hand.app.screen.query_one("#field-secret"))
+        await hand.press("ctrl+u")
+        await hand.paste(net.secret_key)
+        await hand.press("f5")
+        await hand.shows("✓ delete")
+
+
+async def test_left_in_the_middle_it_goes_on_there_and_opens_a_vault_that_has_locked_first(
+    home: Path, net: Network
+) -> None:
+    async with setting_up(home) as hand:
+        await choose_own_network(hand, net)
+        await hand.shows("✓ faucet")
+        await hand.press("enter")
+        await make_vault(hand)
+        await hand.press("f8", "f8")
+        await hand.step("Storage")
+    await lock_vault(home, "ops")
+    async with setting_up(home) as hand:
+        await hand.step("Vault")
+        await hand.paste("a wrong passphrase")
+        await hand.press("enter")
+        await hand.shows("✗ vault")
+        await hand.press("ctrl+u")
+        await hand.paste(PASSPHRASE)
+        await hand.press("enter")
+        await hand.shows("✓ vault Opened")
+        await hand.press("enter")
+        await hand.step("Storage")
+
+
+async def test_who_only_looks_watches_an_address_and_a_secret_in_its_place_is_refused(home: Path, net: Network) -> None:
+    async with setting_up(home) as hand:
+        hand.of = 4
+        await hand.press("down", "down", "down", "enter", "down", "enter")
+        await hand.paste(net.rpc_url, net.faucet_url, "ops")
+        await hand.press("enter")
+        await hand.step("Network")
+        await hand.shows("✓ faucet")
+        await hand.press("enter")
+        await hand.step("Wallet")
+        await hand.paste("somaprivkey1qqqq")
+        await hand.press("enter", "enter")
+        await hand.shows("That is a secret, not an address")
+        await hand.press("up", "ctrl+u")
+        await hand.paste("0x" + "ab" * 32)
+        await hand.press("f5")
+        await hand.shows("Watched, nothing can be signed here: abab…abab")
+        await hand.press("enter")
+        await hand.step("Ready")
+        await hand.shows("somatui status --watch")
+
+
+async def test_practice_needs_no_keys_and_no_store_of_ones_own(home: Path) -> None:
+    file = home / "answers.toml"
+    file.write_text('purpose = "both"\nnetwork = "practice"\n', "utf-8")
+    with network(home / "state" / "practice"):
+        status, document, said = await asyncio.to_thread(headless, home, file, {})
+        await end_agent(home, "practice")
+    assert status == 0, (document, said)
+    assert [s["name"] for s in document["steps"]] == ["purpose", "network", "summary"]
+    assert document["free_shannons"] > 0
+
+
+def answers(net: Network, **more: str) -> str:
+    """A file of answers for that network."""
+    lines = {"network": "custom", "profile": "ops", "rpc_url": net.rpc_url, "faucet_url": net.faucet_url}
+    lines |= {"endpoint": net.store_url, "bucket": net.bucket, "public_url": net.public_url} | more
+    return "".join(f'{name} = "{value}"\n' for name, value in lines.items()) + 'skip = ["huggingface"]\n'
+
+
+def headless(home: Path, file: Path, secrets: dict[str, str]) -> tuple[int, dict[str, Any], str]:
+    """Run `somatui setup --answers` with secrets on descriptors; status, document and progress."""
+    words = [sys.executable, "-m", "somatui", "--home", str(home), "setup", "--answers", str(file), "--json"]
+    opened: list[int] = []
+    for name, value in secrets.items():
+        read, write = os.pipe()
+        os.write(write, value.encode())
+        os.close(write)
+        opened.append(read)
+        words += [f"--{name}-fd", str(read)]
+    ended = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, pass_fds=opened)
+    for descriptor in opened:
+        os.close(descriptor)
+    return ended.returncode, json.loads(ended.stdout), ended.stderr
+
+
+async def test_the_same_from_a_file_of_answers_and_again_changes_nothing(home: Path, net: Network) -> None:
+    file = home / "answers.toml"
+    file.write_text(answers(net), "utf-8")
+    secrets = {"passphrase": PASSPHRASE, "access": net.access_key, "secret": net.secret_key}
+    status, first, said = await asyncio.to_thread(headless, home, file, secrets)
+    assert status == 0, (first, said)
+    assert (first["ok"], first["profile"], first["free_shannons"]) == (True, "ops", 2_000_000_000)
+    assert [(s["name"], s["state"]) for s in first["steps"]][5] == ("huggingface", "skipped")
+    assert not any(secrets[name] in said + json.dumps(first) for name in ("passphrase", "secret"))
+    status, again, _ = await asyncio.to_thread(headless, home, file, {"passphrase": PASSPHRASE})
+    assert status == 0 and again["address"] == first["address"]
+    assert again["free_shannons"] == first["free_shannons"]
+
+
+async def test_a_file_of_answers_stops_at_the_step_that_fails_and_says_how_to_leave_it_out(
+    home: Path, net: Network
+) -> None:
+    file = home / "answers.toml"
+    file.write_text(answers(net, bucket="elsewhere"), "utf-8")
+    secrets = {"passphrase": PASSPHRASE, "access": net.access_key, "secret": net.secret_key}
+    status, document, _ = await asyncio.to_thread(headless, home, file, secrets)
+    assert status == 1 and not document["ok"] and document["error"].startswith("Storage: ")
+    assert document["steps"][-1]["state"] == "failed"
+    assert not (home / "state" / "profiles" / "ops" / "setup.json").read_text("utf-8").count(net.secret_key)

@@ -28,6 +28,11 @@ class Pick(Static, can_focus=True):
         """The name of what is chosen."""
         return self.field.choices[self._at][0]
 
+    @property
+    def only(self) -> bool:
+        """Whether there is nothing to choose."""
+        return len(self.field.choices) == 1
+
     def on_mount(self) -> None:
         """Show the list."""
         self._show()

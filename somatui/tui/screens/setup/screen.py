@@ -97,7 +97,7 @@ class SetupScreen(Screen[None]):
         await form.mount_all([row(widget) for widget in self._all])
         self._fit()
         self._show()
-        first = next((e for e in self._fields() if isinstance(e, Pick) or not e.value), None)
+        first = next((w for w in self._fields() if not (w.only if isinstance(w, Pick) else w.value)), None)
         self.set_focus(first or next(iter(self._fields()), None))
         if self.walk.setup.at in BY_ITSELF or not self.walk.fields:
             self._perform()
