@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from somatui.paths import Paths, PathsError, private_umask
-from somatui.practice.card import NetworkInfo, ServeError, parse_ports
+from somatui.practice.card import LARGE, SMALL, NetworkInfo, ServeError, parse_ports
 from somatui.practice.places import ACKNOWLEDGED, Manner, listening_on
 
 SWITCH_S = 0.001
@@ -30,6 +30,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--checkpoint-lag-ms", type=int, help="from execution to its checkpoint; 0: none")
     parser.add_argument("--listen", help="listen on this address instead of 127.0.0.1")
     parser.add_argument(ACKNOWLEDGED, action="store_true", dest="acknowledged", help="goes with --listen")
+    parser.add_argument("--dimensions", type=int, choices=(SMALL, LARGE), help="of a new network's embeddings")
+    parser.add_argument("--no-models", action="store_false", dest="models", help="a new network begins without models")
     parser.add_argument("--steps", type=int, help="training steps of a new network's models; few for the rules alone")
     parser.add_argument("--cache", type=Path, help="where trained models of new networks are kept for the next one")
     parser.add_argument("--epoch-ms", type=int, help="how long an epoch of a new network is meant to last")
@@ -66,6 +68,7 @@ async def _run(args: argparse.Namespace) -> int:
     from somatui.practice.serve import serve
 
     named = {"steps": args.steps, "epoch_ms": args.epoch_ms, "cache": args.cache or _usual_cache()}
+    named |= {"dimensions": args.dimensions, "models": args.models}
     beginning = Beginning(**{name: value for name, value in named.items() if value is not None})
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None

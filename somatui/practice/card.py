@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 CARD = "network.json"
 LOCK = "network.lock"
 VERSION = 1
+SMALL, LARGE = 16, 2048
+"""The numbers of an embedding: of the small architecture, and of the real network's."""
 
 
 class ServeError(Exception):

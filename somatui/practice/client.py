@@ -56,12 +56,14 @@ def start_network(
     epoch_ms: int | None = None,
     lag_ms: int | None = None,
     listen: str | None = None,
+    dimensions: int | None = None,
+    models: bool = True,
     cache: Path | None = None,
 ) -> NetworkInfo:
     """Start a network detached and wait until it answers. Raises ServeError with the network's own sentence.
 
-    `steps`, `epoch_ms` and `cache` are for a new network, as in `genesis.Beginning`; whoever gives another address than
-    a loopback one to `listen` has acknowledged what that means.
+    `steps`, `epoch_ms`, `dimensions`, `models` and `cache` are for a new network, as in `genesis.Beginning`; whoever
+    gives another address than a loopback one to `listen` has acknowledged what that means.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -73,6 +75,7 @@ def start_network(
     words += ["--seed", str(seed), "--ready-fd", str(write_end)]
     named = {
         "--epoch-seconds": epoch_seconds,
+        "--dimensions": dimensions,
         "--steps": steps,
         "--epoch-ms": epoch_ms,
         "--checkpoint-lag-ms": lag_ms,
@@ -80,7 +83,7 @@ def start_network(
         "--cache": cache,
     }
     words += [word for name, value in named.items() if value is not None for word in (name, str(value))]
-    words += [ACKNOWLEDGED] if listen else []
+    words += [*([ACKNOWLEDGED] if listen else []), *([] if models else ["--no-models"])]
     with log, os.fdopen(read_end, "rb") as pipe:
         try:
             child = subprocess.Popen(
@@ -164,11 +167,15 @@ async def _ask(url: str, path: str, body: bytes) -> bytes:
     return answer
 
 
-async def advance_epoch(info: NetworkInfo, *, failing: bool = False) -> int:
-    """End the epoch; returns the new one's number, which `failing` has begin in safe mode. Raises ServeError."""
+async def advance_epoch(info: NetworkInfo, *, failing: bool = False, upgrading: bool = False) -> int:
+    """End the epoch; returns the new one's number. Raises ServeError.
+
+    `failing` has it begin in safe mode, `upgrading` with the next version of protocol and architecture.
+    """
     from somatui.practice import admin
 
-    return admin.parse_response(await _ask(info.admin_url, admin.FAIL_PATH if failing else admin.PATH, b""))
+    path = admin.FAIL_PATH if failing else admin.UPGRADE_PATH if upgrading else admin.PATH
+    return admin.parse_response(await _ask(info.admin_url, path, b""))
 
 
 async def score(info: NetworkInfo, request: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from somatui.files import write_whole
-from somatui.practice.card import Ports, ServeError
+from somatui.practice.card import SMALL, Ports, ServeError
 from somatui.practice.ledger.genesis import address_of_key, key_of
 from somatui.practice.ledger.ledger import Ledger
 from somatui.practice.ledger.values import GenesisConfig, GenesisModel
@@ -40,12 +40,20 @@ class Beginning:
 
     `steps` train each model: few make a network at once, whose models are good for nothing but the ledger's rules.
     `epoch_ms` is how long the chain says that an epoch lasts, whoever ends it. `cache` is the folder where trained
-    models are kept for the next network of the same seed; None trains them each time.
+    models are kept for the next network of the same seed; None trains them each time. `dimensions` are those of
+    embeddings, 16 or 2,048; the seeded models have 16, so that with 2,048 there are none, as without `models`.
     """
 
+    dimensions: int = SMALL
+    models: bool = True
     steps: int = 50
     epoch_ms: int = 86_400_000
     cache: Path | None = None
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the network begins with models."""
+        return self.models and self.dimensions == SMALL
 
 
 USUAL = Beginning()
@@ -105,12 +113,15 @@ async def make(
     work = folder / "seed"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o700)
-    trained = await _trained(worker or command(WORKER), work, seed, beginning, folder / "seed.log", tell)
+    words, log = worker or command(WORKER), folder / "seed.log"
+    trained = await _trained(words, work, seed, beginning, log, tell) if beginning.seeded else ()
     models = [await _publish(n, one, seed, store, store_url) for n, one in enumerate(trained)]
     draft = folder / f"{LEDGER}.new"
     for leftover in folder.glob(f"{LEDGER}.new*"):
         leftover.unlink()
-    config = GenesisConfig(CHAIN, tuple(models), now_ms, seed, epoch_duration_ms=beginning.epoch_ms)
+    config = GenesisConfig(
+        CHAIN, tuple(models), now_ms, seed, epoch_duration_ms=beginning.epoch_ms, dim=beginning.dimensions
+    )
     Ledger.create(draft, config).close()
     draft.replace(folder / LEDGER)
     shutil.rmtree(work, ignore_errors=True)

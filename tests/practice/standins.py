@@ -15,6 +15,7 @@ from pathlib import Path
 
 from somatui.paths import private_umask
 from somatui.practice.card import NetworkInfo, Ports, ServeError, parse_ports
+from somatui.practice.genesis import USUAL, Beginning
 from somatui.practice.places import HOST, Manner
 from somatui.practice.serve import serve
 
@@ -48,12 +49,14 @@ def score() -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, ports: str = "free", seed: int = 1, lag_ms: int = 0) -> AsyncIterator[NetworkInfo]:
+async def running(
+    folder: Path, ports: str = "free", seed: int = 1, lag_ms: int = 0, beginning: Beginning = USUAL
+) -> AsyncIterator[NetworkInfo]:
     """A network in this process, without a checkpoint lag unless it is asked for."""
     ready: asyncio.Future[NetworkInfo] = asyncio.get_running_loop().create_future()
     work = asyncio.create_task(
         serve(folder, ports=parse_ports(ports), seed=seed, manner=Manner(lag_ms=lag_ms), on_ready=ready.set_result,
-              seed_worker=[*WORDS, "seed"], score_worker=[*WORDS, "score"])
+              seed_worker=[*WORDS, "seed"], score_worker=[*WORDS, "score"], beginning=beginning)
     )  # fmt: skip
     await asyncio.wait({work, ready}, return_when=asyncio.FIRST_COMPLETED)
     if work.done():

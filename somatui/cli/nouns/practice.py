@@ -60,6 +60,10 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
                         help="default (9000 9123 9124 9125 9126), free, or five numbers with commas; a network that "
                         "exists keeps its own where none are named")  # fmt: skip
     parser.add_argument("--seed", metavar="N", type=at_least(0), default=1, help="fixes the network (default 1)")
+    parser.add_argument("--dimensions", type=int, choices=(16, 2048),
+                        help="numbers of an embedding on a new network; 2048, like the real one, begins without models "
+                        "(default 16)")  # fmt: skip
+    parser.add_argument("--no-models", action="store_false", dest="models", help="a new network begins without models")
     parser.add_argument("--epoch-seconds", metavar="S", type=at_least(1), help="end epochs by the clock too")
     parser.add_argument("--checkpoint-lag-ms", metavar="N", type=at_least(0),
                         help="from execution until others see it (default 265, like the real node)")  # fmt: skip
@@ -89,11 +93,14 @@ def serve(args: Arguments) -> Answer:
 
         card = _card(
             start_network(paths.network_dir, ports, args.seed, epoch_seconds=args.epoch_seconds,
-                          lag_ms=args.checkpoint_lag_ms, listen=listen, cache=paths.seeds_cache)
+                          lag_ms=args.checkpoint_lag_ms, listen=listen, dimensions=args.dimensions,
+                          models=args.models, cache=paths.seeds_cache)
         )  # fmt: skip
         return Answer({"ok": True} | card, fields((k, str(v)) for k, v in card.items()))
     words = [sys.executable, "-m", "somatui.practice", "--folder", str(paths.network_dir), "--ports", ports]
     words += ["--seed", str(args.seed), "--cache", str(paths.seeds_cache)]
+    words += ["--dimensions", str(args.dimensions)] if args.dimensions else []
+    words += [] if args.models else ["--no-models"]
     words += ["--epoch-seconds", str(args.epoch_seconds)] if args.epoch_seconds else []
     words += ["--checkpoint-lag-ms", str(args.checkpoint_lag_ms)] if args.checkpoint_lag_ms is not None else []
     words += ["--listen", listen, "--i-know-that-anyone-can-reach-it"] if listen else []

@@ -64,7 +64,7 @@ def begin(config: GenesisConfig) -> tuple[Executed, SystemState]:
     parameters.target_max_distance_threshold = f32(parameters.target_max_distance_threshold)
     parameters.target_min_distance_threshold = f32(parameters.target_min_distance_threshold)
     reward = bps(emission.emission_per_epoch, parameters.target_reward_allocation_bps) // 200
-    goal = TargetState(parameters.target_initial_distance_threshold, reward_per_target=reward)
+    goal = TargetState(parameters.target_initial_distance_threshold, reward_per_target=reward if config.models else 0)
     state = SystemState(config.chain, 0, config.now_ms, 5, parameters, [validator], emission, goal, faucet)
     seed = f"{config.chain} {config.seed}".encode()
     data = TransactionData(Genesis(seed), SYSTEM, ())
