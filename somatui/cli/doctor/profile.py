@@ -53,22 +53,25 @@ def units(scene: Scene) -> Iterator[Finding]:
 
 
 def journal(scene: Scene) -> Iterator[Finding]:
-    """Whether the journal's file is whole."""
-    file = scene.paths.journal
-    if not file.exists():
-        yield Finding("journal", "skipped", "none yet")
+    """Whether the journals' files are whole: one for each wallet that was in use."""
+    found = sorted(scene.paths.profile_dir.glob("journal*.sqlite3"))
+    for file in found:
+        verdict = _checked(file)
+        if verdict == "ok":
+            continue
+        meaning = "what was signed and which keys belong to which model may be lost"
+        cure = f"stop the agent, move {file} aside and keep it, start the agent again"
+        yield Finding("journal", "bad", f"{file.name} is damaged ({verdict})", meaning, cure)
         return
+    yield Finding("journal", "ok", str(found[0])) if found else Finding("journal", "skipped", "none yet")
+
+
+def _checked(file: Path) -> str:
     try:
         database = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=2)
         try:
-            verdict = str(database.execute("PRAGMA quick_check").fetchone()[0])
+            return str(database.execute("PRAGMA quick_check").fetchone()[0])
         finally:
             database.close()
     except sqlite3.Error as failure:
-        verdict = str(failure)
-    if verdict == "ok":
-        yield Finding("journal", "ok", str(file))
-        return
-    meaning = "what was signed and which keys belong to which model may be lost"
-    cure = f"stop the agent, move {file} aside and keep it, start the agent again"
-    yield Finding("journal", "bad", f"damaged ({verdict})", meaning, cure)
+        return str(failure)
