@@ -35,6 +35,11 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
+@pytest.fixture(scope="module")
+def key(sound: bytes) -> bytes:
+    return sealed.Document.from_bytes(sound).open_key(WORDS)
+
+
 def placed(folder: Path, content: bytes) -> Path:
     path = folder / "vault.json"
     path.write_bytes(content)
@@ -96,8 +101,7 @@ def test_a_file_truncated_anywhere_is_refused(sound: bytes) -> None:
             sealed.Document.from_bytes(sound[:size])
 
 
-def test_a_bit_flipped_anywhere_is_never_read_as_something_else(sound: bytes) -> None:
-    key = sealed.Document.from_bytes(sound).open_key(WORDS)
+def test_a_bit_flipped_anywhere_is_never_read_as_something_else(sound: bytes, key: bytes) -> None:
     refused = 0
     for at in range(len(sound) * 8):
         spoiled = bytearray(sound)
@@ -148,17 +152,16 @@ def test_a_serial_out_of_range_is_refused(sound: bytes, serial: object) -> None:
         sealed.Document.from_bytes(json.dumps(json.loads(sound) | {"serial": serial}).encode())
 
 
-def test_another_serial_does_not_open_the_items(sound: bytes) -> None:
+def test_another_serial_does_not_open_the_items(sound: bytes, key: bytes) -> None:
     document = sealed.Document.from_bytes(sound)
     with pytest.raises(VaultDamaged):
-        replace(document, serial=document.serial + 1).open_items(document.open_key(WORDS))
+        replace(document, serial=document.serial + 1).open_items(key)
 
 
 def test_a_vault_from_before_states_were_counted_opens_and_is_counted_from_then_on(
-    tmp_path: Path, sound: bytes
+    tmp_path: Path, sound: bytes, key: bytes
 ) -> None:
     document = sealed.Document.from_bytes(sound)
-    key = document.open_key(WORDS)
     before = sealed.Document.sealed(document.header, document.wrapped_key, key, {"a": ITEM}, 0).to_bytes()
     path = placed(tmp_path, json.dumps({k: v for k, v in json.loads(before).items() if k != "serial"}).encode())
     vault = FileVault.open(path)
