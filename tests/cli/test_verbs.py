@@ -175,3 +175,20 @@ def test_a_ledger_that_differs_is_status_1(script: Script, capsys: pytest.Captur
     assert run("ledger reconcile", capsys)[:2] == (0, {"ok": True, "difference_shannons": 0, "earned_shannons": 5})
     script.answers["ledger.reconcile"] = {"difference_shannons": -1}
     assert run("ledger reconcile", capsys)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"label": "ops-1"}, "wallet    ops-1, key at hand"),
+        ({"watch_only": True}, "wallet    aaaa…aaaa, watch-only"),
+        ({"unlocked": False}, "wallet    aaaa…aaaa, locked"),
+        ({"address": ""}, "wallet    none yet"),
+    ],
+)
+def test_status_says_which_wallet_and_what_can_be_done_with_it(
+    changes: dict[str, Any], says: str, script: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script.world = replace(script.world, wallet=replace(script.world.wallet, **changes))
+    assert entry(["status"]) == 0
+    assert " ".join(says.split()) in " ".join(capsys.readouterr().out.split())

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from somatui.agent import states
+from somatui.domain import actions
 from somatui.domain.actions import ACTIONS, Context, by_name
 from somatui.domain.snapshot import Duty, IntentView, JobView, NetworkView, Snapshot, WalletName
 from tests.domain.worlds import NOW_MS, an_id, model, target, world
@@ -133,6 +135,10 @@ TWO = (WalletName("cc" * 32, "ops-2"), WalletName("dd" * 32, "cold", True))
 def test_another_wallet_is_not_used_where_that_would_harm(picture: Snapshot, words: tuple[str, ...], says: str) -> None:
     use = by_name("use")
     assert use is not None and says in (use.unavailable(at(picture, words=words)) or "")
+
+
+def test_registry_and_journal_know_the_same_ends() -> None:
+    assert actions.ENDED == states.ENDED
 
 
 def test_another_wallet_is_named_by_label_or_address_or_is_the_only_one() -> None:

@@ -11,6 +11,7 @@ from somatui.cli import live
 from somatui.cli.options import Arguments, Verb, clock_ms, wants_json
 from somatui.cli.output import Answer, amount, fields, public
 from somatui.domain.deadline import span
+from somatui.domain.ids import short
 from somatui.domain.snapshot import Snapshot
 
 
@@ -23,6 +24,7 @@ def screen(seen: Snapshot) -> str:
     rows = [
         ("network", f"{network.name}, {'answers' if network.reachable else network.error or 'does not answer'}"),
         ("epoch", f"{epoch.number}, ends in {left}; threshold {epoch.threshold:.4f}; {opened} targets open"),
+        ("wallet", _wallet(seen)),
         ("free", amount(wallet.free_shannons)),
         ("staked", amount(wallet.staked_shannons)),
         ("in bonds", f"{amount(seen.bonded_shannons)}; {len(seen.claimable)} claimable"),
@@ -32,6 +34,12 @@ def screen(seen: Snapshot) -> str:
         *((a.severity, a.text) for a in seen.alerts),
     ]
     return fields(rows)
+
+
+def _wallet(seen: Snapshot) -> str:
+    wallet = seen.wallet
+    state = "watch-only" if wallet.watch_only else "key at hand" if wallet.unlocked else "locked"
+    return f"{wallet.label or short(wallet.address)}, {state}" if wallet.address else "none yet"
 
 
 def _done(done: float | None) -> str:
