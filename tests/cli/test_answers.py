@@ -97,11 +97,19 @@ def test_a_traceback_comes_only_when_asked_for(home: Path) -> None:
 def test_resetting_refuses_without_a_terminal_and_deletes_with_yes(home: Path) -> None:
     ledger = home / "state" / "practice" / "ledger"
     ledger.mkdir(parents=True)
+    config = home / "config" / "config.toml"
+    config.parent.mkdir()
+    config.write_text(
+        f'[profiles.practice]\nwallet = "{"aa" * 32}"\n[profiles.practice.wallets.{"aa" * 32}]\nlabel = "gone"\n'
+        "[profiles.practice.settings]\nthreads = 1  # kept\n"
+    )
     refused = somatui("practice", "reset")
     assert refused.status == 2 and "--yes" in refused.err and ledger.exists()
     assert somatui("practice", "reset", "--dry-run").status == 0 and ledger.exists()
     done = somatui("practice", "reset", "--yes", "--json")
     assert done.json["ok"] is True and not ledger.parent.exists()
+    left = config.read_text()
+    assert "aa" * 32 not in left and "gone" not in left and "threads = 1  # kept" in left
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
