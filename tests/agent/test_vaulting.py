@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from somatui.agent.client import AgentError
@@ -181,6 +182,17 @@ def somatui(own: Lone, *words: str, given: bytes | None = None) -> tuple[int, An
     for descriptor in passed:
         os.close(descriptor)
     return done.returncode, json.loads(done.stdout), done.stderr
+
+
+def test_a_passphrase_is_typed_without_echo(own: Lone) -> None:
+    own.call("vault.lock")
+    where = ["--profile", "own", "--home", str(own.paths.home)]
+    typed = pexpect.spawn(sys.executable, ["-m", "somatui", "vault", "unlock", *where], encoding="utf-8", timeout=60)
+    typed.expect("Passphrase: ")
+    typed.sendline(WORDS)
+    typed.expect(pexpect.EOF)
+    typed.close()
+    assert typed.exitstatus == 0 and "The vault is open." in typed.before and WORDS not in typed.before
 
 
 def test_the_command_line_does_the_same_with_statuses_for_scripts(own: Lone, tmp_path: Path) -> None:

@@ -85,6 +85,23 @@ def test_another_passphrase_does_not_open_it(tmp_path: Path, sound: bytes, wrong
     assert refused.value.__cause__ is None
 
 
+def test_a_wrong_passphrase_takes_the_work_of_a_right_one(
+    tmp_path: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, done = placed(tmp_path, sound), list[dict[str, object]]()
+
+    def counted(_: bytes, **parameters: object) -> bytes:
+        done.append({name: value for name, value in parameters.items() if name != "salt"})
+        return bytes(32)
+
+    monkeypatch.setattr(sealed.hashlib, "scrypt", counted)
+    for passphrase in (WORDS, WORDS + "x", "", "x" * 10_000):
+        with pytest.raises(WrongPassphrase) as refused:
+            FileVault.open(path).unlock(passphrase)
+        assert str(refused.value).startswith("The passphrase does not open the vault")
+    assert len(done) == 4 and all(one == done[0] and one["n"] == 2**17 for one in done)
+
+
 def test_a_new_passphrase_replaces_the_old_one_and_keeps_the_secrets(tmp_path: Path, sound: bytes) -> None:
     path = placed(tmp_path, sound)
     FileVault.open(path).change_passphrase(WORDS, "another")
