@@ -19,13 +19,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from somatui.agent.client import AgentClient, AgentError, ensure_agent
+from somatui.agent.client import AgentClient, AgentError, ensure_agent, stop_agent
 from somatui.domain.actions import PANES, Action, by_name
 from somatui.domain.snapshot import JobView, Snapshot
 from somatui.paths import Paths, private_umask
+from somatui.tui.screens.setup.entries import Entry
 from somatui.tui.svg import save, standalone, transcript
 
 PROFILE = "practice"
+SETUP_PROFILE = "ops"
 CONFIRMED = ("claim", "reveal", "publish")
 """Acts whose panel may be shown, the one that says most about a day first."""
 WAIT_SECONDS = 300.0
@@ -114,6 +116,7 @@ async def _work_and_take(paths: Paths, out: Path, theme: str) -> None:
         await client.call("job.start", kind="train", args={"steps": 400, "seed": 3})
         await _seen(paths, lambda s: _course(s) >= CURVE_POINTS, "a training under way")
         await take(paths, out, theme)
+        await take_setup(paths, out, theme)
         for job in (await _seen(paths, lambda _: True, "the jobs")).jobs:
             if job.running:
                 await client.call("job.stop", job_id=job.id)
@@ -153,7 +156,7 @@ async def _seen(paths: Paths, holds: Callable[[Snapshot], bool], what: str) -> S
 
 
 async def take(paths: Paths, out: Path, theme: str) -> None:
-    """The three pictures of the console."""
+    """The three pictures of the console itself."""
     _tell(save(await _picture(paths, theme, (160, 48), _on_pane("jobs")), out, "home"))
     _tell(save(await _picture(paths, theme, (80, 24), _on_pane("targets")), out, "targets"))
     _tell(save(await _picture(paths, theme, (80, 24), _on_panel), out, "confirm"))
@@ -168,6 +171,43 @@ async def _picture(paths: Paths, theme: str, size: tuple[int, int], arrange: Cal
         await arrange(pilot)
         await pilot.pause()
         return standalone(app.export_screenshot(title="somatui"))
+
+
+async def take_setup(paths: Paths, out: Path, theme: str) -> None:
+    """The guided setup at its storage, tried: a profile of its own on the practice network's addresses and store."""
+    from somatui.config import practice_network
+    from somatui.tui.console import SomatuiApp
+    from somatui.tui.setup.walk import Walk
+
+    card = practice_network(paths)
+    if card is None:
+        raise NotShown("No practice network runs here, so the setup has nothing to try.")
+    walk = Walk(Paths.for_profile(SETUP_PROFILE, paths.home))
+    told = {"rpc_url": card.rpc_url, "faucet_url": card.faucet_url, "profile": SETUP_PROFILE}
+    passphrase = uuid.uuid4().hex
+    for entered in (
+        {"purpose": "submit", "network": "custom"} | told, {}, {"passphrase": passphrase, "again": passphrase},
+        {"wallet": "new", "label": "main"},
+    ):  # fmt: skip
+        report = await walk.perform(entered, lambda _text: None)
+        if not report.ok:
+            raise NotShown(f"The setup did not go on: {report.trouble and report.trouble.sentence}")
+        walk.accept()
+    store = {"endpoint": card.store_url, "bucket": card.bucket, "access": card.access_key}
+    store |= {"secret": card.secret_key, "public_url": f"{card.store_url}/{card.bucket}"}
+    app = SomatuiApp(paths, theme, walk=walk)
+    try:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await _until(pilot, lambda: bool(app.screen.query("#field-secret")), "the step")
+            for name, value in store.items():
+                app.screen.query_one(f"#field-{name}", Entry).value = value
+            await pilot.press("f5")
+            await _until(pilot, lambda: "lifecycle" in _panel_text(pilot, "#told"), "the checks")
+            await pilot.pause()
+            _tell(save(standalone(app.export_screenshot(title="somatui setup")), out, "setup"))
+    finally:
+        await walk.close()
+        await stop_agent(walk.paths)
 
 
 def _on_pane(name: str) -> Callable[[Any], Any]:
@@ -196,8 +236,8 @@ async def _on_panel(pilot: Any) -> None:
     await _until(pilot, lambda: "trying it" not in _panel_text(pilot), "the node to try it")
 
 
-def _panel_text(pilot: Any) -> str:
-    return " ".join(str(text.render()) for text in pilot.app.screen.query("#text"))
+def _panel_text(pilot: Any, where: str = "#text") -> str:
+    return " ".join(str(text.render()) for text in pilot.app.screen.query(where))
 
 
 def _possible(action: Action, context: Any) -> bool:

@@ -15,6 +15,8 @@ import pytest
 import pytest_asyncio
 
 from somatui.config import chosen_profile
+from somatui.paths import Paths
+from somatui.tui.screenshots import take_setup
 from tests.tui.setups import PASSPHRASE, Hand, Network, end_agent, everything_written, lock_vault, network, setting_up
 
 pytestmark = pytest.mark.slow
@@ -198,15 +200,19 @@ async def test_who_only_looks_watches_an_address_and_a_secret_in_its_place_is_re
         await hand.shows("somatui status --watch")
 
 
-async def test_practice_needs_no_keys_and_no_store_of_ones_own(home: Path) -> None:
+async def test_practice_needs_no_keys_and_no_store_of_ones_own_and_the_setup_is_pictured_on_it(home: Path) -> None:
     file = home / "answers.toml"
     file.write_text('purpose = "both"\nnetwork = "practice"\n', "utf-8")
-    with network(home / "state" / "practice"):
+    with network(home / "state" / "practice") as own:
         status, document, said = await asyncio.to_thread(headless, home, file, {})
         await end_agent(home, "practice")
+        await take_setup(Paths.for_profile("practice", home), home / "out", "dark")
     assert status == 0, (document, said)
     assert [s["name"] for s in document["steps"]] == ["purpose", "network", "summary"]
     assert document["free_shannons"] > 0
+    picture = (home / "out" / "setup.svg").read_text("utf-8").replace("&#160;", " ")
+    assert "Setup" in picture and "signed put" in picture
+    assert own.secret_key not in picture
 
 
 def answers(net: Network, **more: str) -> str:

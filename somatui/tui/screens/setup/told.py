@@ -32,10 +32,13 @@ def told(report: Report, room: int) -> list[Content]:
 def _line(line: Line, name: str, wide: int, room: int) -> list[Content]:
     glyph, tone = GLYPHS[line.status] if name else (" ", "")
     text = line.sentence if line.cure else line.detail
-    if line.ms:
-        text = f"{text}  {line.ms} ms" if line.status == "ok" else text
+    time = f"  {line.ms} ms" if line.ms and line.status == "ok" else ""
     head = f" {name:<{wide}}  "
-    first, *rest = textwrap.wrap(text, max(16, room - len(head) - 1)) or [""]
+    width = max(16, room - len(head) - 1)
+    first, *rest = textwrap.wrap(text, width) or [""]
     ink = "" if line.status in ("ok", "skipped") else tone.removeprefix("bold ")
-    told_lines = [Content.assemble((glyph, tone), (head, ""), (first, ink))]
-    return told_lines + [Content.assemble((" " * (len(head) + 1), ""), (more, ink)) for more in rest]
+    lines = [Content.assemble((glyph, tone), (head, ""), (first, ink))]
+    lines += [Content.assemble((" " * (len(head) + 1), ""), (more, ink)) for more in rest]
+    if len((rest or [first])[-1]) + len(time) <= width:
+        lines[-1] = Content.assemble(lines[-1], (time, "$muted"))
+    return lines
