@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+import somatui
+from somatui.cli import main as front
 from somatui.cli.doctor import atrest, board, credentials, machine, ports, profile
 from somatui.cli.doctor.finding import Finding, Scene
 from somatui.cli.doctor.run import told
@@ -214,3 +217,16 @@ def test_the_vaults_own_words_become_findings() -> None:
     ]
     assert [f.status for f in credentials.vault_findings(base | {"problem": "It is damaged."})] == ["bad"]
     assert [f.status for f in credentials.vault_findings(base | {"exists": False})] == ["skipped"]
+
+
+def test_every_line_that_setup_and_doctor_tell_one_to_type_is_one_that_there_is() -> None:
+    root = Path(somatui.__file__).parent
+    files = [*(root / "cli" / "doctor").glob("*.py"), *(root / "domain" / "setup").glob("*.py")]
+    files += [*(root / "tui" / "setup").glob("*.py"), *(root / "tui" / "screens" / "setup").glob("*.py")]
+    typed = {m for f in files for m in re.findall(r"somatui ((?:[a-z]+)(?: [a-z-]+)?)", f.read_text("utf-8"))}
+    assert len(typed) > 10
+    for line in typed:
+        noun, _, verb = line.partition(" ")
+        if noun in front.NOUNS:
+            names = {v.name for v in front._verbs(noun)}
+            assert "" in names or verb in names, line

@@ -10,6 +10,14 @@ from somatui.domain.ids import short
 from somatui.domain.money import soma, soma_exact
 from somatui.domain.snapshot import Snapshot
 
+CURES = {
+    ("reveal", ""): "somatui models reveal",
+    ("reveal", "key missing"): "bring the key back: restore vault and journal of the machine that committed",
+    ("commit", ""): "somatui ledger show says what was left undone; leave the agent running, it goes on with it",
+    ("claim", ""): "somatui targets claim --all",
+}
+"""What cures a duty of that action, with that note or with any."""
+
 USUAL_BYTES = 10_000
 MANY_DUST = 50
 LONG_WITHOUT = 200
@@ -63,12 +71,7 @@ def _duties(seen: Snapshot) -> Iterator[Finding]:
         meaning = f"{soma(duty.at_stake_shannons)} SOMA are at stake" if duty.at_stake_shannons else "income waits"
         if duty.closes_epoch is not None:
             meaning += f" until epoch {duty.closes_epoch} ends"
-        cure = {
-            "key missing": "bring the key back: restore the vault or the journal of the machine that committed",
-            "by hand": f"somatui models {duty.action}"
-            if duty.action in ("reveal", "commit")
-            else f"somatui targets {duty.action}",
-        }.get(duty.note, f"somatui status shows it; do it before epoch {duty.closes_epoch or duty.opens_epoch} ends")
+        cure = CURES.get((duty.action, duty.note)) or CURES[duty.action, ""]
         status: Status = "bad" if duty.severity == "bad" else "warn"
         yield Finding("duty", status, f"{duty.title} ({duty.note or 'not armed'})", meaning, cure)
     if not urgent:

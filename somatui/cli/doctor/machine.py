@@ -84,7 +84,13 @@ def terminal(scene: Scene) -> Iterator[Finding]:
         yield Finding("terminal", "ok", f"{term}, 256 colours")
     else:
         meaning = "colours are approximated, some words are hard to read"
-        yield Finding("terminal", "warn", f"{term}, few colours", meaning, "somatui config set theme ansi")
+        yield Finding(
+            "terminal",
+            "warn",
+            f"{term}, few colours",
+            meaning,
+            f'write theme = "ansi" under [settings] in {scene.paths.config_file}',
+        )
 
 
 def tmux(scene: Scene) -> Iterator[Finding]:

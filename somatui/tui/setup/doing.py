@@ -18,6 +18,7 @@ from somatui.domain.report import Line, Report, Status
 from somatui.domain.setup.after import first_reading
 from somatui.domain.setup.steps import KnownWallet
 from somatui.domain.snapshot import Snapshot
+from somatui.paths import Paths
 from somatui.tui.practice import PracticeStart, StartFailed
 from somatui.tui.setup.walk import failed, report_of, timed
 
@@ -40,6 +41,7 @@ async def purpose(walk: Walk, entered: Entered, say: Say) -> Report:
     if own and not changes["rpc_url"].startswith(("http://", "https://")):
         return failed("node", "The node's address begins with https:// or http://: type it whole")
     before = walk.paths
+    Paths.for_profile(changes["profile"] or network, before.home)
     walk.answered(**changes)
     if walk.paths != before:
         await walk.moved()
@@ -55,20 +57,24 @@ async def purpose(walk: Walk, entered: Entered, say: Say) -> Report:
 
 
 async def _practice(walk: Walk, say: Say) -> Report | None:
-    """Start the practice network where none runs; its own sentence where it does not start."""
+    """Start the practice network where none runs, on free ports where its own are taken; its sentence if it fails."""
     from somatui.tui.app import network_runs
 
     if network_runs(walk.paths):
         return None
     say("making a practice network, half a minute or so")
-    start = PracticeStart(walk.paths)
-    try:
-        await start.run()
-    except StartFailed as why:
-        return failed("practice network", str(why))
-    finally:
-        await start.stop()
-    return None
+    refused = None
+    for ports in ("", "free"):
+        start = PracticeStart(walk.paths, ports)
+        try:
+            await start.run()
+        except StartFailed as why:
+            refused = refused or failed("practice network", str(why))
+        else:
+            return None
+        finally:
+            await start.stop()
+    return refused
 
 
 async def network(walk: Walk, entered: Entered, say: Say) -> Report:
