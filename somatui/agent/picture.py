@@ -31,6 +31,7 @@ from somatui.domain.snapshot import (
     WalletName,
     WalletView,
 )
+from somatui.domain.versions import news
 
 STUCK_MS = 120_000
 """Signed bytes that have been under way for so long are worth a word to the operator."""
@@ -160,6 +161,7 @@ def _alerts(
         found.append(("bad", draft.network.error or "The network does not answer."))
     if draft.network.safe_mode:
         found.append(("bad", "The network is in safe mode: all but reveals is held until it recovers (R21)."))
+    found += [("warn", text) for text in news(draft.network.protocol_version, draft.epoch.parameters)]
     if not draft.wallet.address:
         found.append(("warn", "This profile has no wallet: set one up to act."))
     elif draft.wallet.watch_only:

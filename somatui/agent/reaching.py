@@ -15,10 +15,10 @@ from somatui.chain.client import Chain, Endpoints
 from somatui.chain.errors import ChainError
 from somatui.chain.identity import Identity
 from somatui.domain.report import Line, Report
+from somatui.domain.versions import PROTOCOL
 
 API = "0.1.19"
 """What the SDK takes itself for (protocol.md 1.5); nodes of other numbers work as well."""
-PROTOCOL = 5
 WARN_MS, BAD_MS = 5_000, 60_000
 """Clock differences that are worth a word, and that make countdowns lie."""
 SPEAKS = frozenset({"no http", "broken"})

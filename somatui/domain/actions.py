@@ -15,6 +15,7 @@ from somatui.domain import consequence, preflight
 from somatui.domain.checks import Check, Consequence, refusal
 from somatui.domain.ids import IdError, resolve, short
 from somatui.domain.snapshot import ModelView, Snapshot, TargetView, WalletName
+from somatui.domain.versions import fits
 
 ENDED = frozenset({"done", "refused", "failed", "lost"})
 """The states of an intent after which nothing more happens to it."""
@@ -232,7 +233,7 @@ class Train(Action):
     example = "somatui train run --steps 200"
 
     def checks(self, context: Context) -> tuple[Check, ...]:
-        return (_none_runs("train", context.snapshot),)
+        return (fits(context.snapshot.epoch.parameters), _none_runs("train", context.snapshot))
 
     def call(self, context: Context) -> tuple[str, dict[str, Any]]:
         return "job.start", {"kind": "train", "args": dict(context.options)}

@@ -12,6 +12,7 @@ from somatui.domain.deadline import claim_window, opens_in, reveal_window
 from somatui.domain.ids import short
 from somatui.domain.money import soma_exact
 from somatui.domain.snapshot import EpochView, ModelView, Snapshot, TargetView
+from somatui.domain.versions import fits
 
 
 def can_sign(snapshot: Snapshot, *, urgent: bool = False) -> tuple[Check, ...]:
@@ -60,6 +61,7 @@ def publish(
     need = stake_shannons + fees.create_fee(p, stake_shannons).total_shannons + fees.state_fee(p).total_shannons
     return (
         *can_sign(snapshot),
+        fits(p),
         Check(
             stake_shannons >= p.model_min_stake_shannons,
             "stake is at least the minimum"

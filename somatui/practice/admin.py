@@ -11,6 +11,8 @@ from somatui.wire.bcs import Reader, Writer
 PATH = "/admin.Admin/AdvanceEpoch"
 FAIL_PATH = "/admin.Admin/FailEpoch"
 """No real network has this one: the epoch ends, its change fails, and the next begins in safe mode."""
+UPGRADE_PATH = "/admin.Admin/UpgradeEpoch"
+"""Nor this one: the next epoch begins with the next version of protocol and architecture."""
 
 
 def parse_response(body: bytes) -> int:
@@ -21,9 +23,11 @@ def parse_response(body: bytes) -> int:
     return epoch
 
 
-async def advance(desk: Desk, *, failing: bool = False) -> int:
-    """End the epoch; returns the new one's number. `failing` has it begin in safe mode."""
-    return await desk.change(lambda ledger: ledger.advance_epoch(now_ms(), failing=failing), at_once=True)
+async def advance(desk: Desk, *, failing: bool = False, upgrading: bool = False) -> int:
+    """End the epoch; returns the new one's number. `failing` has it begin in safe mode, `upgrading` in new versions."""
+    return await desk.change(
+        lambda ledger: ledger.advance_epoch(now_ms(), failing=failing, upgrading=upgrading), at_once=True
+    )
 
 
 def services(desk: Desk) -> list[grpc.GenericRpcHandler]:
@@ -35,4 +39,8 @@ def services(desk: Desk) -> list[grpc.GenericRpcHandler]:
     async def fail_epoch(_request: bytes) -> bytes:
         return Writer().u64(await advance(desk, failing=True)).done()
 
-    return [service("admin.Admin", {"AdvanceEpoch": unary(advance_epoch), "FailEpoch": unary(fail_epoch)})]
+    async def upgrade_epoch(_request: bytes) -> bytes:
+        return Writer().u64(await advance(desk, upgrading=True)).done()
+
+    ends = {"AdvanceEpoch": advance_epoch, "FailEpoch": fail_epoch, "UpgradeEpoch": upgrade_epoch}
+    return [service("admin.Admin", {name: unary(end) for name, end in ends.items()})]

@@ -31,9 +31,11 @@ LOSSES = {
     "lost-race": [BASE],
     "dust-wallet": [BASE],
     "two-signers": [0],
+    "coin-locked": [BASE],
     "timeout-that-landed": [HALF, CREATE],
     "late-epoch": [HALF, BASE, CREATE + COMMIT],
     "safe-mode": [HALF, BASE, CREATE + COMMIT],
+    "version-jump": [BASE],
     "dead-url": [BOND, SUBMITTERS, SUBMISSION],
     "wrong-winner": [BOND, SUBMITTERS, SUBMISSION],
 }

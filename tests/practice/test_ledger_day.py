@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from somatui.wire.kinds import (
     TransferObjects,
 )
 from somatui.wire.objects import Target, parse_coin
+from somatui.wire.text import b58encode
 from somatui.wire.values import ObjectRef, Tensor
 from tests.practice.ledgers import DAY, NOW, Wallet, commit, failure, fees, network, reveal, submit
 
@@ -67,6 +69,63 @@ def test_a_day_pays_what_the_rules_say(ledger: Ledger) -> None:
     ledger.advance_epoch(NOW)
     with pytest.raises(Refused, match="Could not find the referenced object"):
         wallet.send(ClaimRewards(target_id))
+
+
+def test_a_bond_for_a_model_that_left_is_reported_as_gone_and_held_until_the_epoch_ends(ledger: Ledger) -> None:
+    """protocol.md 8, item 5a, word for word as recorded."""
+    wallet, owner = Wallet(ledger, faucet=3), Wallet(ledger, seed=2, faucet=2)
+    model_id = derive_id(owner.send(CreateModel(SOMA, 1000, 1)).digest, 0)
+    owner.send(commit(model_id))
+    ledger.advance_epoch(NOW)
+    owner.send(reveal(model_id))
+    ledger.advance_epoch(NOW)
+    rows, _ = ledger.targets("open", None, None, 1000, None)
+    target_id, target = next((one.id, t) for one, t in rows if model_id in t.model_ids)
+    target = replace(target, model_ids=(model_id,))
+    owner.send(DeactivateModel(model_id))
+    rich, gas, other = wallet.coins()
+    lost = wallet.send(submit(target_id, target, rich), [gas])
+    assert failure(lost) == 13
+    (change,) = [c for c in lost.effects.changed if c.id == rich.id]
+    assert (change.output, change.operation) == (None, "none")
+    assert lost.balance_changes == [(wallet.address, -2 * SOMA - 1000)]
+    assert rich in wallet.coins() and ledger.get_object(rich.id) == rich
+    held = rf"more than 1/3 .*already locked by a different transaction: TransactionDigest\({b58encode(lost.digest)}\)"
+    with pytest.raises(Refused, match=held) as refused:
+        wallet.send(TransferCoin(rich.ref, SOMA, OTHER), [other])
+    assert refused.value.code == "FAILED_PRECONDITION"
+    with pytest.raises(Refused, match="already locked"):
+        wallet.send(CreateModel(SOMA, 1000, 1), [rich])
+    assert ledger.simulate(wallet.signed(CreateModel(SOMA, 1000, 1), [rich]).data, NOW).effects.error is None
+    ledger.advance_epoch(NOW)
+    assert wallet.send(CreateModel(SOMA, 1000, 1), [rich]).effects.error is None
+
+
+def test_a_bond_that_pays_the_gas_too_is_written_and_not_held(ledger: Ledger) -> None:
+    wallet, owner = Wallet(ledger, faucet=1), Wallet(ledger, seed=2, faucet=2)
+    model_id = derive_id(owner.send(CreateModel(SOMA, 1000, 1)).digest, 0)
+    owner.send(commit(model_id))
+    ledger.advance_epoch(NOW)
+    owner.send(reveal(model_id))
+    ledger.advance_epoch(NOW)
+    rows, _ = ledger.targets("open", None, None, 1000, None)
+    target_id, target = next((one.id, t) for one, t in rows if model_id in t.model_ids)
+    owner.send(DeactivateModel(model_id))
+    assert failure(wallet.send(submit(target_id, replace(target, model_ids=(model_id,)), wallet.coins()[0]))) == 13
+    assert wallet.send(TransferCoin(wallet.coins()[0].ref, SOMA, OTHER)).effects.error is None
+
+
+def test_an_upgrade_begins_an_epoch_with_the_next_versions_and_old_architectures_are_refused(ledger: Ledger) -> None:
+    wallet = Wallet(ledger, faucet=3)
+    model_id = derive_id(wallet.send(CreateModel(SOMA, 1000, 1)).digest, 0)
+    wallet.send(commit(model_id))
+    assert ledger.advance_epoch(NOW, upgrading=True) == 1
+    assert (ledger.state.protocol_version, ledger.state.parameters.model_architecture_version) == (6, 2)
+    assert failure(wallet.send(CreateModel(SOMA, 1000, 1))) == 30
+    assert wallet.send(reveal(model_id)).effects.error is None
+    assert wallet.send(CreateModel(SOMA, 1000, 2)).effects.error is None
+    ledger.advance_epoch(NOW)
+    assert ledger.state.protocol_version == 6
 
 
 def test_an_expired_target_pays_the_claimer_s_share_to_anybody(ledger: Ledger) -> None:

@@ -70,6 +70,33 @@ async def safe_mode(stage: Stage) -> Outcome:
     return Outcome((burnt(stake, model, p), late, paid), (state_of(model), STUCK))
 
 
+async def version_jump(stage: Stage) -> Outcome:
+    """R22: a model is trained for the network of yesterday."""
+    from somatui.practice.client import advance_epoch
+
+    script = await stage.script(2)
+    for _ in range(2):
+        await stage.day.act("faucet")
+    before = (await stage.day.look()).network.protocol_version
+    p = (await stage.epoch()).parameters
+    stage.say(f"protocol version {before}, architecture version {p.architecture_version}: a model for it lies ready")
+    await advance_epoch(stage.info, upgrading=True)
+    shown = await stage.day.wait("the agent to see the new version", lambda s: s.network.protocol_version == before + 1)
+    wanted = (await stage.epoch()).parameters.architecture_version
+    stage.say(f"the epoch has ended: protocol version {shown.network.protocol_version}, architecture version {wanted}")
+    held = await script.balance()
+    failed = await script.send(script.creation(await script.coin(), p.model_min_stake_shannons),
+                               fails="ModelArchitectureVersionMismatch")  # fmt: skip
+    stage.say(f"a script registers its model as ever: {failed.error_text}")
+    loss = Loss("fee of the create that no longer fits", held - await script.balance(), p.base_fee_shannons)
+    refused = await stage.refusal(
+        "publish", stage.weights("yesterday") | {"stake_shannons": p.model_min_stake_shannons}
+    )
+    stage.say(f"the agent, asked for the same: {refused}")
+    told = [a.text for a in (await stage.day.look()).alerts if "version" in a.text]
+    return Outcome((loss,), tuple(f"the console says: {text}" for text in told))
+
+
 WORLDS = (
     World(
         "late-epoch",
@@ -93,5 +120,18 @@ WORLDS = (
         "Half of everything in the model's pool, an epoch or more after its cause.",
         "Reveal in safe mode too: the epoch's number decides, whatever else stands still.",
         safe_mode,
+    ),
+    World(
+        "version-jump",
+        "R22",
+        "the network moves on to other versions",
+        "At a boundary the network takes up its next protocol version, which wants models of the next architecture. "
+        "What was trained for the old one cannot be registered any more; a script that goes on as ever pays the fee of "
+        "a create that fails.",
+        "A fee of 1,000 shannons for each try, and the training: GPU hours for weights that the network no longer "
+        "takes. Whoever only corrects the number registers weights that scorers of the new version cannot load.",
+        "The agent reads the versions with every look, says in an alert which ones it knows, and refuses to train or "
+        "publish for an architecture that it does not make.",
+        version_jump,
     ),
 )

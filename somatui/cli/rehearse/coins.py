@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from somatui.chain import build
+from somatui.cli.problem import Problem
+from somatui.cli.rehearse.models import KEY
 from somatui.cli.rehearse.stage import DATA_BYTES, Stage
 from somatui.cli.rehearse.world import Loss, Outcome, World
 from somatui.domain import fees
@@ -75,6 +77,42 @@ async def two_signers(stage: Stage) -> Outcome:
     return Outcome((spent,), (f"target {short(second.id)} is still {state}, open to everybody else",))
 
 
+async def coin_locked(stage: Stage) -> Outcome:
+    """R10: a hit is sent for a model that has left; the bond's coin is held until the epoch ends."""
+    from somatui.chain.errors import Refused
+
+    owner, script = await stage.script(2), await stage.script(2)
+    p = (await stage.epoch()).parameters
+    model_id = await owner.create(p.model_min_stake_shannons)
+    await owner.commit(model_id, KEY)
+    await stage.advance()
+    await owner.reveal(model_id, KEY)
+    epoch = await stage.advance()
+    target = await stage.target_of(model_id)
+    stage.say(f"target {short(target.id)} names model {short(model_id)}; a script scores a hit with it")
+    await owner.send(build.deactivate_model(owner.address, await owner.coin(), model_id=model_id))
+    stage.say("meanwhile the model's owner takes it off the network; the target still names it")
+    bond, gas = (await script.coins())[:2]
+    before = sum(c.balance_shannons for c in await script.coins())
+    failed = await script.send(script.submission(target, bond, (gas,), model_id), fails="ModelNotActive")
+    stage.say(f"the script sends its hit without having it tried: {failed.error_text}")
+    stage.say(f"the effects report coin {short(bond.id)} as gone, though the wallet still lists it")
+    loss = Loss("fee of the failed submission", before - sum(c.balance_shannons for c in await script.coins()),
+                p.base_fee_shannons)  # fmt: skip
+    try:
+        await script.create(p.model_min_stake_shannons)
+    except Refused as refused:
+        stage.say(f"everything else that needs this coin is refused: {refused}")
+    else:
+        raise Problem("The practice network did not hold the coin: this is a defect of somatui.")
+    amount = soma_exact(bond.balance_shannons)
+    held = f"coin {short(bond.id)} with its {amount} SOMA was held for all of epoch {epoch.number}"
+    await stage.advance()
+    free = await script.create(p.model_min_stake_shannons)
+    stage.say("the next epoch has begun, and the same coin pays again")
+    return Outcome((loss,), (held, f"in epoch {epoch.number + 1} it has paid for model {short(free)}"))
+
+
 WORLDS = (
     World(
         "dust-wallet",
@@ -94,10 +132,24 @@ WORLDS = (
         "two programs sign with one wallet's coin",
         "Two programs hold the same key and pick the same coin. An object's version can be spent once: the first "
         "transaction is executed, the second is refused without a fee, and its hit waits for whoever comes next.",
-        "The hit. On a real node, of two such transactions in flight at once one may hold the coin, and after some "
-        "failures a coin is locked until the epoch ends (protocol.md 8, 5a); this network locks none.",
+        "The hit. Of two such transactions in flight at once one may hold the coin on a real node; this network "
+        "executes one after the other. What holds a coin for good until the epoch ends shows coin-locked.",
         "One signer for each wallet, held by a lease: the agent. Each of its coins has one transaction at a time, and "
         "one coin is kept apart for the reveal.",
         two_signers,
+    ),
+    World(
+        "coin-locked",
+        "R10",
+        "a coin is locked until the epoch ends",
+        "A model leaves the network while a target still names it, and a script sends a hit for it without having it "
+        "tried. The submission fails after its bond was taken: the effects report the coin as gone, the wallet still "
+        "lists it, and whatever names it in this epoch is refused, a reveal as well.",
+        "A fee of 1,000 shannons, and up to a day without that coin. If it was the only one that can pay a reveal due "
+        "in this epoch: half of the model's pool.",
+        "The agent has every transaction tried by the node before it signs, reads the model again right before a "
+        "submission, never pays a bond out of the coin it keeps for reveals, and does without a coin that was reported "
+        "as gone until the next epoch.",
+        coin_locked,
     ),
 )

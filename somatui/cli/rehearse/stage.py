@@ -70,6 +70,13 @@ class Stage:
             raise Problem("The practice network has no open target: start the rehearsal again.")
         return found[0]
 
+    async def target_of(self, model_id: str) -> TargetView:
+        """The first open target that names this model. Raises Problem."""
+        found = [t for t in await self.chain.targets(("open",)) if model_id in t.model_ids]
+        if not found:
+            raise Problem(f"No open target names model {short(model_id)}: start the rehearsal with another --seed.")
+        return min(found, key=lambda t: t.id)
+
     async def own_balance(self) -> int:
         """Shannons in the coins of the agent's wallet, read from the chain."""
         return await self.chain.balance_shannons((await self.day.look()).wallet.address)

@@ -9,7 +9,7 @@ from typing import Any
 from somatui.domain.money import bps
 from somatui.practice.ledger import coins, members, models, reports, staking, targets
 from somatui.practice.ledger.state import SystemState
-from somatui.practice.ledger.values import Changed, Effects, ExecError, Executed, Fee, Refused, Stale
+from somatui.practice.ledger.values import Changed, Effects, ExecError, Executed, Fee, Locked, Refused, Stale
 from somatui.practice.ledger.view import (
     INSUFFICIENT_GAS,
     INVALID_ARGUMENTS,
@@ -26,6 +26,7 @@ from somatui.wire.text import address_hex, b58encode, hex_id
 from somatui.wire.transaction import MAX_TRANSACTION_BYTES, TransactionData
 from somatui.wire.values import ObjectRef
 
+MODEL_NOT_ACTIVE = 13
 INPUT_OBJECT_DELETED = 21
 Find = Callable[[bytes], Object | None]
 Lost = Callable[[bytes], Deletion | None]
@@ -91,7 +92,12 @@ def _ref_text(ref: ObjectRef) -> str:
     return f"Object ({hex_id(ref.id)}, Version({ref.version}), o#{b58encode(ref.digest)})"
 
 
-def _owned_input(ref: ObjectRef, sender: bytes, find: Find) -> Object:
+def nothing_lost(object_id: bytes) -> Deletion | None:
+    """No lock stands in the way."""
+    return None
+
+
+def _owned_input(ref: ObjectRef, sender: bytes, find: Find, held: Lost) -> Object:
     found = find(ref.id)
     if found is None:
         raise Refused("ABORTED", f"Could not find the referenced object {hex_id(ref.id)} at version None")
@@ -101,6 +107,10 @@ def _owned_input(ref: ObjectRef, sender: bytes, find: Find) -> Object:
     if found.digest != ref.digest:
         text = f"Invalid Object digest for object {hex_id(ref.id)}. Expected digest : o#{b58encode(found.digest)}"
         raise Refused("INTERNAL", text)
+    holder = held(ref.id)
+    if holder is not None:
+        text = f"{_ref_text(ref)} already locked by a different transaction: TransactionDigest({b58encode(holder[1])})"
+        raise Locked("FAILED_PRECONDITION", text)
     if found.owner.address != sender:
         owner = address_hex(found.owner.address) if found.owner.address else "nobody: it is shared"
         raise Refused(
@@ -135,8 +145,13 @@ def _refuse_dangers(data: TransactionData, state: SystemState) -> None:
         raise Refused("INVALID_ARGUMENT", "A submission's distance is one number")
 
 
-def gather(data: TransactionData, rule: Rule, state: SystemState, find: Find, lost: Lost) -> View:
-    """The view with every input checked; a shared input that was deleted earlier in this epoch is among the lost."""
+def gather(
+    data: TransactionData, rule: Rule, state: SystemState, find: Find, lost: Lost, held: Lost = nothing_lost
+) -> View:
+    """The view with every input checked; a shared input that was deleted earlier in this epoch is among the lost.
+
+    `held` tells which transaction holds an owned input until the epoch ends (protocol.md 8, item 5a).
+    """
     if len(data.to_bytes()) > MAX_TRANSACTION_BYTES:
         raise Refused("INVALID_ARGUMENT", f"A transaction has at most {MAX_TRANSACTION_BYTES} bytes; name fewer coins")
     named, gas = [r.id for r in rule.refs(data.kind)], [r.id for r in data.gas_payment]
@@ -151,7 +166,7 @@ def gather(data: TransactionData, rule: Rule, state: SystemState, find: Find, lo
     _refuse_dangers(data, state)
     inputs = {}
     for ref in (*data.gas_payment, *rule.refs(data.kind)):
-        inputs[ref.id] = _owned_input(ref, data.sender, find)
+        inputs[ref.id] = _owned_input(ref, data.sender, find, held)
     for coin in gas:
         if inputs[coin].type != ObjectType.COIN:
             raise Refused("INVALID_ARGUMENT", f"Object {hex_id(coin)} is no coin and cannot pay gas")
@@ -179,10 +194,12 @@ def _shared(object_id: bytes, find: Find) -> Object:
     return found
 
 
-def run(data: TransactionData, state: SystemState, find: Find, lost: Lost, now_ms: int) -> tuple[Executed, SystemState]:
+def run(
+    data: TransactionData, state: SystemState, find: Find, lost: Lost, now_ms: int, held: Lost = nothing_lost
+) -> tuple[Executed, SystemState]:
     """Execute on a copy of `state`; the caller keeps both results or neither. Raises Refused."""
     rule = RULES[type(data.kind)]
-    view = gather(data, rule, state.copy(), find, lost)
+    view = gather(data, rule, state.copy(), find, lost, held)
     for ref in data.gas_payment[1:]:
         view.set_balance(view.gas, view.balance(view.gas) + view.balance(ref.id))
         view.delete(ref.id)
@@ -216,6 +233,8 @@ def _pay_and_run(view: View, kind: k.Kind, rule: Rule, untouched: SystemState) -
         return None, Fee(p.base_fee, operation, value)
     except (Failure, BcsError, OverflowError) as why:
         (view.now, view.gone), view.state = before, untouched.copy()
+        if isinstance(why, Failure) and why.kind == MODEL_NOT_ACTIVE and isinstance(kind, k.SubmitData):
+            view.lose(kind.bond_coin.id)
         _settle(view, held - p.base_fee)
         if isinstance(why, Failure):
             return _described(why), Fee(p.base_fee, 0, 0)
@@ -257,7 +276,7 @@ def finish(view: View, data: TransactionData, error: ExecError | None, fee: Fee,
                 (new or old).type,  # type: ignore[union-attr]
                 None if old is None else (old.version, old.digest, old.owner),
                 None if new is None else (new.version, new.digest, new.owner),
-                "created" if old is None else "deleted" if new is None else "none",
+                "created" if old is None else "deleted" if new is None and object_id not in view.held else "none",
             )
         )
     index = next((i for i, c in enumerate(changed) if c.id == view.gas), None)

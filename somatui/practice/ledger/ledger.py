@@ -19,7 +19,7 @@ from somatui.practice.ledger.genesis import SYSTEM, address_of_key, begin
 from somatui.practice.ledger.state import SystemState
 from somatui.practice.ledger.store import Store
 from somatui.practice.ledger.system import ChangeEpoch
-from somatui.practice.ledger.values import Checkpoint, Executed, Fee, GenesisConfig, Refused, Stale
+from somatui.practice.ledger.values import Checkpoint, Executed, Fee, GenesisConfig, Locked, Refused, Stale
 from somatui.practice.ledger.view import Deletion, View
 from somatui.wire.hashes import derive_id, typed_hash
 from somatui.wire.kinds import PayCoins
@@ -178,9 +178,12 @@ class Ledger:
         if known is not None:
             return known
         try:
-            done, state = rules.run(signed.data, self.state, self._store.object, self._deleted_now, now_ms)
+            gone = self._deleted_now
+            done, state = rules.run(signed.data, self.state, self._store.object, gone, now_ms, held=gone)
         except Stale as why:
             raise self._before_checkpoint(why) from None
+        except Locked as why:
+            raise self._by_validators(why) from None
         done = replace(done, signed=signed.to_bytes())
         with self._store.writing():
             self._store.keep(done, state)
@@ -192,6 +195,10 @@ class Ledger:
         last = self.transaction(why.last)
         if last is None or last.checkpoint is not None:
             return why
+        return self._by_validators(why)
+
+    def _by_validators(self, why: Refused) -> Refused:
+        """The refusal in the words of the validators that made it."""
         names = ", ".join(f"k#{v.protocol_pubkey[:4].hex()}.." for v in self.state.all_validators())
         stake = sum(v.voting_power for v in self.state.all_validators())
         text = "Transaction is rejected as invalid by more than 1/3 of validators by stake (non-retriable)."
@@ -235,12 +242,16 @@ class Ledger:
         done = self.execute(SignedTransaction(data, signature), now_ms)
         return [(FAUCET_SHANNONS, derive_id(done.digest, 0), done.digest)]
 
-    def advance_epoch(self, now_ms: int, *, failing: bool = False) -> int:
+    def advance_epoch(self, now_ms: int, *, failing: bool = False, upgrading: bool = False) -> int:
         """Begin the next epoch and return its number; the checkpoint sealed next is the last of the old one.
 
-        `failing` has the change fail as it may on a real network, so that the epoch begins in safe mode.
+        `failing` has the change fail as it may on a real network, so that the epoch begins in safe mode. `upgrading`
+        has it begin with the next protocol version, which wants models of the next architecture (R22).
         """
         state, ending = self.state.copy(), (self.state.epoch, Fee(*self.state.epoch_fees))
+        if upgrading:
+            state.protocol_version += 1
+            state.parameters.model_architecture_version += 1
         system = self._store.object(SYSTEM_STATE_ID)
         if system is None:
             raise Refused("INTERNAL", "The system state object is missing; start a new practice network")

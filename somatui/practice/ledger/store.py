@@ -128,7 +128,7 @@ class Store:
         return Object.from_bytes(row[0]) if row else None
 
     def deletion(self, object_id: bytes, epoch: int) -> Deletion | None:
-        """How an object was deleted, if it was in this epoch."""
+        """How an object was deleted or reported as gone, if it was in this epoch."""
         query = "SELECT version, digest FROM deleted WHERE id = ? AND epoch = ?"
         row = self.sql.execute(query, (object_id, epoch)).fetchone()
         return (row[0], row[1]) if row else None
@@ -164,7 +164,7 @@ class Store:
                 )
                 self.sql.execute("INSERT OR REPLACE INTO target VALUES (?, ?, ?, ?, ?)", (one.id, *status))
         for change in done.effects.changed:
-            if change.output is None:
+            if change.output is None and change.operation == "deleted":
                 self.sql.execute("DELETE FROM live WHERE id = ?", (change.id,))
                 self.sql.execute("DELETE FROM target WHERE id = ?", (change.id,))
         effects = done.effects

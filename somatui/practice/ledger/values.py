@@ -25,6 +25,10 @@ class Stale(Refused):
         self.last = last
 
 
+class Locked(Refused):
+    """A reference to an object that another transaction holds until the epoch ends."""
+
+
 class LedgerError(Exception):
     """The ledger's file cannot be used; the message is one sentence with the cure."""
 

@@ -38,6 +38,7 @@ class View:
     now: dict[bytes, Object] = field(default_factory=dict)
     gone: set[bytes] = field(default_factory=set)
     lost: dict[bytes, Deletion] = field(default_factory=dict)
+    held: set[bytes] = field(default_factory=set)
     made: int = 0
 
     @property
@@ -97,6 +98,15 @@ class View:
         """Delete an object."""
         self.now.pop(object_id, None)
         self.gone.add(object_id)
+
+    def lose(self, coin_id: bytes) -> None:
+        """Report a coin as gone that stays where it is and is held until the epoch ends (protocol.md 8, item 5a).
+
+        The coin that pays the gas is written in any case.
+        """
+        if coin_id != self.gas:
+            self.gone.add(coin_id)
+            self.held.add(coin_id)
 
     def take(self, coin_id: bytes, amount: int) -> None:
         """Take shannons out of a coin; used up exactly it is deleted, unless it pays the gas."""

@@ -38,19 +38,6 @@ def _reason_inside(event: Event, difference: Difference) -> bool:
     )
 
 
-def _model_gone(event: Event, difference: Difference) -> bool:
-    """The submission was for a model that had left, and this is about its bond coin or its worth."""
-    done = event.responses[0].transaction
-    if done.effects.status.error.kind != 13 or not event.request.transaction.kind.HasField("submit_data"):
-        return False
-    bond = event.request.transaction.kind.submit_data.bond_coin.object_id
-    place = re.search(r"changed_objects\[(\d+)\]", difference.path)
-    if place is None:
-        return True
-    changed = done.effects.changed_objects[int(place.group(1))]
-    return changed.object_id.removeprefix("0x") == bond.removeprefix("0x")
-
-
 def _named_digests(event: Event) -> set[str]:
     """Every object digest that the recorded effects name."""
     changed = event.responses[0].transaction.effects.changed_objects
@@ -102,24 +89,10 @@ TABLE: tuple[Intended, ...] = (
         lambda e, _d: e.error is not None and _IN_FLIGHT.get(e.request.transaction.digest) == e.error[0],
     ),
     Intended(
-        "the bond stays safe",
-        "protocol.md 8, item 5a: the node reports the bond coin as gone though listings show it; here it stays",
-        "ExecuteTransaction",
-        r"transaction\.(effects\.(changed_objects\[\d+\]\.output_\w+)|balance_changes.*)",
-        _model_gone,
-    ),
-    Intended(
         "the bond stays in the balance",
         "protocol.md 8, item 5a: the node's sum leaves out exactly the bonds that its effects reported as gone",
         "GetBalance",
         r"balance \(of lost bonds\)",
-    ),
-    Intended(
-        "no coin is locked until the epoch ends",
-        "protocol.md 8, item 5a: the node locks the bond coin of a failed submission; here it can be used at once",
-        "ExecuteTransaction",
-        r"error",
-        lambda e, _d: e.error is not None and "already locked by a different transaction" in e.error[1],
     ),
     Intended(
         "a bond coin among the coins that are melted",

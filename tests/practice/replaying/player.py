@@ -18,7 +18,7 @@ from somatui.practice.ledger.state import SystemState
 from somatui.practice.ledger.values import Executed, Refused
 from somatui.practice.messages import pb
 from somatui.wire.hashes import blake2b256
-from somatui.wire.objects import SYSTEM_STATE_ID, Object
+from somatui.wire.objects import SYSTEM_STATE_ID, Object, parse_coin
 from somatui.wire.text import b58decode32, parse_address, parse_id
 from tests.practice.replaying import checkpoints
 from tests.practice.replaying.compare import Difference, differences, named_system
@@ -31,6 +31,8 @@ NOT_COMPARED = {
     "Score": "the scorer has its own test against recorded scores",
     "Health": "of the scoring service, no part of the ledger",
 }
+_GONE = pb.ChangedObject(id_operation="NONE", output_state="OUTPUT_OBJECT_STATE_DOES_NOT_EXIST")
+_REPORTED_GONE = _GONE.id_operation, _GONE.output_state
 Answer = tuple[Any, tuple[str, str, bytes] | None]
 
 
@@ -232,12 +234,18 @@ class Player:
             self._undo(digest, before, again)
             return
         self.log.append(lambda world: self._quietly(world, event))
-        for sign, response in ((1, answer[0]), (-1, event.responses[0])):
-            for change in response.transaction.balance_changes if response is not None else ():
-                self.lost[change.address.removeprefix("0x")] += sign * int(change.amount)
+        self._count_lost(event.responses[0].transaction.effects)
         corrected = None if again else self._corrections(event.responses[0].transaction.effects)
         if corrected is not None:
             self.change(corrected)
+
+    def _count_lost(self, effects: Any) -> None:
+        """Add up the coins that recorded effects report as gone though they stay (protocol.md 8, item 5a)."""
+        for change in effects.changed_objects:
+            if (change.id_operation, change.output_state) == _REPORTED_GONE:
+                coin = self.done.get_object(bytes.fromhex(change.object_id.removeprefix("0x")))
+                if coin is not None:
+                    self.lost[change.input_owner.address.removeprefix("0x")] += parse_coin(coin.contents)
 
     def _undo(self, digest: bytes, before: SystemState, again: bool) -> None:
         """Take back what the node refused and the practice network executed."""
