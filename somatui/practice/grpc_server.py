@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -52,9 +52,9 @@ def unary(
 ) -> grpc.RpcMethodHandler:
     """A handler of raw bytes; Refused becomes its status, anything else INTERNAL with one sentence."""
 
-    async def handle(request: bytes, context: Any) -> bytes:
+    async def handle(requests: AsyncIterator[bytes], context: Any) -> bytes:
         try:
-            answer = await call(request)
+            answer = await call(await only(requests))
         except Exception as why:
             await context.send_initial_metadata(headers())
             await abort(context, why, details)
@@ -62,7 +62,16 @@ def unary(
         await context.send_initial_metadata(headers())
         return answer
 
-    return grpc.unary_unary_rpc_method_handler(handle)
+    return grpc.stream_unary_rpc_method_handler(handle)
+
+
+async def only(requests: AsyncIterator[bytes]) -> bytes:
+    """The one message of a call. Handlers take streams because of calls that end before or within it: the library
+    leaves those without any answer, the real node refuses them.
+    """
+    async for request in requests:
+        return request
+    raise Refused("INTERNAL", "Missing request message.")
 
 
 async def abort(context: Any, why: Exception, details: Callable[[Refused], Metadata] = lambda why: ()) -> None:

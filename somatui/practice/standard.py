@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2
 
 from somatui.practice.answers import details
 from somatui.practice.desk import Desk
-from somatui.practice.grpc_server import abort, service, unary
+from somatui.practice.grpc_server import abort, only, service, unary
 from somatui.practice.ledger.values import Refused
 from somatui.practice.messages import PACKAGE, SERVICES, pb, schema
 
@@ -35,7 +35,12 @@ def _health(desk: Desk) -> grpc.GenericRpcHandler:
         body: bytes = found.SerializeToString()
         return body
 
-    async def watch(request: bytes, context: Any) -> AsyncIterator[bytes]:
+    async def watch(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        try:
+            request = await only(requests)
+        except Refused as why:
+            await abort(context, why, details)
+            return
         await context.send_initial_metadata(desk.headers)
         yield (_status(request) or pb.HealthCheckResponse(status="SERVICE_UNKNOWN")).SerializeToString()
         await asyncio.Event().wait()
@@ -44,7 +49,7 @@ def _health(desk: Desk) -> grpc.GenericRpcHandler:
         HEALTH,
         {
             "Check": unary(check, lambda: desk.headers),
-            "Watch": grpc.unary_stream_rpc_method_handler(watch),
+            "Watch": grpc.stream_stream_rpc_method_handler(watch),
         },
     )
 

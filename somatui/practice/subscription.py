@@ -11,7 +11,7 @@ import grpc
 from somatui.practice.answers import details
 from somatui.practice.codec import masks
 from somatui.practice.desk import Desk
-from somatui.practice.grpc_server import abort
+from somatui.practice.grpc_server import abort, only
 from somatui.practice.ledger.ledger import Ledger
 from somatui.practice.ledger.values import Refused
 from somatui.practice.messages import Method
@@ -44,9 +44,12 @@ def handler(desk: Desk, method: Method, build: Build) -> grpc.RpcMethodHandler:
     """SubscribeCheckpoints. A listener keeps only its place, so a slow one costs no memory and misses nothing."""
     messages = Messages(desk, build)
 
-    async def stream(request: bytes, context: Any) -> AsyncIterator[bytes]:
+    async def stream(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         try:
-            mask = method.request.FromString(request).read_mask
+            mask = method.request.FromString(await only(requests)).read_mask
+        except Refused as why:
+            await abort(context, why, details)
+            return
         except Exception:
             await abort(context, Refused("INTERNAL", "failed to decode Protobuf message"), details)
             return
@@ -66,4 +69,4 @@ def handler(desk: Desk, method: Method, build: Build) -> grpc.RpcMethodHandler:
                     return
                 yield message
 
-    return grpc.unary_stream_rpc_method_handler(stream)
+    return grpc.stream_stream_rpc_method_handler(stream)

@@ -101,18 +101,24 @@ class Talk:
             _http2(HEADERS, END_HEADERS, 1, _headers(names)) + _http2(0, END_STREAM if end else 0, 1, body)
         )
 
-    def ended(self, limit_s: float = 20) -> None:
-        """Read until the answer ends, whether by its trailers, a reset, the connection's end or nothing at all."""
+    def ended(self, limit_s: float = 20) -> bytes:
+        """Read until the answer ends, whether by its trailers, a reset, the connection's end or nothing at all.
+
+        What its header frames said, which the library does not compress.
+        """
+        said = b""
         self.socket.settimeout(limit_s)
         until = time.monotonic() + limit_s
         with contextlib.suppress(ConnectionError, TimeoutError), self.socket.makefile("rb") as stream:
             while time.monotonic() < until and len(head := stream.read(9)) == 9:
                 kind, flags = head[3], head[4]
-                stream.read(int.from_bytes(head[:3], "big"))
+                body = stream.read(int.from_bytes(head[:3], "big"))
+                said += body if kind == HEADERS else b""
                 if kind == SETTINGS and not flags & ACK:
                     self.socket.sendall(_http2(SETTINGS, ACK, 0))
                 if kind in (RST_STREAM, GOAWAY) or (kind in (0, HEADERS) and flags & END_STREAM):
-                    return
+                    return said
+        return said
 
 
 def frame(body: bytes, flag: int = 0, size: int | None = None) -> bytes:
@@ -134,6 +140,16 @@ def test_malformed_frames_are_answered_with_a_status_or_dropped(info: NetworkInf
     talk.ended(0.5)
     talk.socket.close()
     assert answers(info)
+
+
+@pytest.mark.parametrize("path", [INFO, STREAM, "/grpc.health.v1.Health/Watch"])
+def test_a_call_that_ends_before_or_within_its_message_is_refused(info: NetworkInfo, path: str) -> None:
+    for body in (b"", b"\x00\x00", frame(b"", size=10) + b"abc"):
+        talk = Talk(info)
+        talk.post(path, body)
+        said = talk.ended()
+        talk.socket.close()
+        assert b"grpc-status\x0213" in said and b"Missing request message." in said, said
 
 
 async def test_bytes_that_are_no_message_are_refused_with_a_sentence(info: NetworkInfo) -> None:
@@ -289,7 +305,7 @@ def test_a_second_start_on_the_same_folder_is_refused_and_the_first_goes_on(info
     assert answers(info)
 
 
-def test_state_of_another_schema_is_refused_with_a_sentence_and_left_alone(tmp_path: Path) -> None:
+def test_state_of_an_older_or_newer_schema_is_refused_with_a_sentence_and_left_alone(tmp_path: Path) -> None:
     process = subprocess.Popen([*WORDS, "serve", str(tmp_path), "free"], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
@@ -297,13 +313,14 @@ def test_state_of_another_schema_is_refused_with_a_sentence_and_left_alone(tmp_p
     assert process.wait(20) == 0
     process.stdout.close()
     file = tmp_path / "ledger.sqlite3"
-    with contextlib.closing(sqlite3.connect(file)) as sql:
-        sql.execute("UPDATE meta SET value = '999' WHERE key = 'schema'")
-        sql.commit()
-    kept = file.read_bytes()
-    said = refused("--folder", str(tmp_path), "--ports", "free")
-    assert "999" in said and said.endswith(".")
-    assert file.read_bytes() == kept
+    for schema in ("1", "999"):
+        with contextlib.closing(sqlite3.connect(file)) as sql:
+            sql.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (schema,))
+            sql.commit()
+        kept = file.read_bytes()
+        said = refused("--folder", str(tmp_path), "--ports", "free")
+        assert f"it has schema {schema}, this version knows" in said and said.endswith(".")
+        assert file.read_bytes() == kept
     file.write_bytes(b"not a database, but as long as one" * 100)
     assert "cannot be read" in refused("--folder", str(tmp_path), "--ports", "free")
 
