@@ -70,13 +70,21 @@ def _ask(url: str, extent: str, limit_s: float, judge: Callable[[http.client.HTT
             seen = replace(judge(answer), url=answer.url)
     except urllib.error.HTTPError as refused:
         with refused:
-            seen = Seen(False, refused.code, f"the answer is {refused.code} {refused.reason}", url=refused.url or url)
+            seen = _answered(refused, url)
     except (OSError, http.client.HTTPException, ValueError) as failure:
         reason = getattr(failure, "reason", None) or failure
         named = trouble(failure, url, limit_s)
         said = named.detail[:1].lower() + named.detail[1:] if named.kind != "broken" else str(reason)
         seen = Seen(False, 0, f"no answer ({said or type(failure).__name__})", named.cure)
     return replace(seen, ms=round((time.monotonic() - began) * 1000))
+
+
+def _answered(refused: urllib.error.HTTPError, url: str) -> Seen:
+    where = refused.url or url
+    if 300 <= refused.code < 400:
+        cure = "take the address at which a browser ends"
+        return Seen(False, refused.code, f"it redirects in a circle ({refused.code})", cure, where)
+    return Seen(False, refused.code, f"the answer is {refused.code} {refused.reason}", url=where)
 
 
 def _compare(answer: http.client.HTTPResponse, checksum: bytes, size: int) -> Seen:

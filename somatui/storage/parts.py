@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from somatui.files import write_whole
 from somatui.storage.s3 import PARALLEL, Bucket, StorageError
 
-PART = 16 * 1024 * 1024
+PART = 8 * 1024 * 1024
 """Bytes of a part; every part but the last has the same size, as R2 wants it."""
 MOST_PARTS = 10_000
 _MIB = 1024 * 1024
@@ -43,7 +43,7 @@ class Large:
     def part_bytes(self, smallest: int = PART) -> int:
         """Bytes of a part such that there are no more than 10,000."""
         least = -(-self.size // MOST_PARTS)
-        return max(smallest, -(-least // _MIB) * _MIB)
+        return smallest if least <= smallest else -(-least // _MIB) * _MIB
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from somatui.asking import Answer, Trouble, ask
 from somatui.domain.report import Line, Report
@@ -24,7 +24,7 @@ def check(token: str, dataset: str, hub: str = HUB, limit_s: float = 10) -> Repo
     Without a token only the data set is tried, as anybody reads it.
     """
     address = (hub or HUB).rstrip("/")
-    wrong = mistakes(token, dataset)
+    wrong = mistakes(token, dataset) or _open_line(token, address)
     if wrong is not None:
         return _ended([wrong])
     facts: dict[str, Any] = {"dataset": dataset}
@@ -52,6 +52,14 @@ def mistakes(token: str, dataset: str) -> Line | None:
         return Line("data set", "bad", "The data set is given as an address", f"enter its name alone, {name}")
     if dataset and not re.fullmatch(r"[\w.-]+/[\w.-]+", dataset):
         return Line("data set", "bad", "The data set's name is none", "enter owner/name, such as bigcode/the-stack-v2")
+    return None
+
+
+def _open_line(token: str, hub: str) -> Line | None:
+    address = urlsplit(hub)
+    if token and address.scheme != "https" and address.hostname not in ("127.0.0.1", "::1", "localhost"):
+        return Line("token", "bad", f"The hub's address {hub:.60} would carry the token where others can read it",
+                    "set HF_ENDPOINT to an https:// address, or leave it out")  # fmt: skip
     return None
 
 

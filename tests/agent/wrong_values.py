@@ -268,6 +268,7 @@ HUB = [
     Row("data set", "not there", _hub(servers.OK, servers.NOWHERE), "no data set owner/nowhere", "correct its name"),
     Row("data set", "address", _hub(servers.OK, "https://huggingface.co/datasets/a/b"), "as an address", "a/b"),
     Row("data set", "malformed", _hub(servers.OK, "stack"), "name is none", "owner/name"),
+    Row("hub", "without https", _hub(servers.OK, at=lambda _: "http://hub.example"), "others can read it", "https://"),
     Row("hub", "unreachable", _hub(servers.OK, at=lambda _: servers.NOBODY), "hub is not reached", "port"),
     Row("hub", "slow", _hub(servers.OK, at=lambda w: w.silent), "hub is not reached", "firewall"),
     Row("hub", "web page", _hub(servers.OK, at=lambda w: w.serving(HTML)), "is not the hub", "HF_ENDPOINT"),

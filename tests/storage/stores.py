@@ -74,6 +74,8 @@ def moto() -> Iterator[str]:
     try:
         yield f"http://{host}:{port}"
     finally:
+        # What moto keeps is the process's, not the server's.
+        urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
         server.stop()
 
 
@@ -145,6 +147,8 @@ def before(endpoint: str, refusal: Any) -> Iterator[str]:
                 self.answer(status, {"Content-Type": "application/xml"}, body if code else b"")
                 return
             kept = {n: v for n, v in self.headers.items() if n.lower() not in ("host", "connection", "expect")}
+            # urllib would call it a form otherwise, and moto would read it as one.
+            kept = {"Content-Type": "application/octet-stream"} | kept
             asked = urllib.request.Request(endpoint + self.path, data or None, kept, method=self.command)
             try:
                 with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked) as found:
