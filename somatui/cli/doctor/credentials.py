@@ -39,7 +39,8 @@ async def tried(client: Any, scene: Scene, profile: Profile) -> AsyncIterator[Fi
         for finding in await _report(client, "hugging face", "check.huggingface"):
             yield finding
     else:
-        why = "no token" if opened else "the vault is locked, so its token cannot be tried"
+        shut = bool(vault["exists"]) and not opened
+        why = "the vault is locked, so its token cannot be tried" if shut else "no token"
         yield Finding("hugging face", "skipped", why)
     for finding in await _report(client, "gpu", "check.gpu"):
         yield finding

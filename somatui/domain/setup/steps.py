@@ -102,8 +102,8 @@ STEPS: tuple[Step, ...] = (
         "extras",
         "GPU and alerts",
         "Training and scoring want a GPU; the practice network and easy thresholds do without. A webhook, if you have "
-        "one, gets a message when money is at risk; Slack, Discord and ntfy give such addresses.",
-        "without a webhook alerts stay in the console",
+        "one, gets a test message and is kept in the vault; alerts are shown in the console, not sent to it yet.",
+        "the console shows every alert, with a webhook or without",
     ),
     Step(
         "summary",

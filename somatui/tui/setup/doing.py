@@ -214,8 +214,8 @@ async def extras(walk: Walk, entered: Entered, say: Say) -> Report:
             await walk.put("webhook/url", url)
             await walk.look()
     cards = [str(card["name"]) for card in report.facts.get("cards") or ()]
-    alerts = "a webhook" if walk.known.keeps("webhook/url") else "the console alone"
-    walk.answered(machine=f"{', '.join(cards) or 'no GPU'}; alerts go to {alerts}")
+    hook = "a webhook is kept" if walk.known.keeps("webhook/url") else "no webhook"
+    walk.answered(machine=f"{', '.join(cards) or 'no GPU'}; {hook}")
     return Report(tuple(lines), report.facts)
 
 
