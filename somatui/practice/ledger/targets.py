@@ -1,12 +1,12 @@
-"""Rules of targets: making them, choosing their models, submissions and claims (protocol.md 4.3, 4.5)."""
+"""Rules of targets: making them, choosing their models, submissions and claims (protocol.md 4.3, 4.5).
+
+numpy is imported by the first of them, so that a network is there again the sooner.
+"""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import replace
-
-import arrgen
-import numpy as np
 
 from somatui.domain.money import bps
 from somatui.practice.ledger.view import Failure, View
@@ -26,11 +26,15 @@ def f32(value: float) -> float:
 
 def _spoken(value: float) -> str:
     """An f32 as the node's texts have it: the fewest digits that mean it."""
+    import numpy as np
+
     return np.format_float_positional(np.float32(value), trim="0")
 
 
 def chosen_models(view: View, embedding: Tensor) -> tuple[bytes, ...]:
     """The active models nearest to a target, weighted by stake, in f32 (protocol.md 4.5)."""
+    import numpy as np
+
     active = [(i, m) for i, m in view.state.active_models() if m.embedding is not None]
     roots = [float(m.staking_pool.soma_balance) ** 0.5 for _, m in active]
     total = sum(roots)
@@ -57,6 +61,8 @@ def affordable(view: View) -> bool:
 
 def make_target(view: View, seed: int, target_id: bytes) -> None:
     """One open target; its reward leaves the emission pool."""
+    import arrgen
+
     now, dim = view.state.target_state, view.state.parameters.target_embedding_dim
     embedding = Tensor(arrgen.normal_array(seed, [dim], 0.0, 1.0).astype("<f4").tobytes(), (dim,))
     threshold = Tensor.of([now.distance_threshold])
