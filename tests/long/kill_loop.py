@@ -1,6 +1,6 @@
 """Kills the agent at random moments of random acts for as long as it is told to, and holds chain and journal together.
 
-`python -m tests.long.kill_loop --minutes 30 [--seed N]`, or `--short` for half a minute. Exit status 1 and the home's
+`python -m tests.long.kill_loop --minutes 30 [--seed N]`, or `--short` for 15 seconds. Exit status 1 and the home's
 path when an effect is missing, is there twice, or a shannon cannot be explained.
 """
 
@@ -22,7 +22,7 @@ from somatui.agent.client import AgentError, AgentGone
 from somatui.domain.snapshot import Snapshot
 from tests.agent.harness import Household, household
 
-SHORT_MINUTES = 0.5
+SHORT_MINUTES = 0.25
 LONGEST_LIFE_S = 1.2
 """Most acts take less; a few survive, which is wanted too."""
 AT_ONCE = 4
