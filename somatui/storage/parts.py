@@ -164,6 +164,7 @@ class PartsUpload:
             etags = {int(number): str(etag) for number, etag in told["etags"].items()}
             begun = _Begun(str(told["upload_id"]), int(told["part_bytes"]), etags)
             if told["of"] != self._of() or begun.part_bytes < 1:
+                self._drop(begun, told["of"])
                 return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -173,6 +174,12 @@ class PartsUpload:
             return None if refused.trouble.kind == "gone" else begun
         begun.etags = {n: etag for n, etag in listed.items() if _MD5.fullmatch(etag) or etags.get(n) == etag}
         return begun
+
+    def _drop(self, begun: _Begun, of: list[Any]) -> None:
+        """Give up an upload of other bytes to the same place: parts that nobody completes cost money all the same."""
+        if of[:3] == self._of()[:3]:
+            with contextlib.suppress(StorageError):
+                self._bucket.do("parts", lambda c: c.abort_multipart_upload(**self._where, UploadId=begun.upload_id))
 
     def _listed(self, begun: _Begun) -> dict[int, str]:
         found: dict[int, str] = {}

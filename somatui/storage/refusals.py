@@ -55,7 +55,9 @@ def _refused(refused: ClientError, asked: Asked) -> Trouble:
     error = refused.response.get("Error", {})
     status = refused.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code, said = str(error.get("Code", "unknown")), str(error.get("Message", ""))
-    found = _about_region(code, said, error, asked) or _about_keys(code, said, asked) or _about_bucket(code, asked)
+    found = (
+        _about_region(code, said, error, asked) or _about_keys(code, said, asked) or _about_bucket(code, said, asked)
+    )
     if found:
         return found
     if code.isdigit() or code == "unknown":
@@ -108,8 +110,10 @@ def _about_keys(code: str, said: str, asked: Asked) -> Trouble | None:
     return Trouble("clock" if code == "RequestTimeTooSkewed" else "keys", *found) if found else None
 
 
-def _about_bucket(code: str, asked: Asked) -> Trouble | None:
+def _about_bucket(code: str, said: str, asked: Asked) -> Trouble | None:
     bucket, one = asked.bucket, asked.provider
+    if "uniform bucket-level access" in said:
+        code = "AccessControlListNotSupported"
     right = RIGHTS.get(asked.doing, "use")
     token = "the token's permission must be Object Read & Write" if one is R2 else "give them the right to"
     role = "give the service account the role Storage Object Admin" if one is GCS else token

@@ -80,6 +80,7 @@ def test_parts_of_other_bytes_are_not_taken(weed: Store, tmp_path: Path) -> None
     other = bytes(len(data))
     assert upload(weed, other, note) == (2, 2)
     assert look(weed.address("weights/one"), checksum(other), len(other)).ok
+    assert not stores.client(weed.endpoint).list_multipart_uploads(Bucket="bucket").get("Uploads")
 
 
 def test_an_upload_that_the_store_has_forgotten_is_begun_anew(weed: Store, tmp_path: Path) -> None:

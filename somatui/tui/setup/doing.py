@@ -180,7 +180,7 @@ async def storage(walk: Walk, entered: Entered, say: Say) -> Report:
     report = report_of(await walk.ask("check.storage", store=asdict(store), **keys))
     if report.ok:
         found = {n: str(report.facts[n]) for n in ("region", "public_mode", "public_url", "endpoint", "bucket")
-                 if report.facts.get(n)}  # fmt: skip
+                 if n in report.facts}  # fmt: skip
         kept = asdict(store) | found
         await walk.ask("store.save", store=kept, **keys)
         await walk.ask("profile.reload")
