@@ -15,6 +15,7 @@ from typing import Any
 from somatui.agent.journal import Journal
 from somatui.chain.client import Chain, Endpoints
 from somatui.config import ConfigError, Profile, Settings, load, practice_network
+from somatui.domain.preflight import WATCH_ONLY
 from somatui.domain.snapshot import Snapshot, empty
 from somatui.paths import Paths
 from somatui.vault.base import Vault, VaultError, VaultLocked
@@ -24,7 +25,6 @@ from somatui.workers.protocol import VERSION, Message
 
 UPLOADS_AT_ONCE = 2
 """Uploads are processes of their own; more of them would take the cores from scoring."""
-WATCH_ONLY = "This wallet is watch-only: import its key to sign with it."
 
 
 class UploadFailed(Exception):

@@ -58,6 +58,8 @@ class Action:
         """Why it cannot be done now, in one sentence, or None."""
         if self.practice_only and context.snapshot.network.kind != "practice":
             return f"{self.name}: only on the practice network."
+        if self.signs and context.snapshot.wallet.watch_only:
+            return preflight.WATCH_ONLY
         return refusal(self.preflight(context))
 
     def preflight(self, context: Context) -> tuple[Check, ...]:

@@ -14,6 +14,8 @@ from somatui.domain.money import soma_exact
 from somatui.domain.snapshot import EpochView, ModelView, Snapshot, TargetView
 from somatui.domain.versions import fits
 
+WATCH_ONLY = "This wallet is watch-only: import its key to act."
+
 
 def can_sign(snapshot: Snapshot, *, urgent: bool = False) -> tuple[Check, ...]:
     """Checks common to everything that is signed; in safe mode what is `urgent` goes on (R21)."""
@@ -27,7 +29,7 @@ def can_sign(snapshot: Snapshot, *, urgent: bool = False) -> tuple[Check, ...]:
         ),
         Check(
             not wallet.watch_only,
-            "the wallet can sign" if not wallet.watch_only else "This wallet is watch-only: import its key to act.",
+            "the wallet can sign" if not wallet.watch_only else WATCH_ONLY,
         ),
         Check(
             wallet.unlocked or wallet.watch_only,

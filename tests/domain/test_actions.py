@@ -60,6 +60,13 @@ def test_a_watched_wallet_submits_nothing_and_says_so() -> None:
     assert score.unavailable(at(watched, options={"submit": False})) is None
 
 
+@pytest.mark.parametrize("name", [a.name for a in ACTIONS if a.signs])
+def test_what_signs_names_a_watched_wallet_before_anything_else(name: str) -> None:
+    action = by_name(name)
+    watched = replace(world(), wallet=replace(world().wallet, watch_only=True))
+    assert action is not None and "watch-only: import its key" in (action.unavailable(at(watched)) or "")
+
+
 def test_the_epoch_is_advanced_on_the_practice_network_only() -> None:
     action = by_name("advance")
     assert action is not None and action.unavailable(at(world())) is None

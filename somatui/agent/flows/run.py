@@ -16,7 +16,7 @@ from somatui.agent.flows.faucet import Faucet
 from somatui.agent.flows.publish import Publish
 from somatui.agent.flows.reveal import Reveal
 from somatui.agent.flows.submit import Submit
-from somatui.agent.ground import WATCH_ONLY, Ground, UploadFailed
+from somatui.agent.ground import Ground, UploadFailed
 from somatui.agent.journal import Intent, JournalError
 from somatui.agent.signer import NotTaken, Rejected, Signer
 from somatui.agent.states import DONE, FAILED, LOST, REFUSED
@@ -24,6 +24,7 @@ from somatui.chain.build import BuildError
 from somatui.chain.errors import ChainError
 from somatui.domain.checks import Check
 from somatui.domain.coins import NoCoin
+from somatui.domain.preflight import WATCH_ONLY
 from somatui.vault.base import VaultError, VaultLocked
 
 log = logging.getLogger(__name__)
