@@ -11,6 +11,7 @@ from somatui.chain.errors import ChainError
 from somatui.domain import fees
 from somatui.domain.coins import NoCoin, choose
 from somatui.domain.snapshot import CoinView
+from somatui.domain.versions import ARCHITECTURE
 from somatui.wire.transaction import TransactionData
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ async def _publish(ground: Ground, signer: Signer, args: dict[str, Any]) -> dict
         _coin(signer, stake + fees.create_fee(p, stake).total_shannons + commit, reserved=False),
         stake_shannons=stake,
         commission_bps=int(args.get("commission_bps", 1_000)),
-        architecture_version=p.architecture_version,
+        architecture_version=ARCHITECTURE,
     )
     fee, error = await _tried(ground, data)
     return {"fee_shannons": fee + commit, "error": error}

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from somatui.domain import consequence, duties, fees, preflight
+from somatui.domain import consequence, duties, fees, preflight, versions
+from somatui.domain.actions import Context, by_name
 from somatui.domain.checks import refusal
 from somatui.domain.coins import NoCoin, assign_roles, choose, dust
 from somatui.domain.deadline import Window, claim_window, commit_window, opens_in, reveal_window, span
@@ -177,3 +178,15 @@ def test_duties_come_by_urgency_and_say_whether_they_are_armed() -> None:
 def test_a_claim_that_costs_more_than_it_brings_is_no_duty() -> None:
     paid = target(status="claimable", fill_epoch=410, mine=True, reward_shannons=100)
     assert duties.duties(world(models=(), targets=(paid,)), auto_reveal=True, auto_claim=True) == ()
+
+
+def test_models_for_another_architecture_are_neither_trained_nor_published_and_the_versions_are_told() -> None:
+    moved = Parameters(embedding_dim=16, architecture_version=2)
+    there = world(epoch=replace(world().epoch, parameters=moved))
+    asked = preflight.publish(there, 1_000_000_000, 1_000, [1.0] * 16)
+    assert "wants models of architecture version 2" in (refusal(asked) or "")
+    assert refusal(preflight.publish(world(), 1_000_000_000, 1_000, [1.0] * 16)) is None
+    train = by_name("train")
+    assert train is not None and "update somatui" in (train.unavailable(Context(there, NOW_MS)) or "")
+    assert versions.news(5, P) == versions.news(0, P) == ()
+    assert ["version 6" in text or "version 2" in text for text in versions.news(6, moved)] == [True, True]

@@ -31,6 +31,7 @@ from somatui.chain.effects import EffectsView
 from somatui.domain import fees, preflight
 from somatui.domain.checks import Check
 from somatui.domain.snapshot import CoinView
+from somatui.domain.versions import ARCHITECTURE
 from somatui.vault.base import VaultLocked
 from somatui.wire.hashes import blake2b256
 from somatui.wire.text import b58encode
@@ -157,7 +158,7 @@ class Publish(Flow):
                 coin,
                 stake_shannons=stake,
                 commission_bps=commission,
-                architecture_version=p.architecture_version,
+                architecture_version=ARCHITECTURE,
             )
 
         effects = await self.signer.send(
