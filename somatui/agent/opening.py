@@ -36,7 +36,7 @@ def open_vault(paths: Paths, profile: Profile, settings: Settings, passphrase: s
     if not paths.vault.exists():
         return None
     vault = FileVault.open(paths.vault, Held(kernel_keyring()))
-    vault.lock_after_s = settings.auto_lock_s
+    vault.hold_for(settings.auto_lock_s)
     if vault.locked and passphrase is not None:
         vault.unlock(passphrase)
     elif vault.locked:

@@ -109,14 +109,13 @@ class Vaulting:
             if backend not in ("auto", ground.profile.vault):
                 self._named(backend)
             vault = await _doing(lambda: FileVault.create(ground.paths.vault, passphrase, self._held()))
-            vault.hold_for(ground.settings.auto_lock_s)
             await self._keep_key(vault, chosen)
             return await self._opened(vault)
 
     async def unlock(self, passphrase: str = "") -> dict[str, Any]:
         """Open the vault; without a passphrase, by the keyring that keeps its key."""
         vault = self._vault()
-        vault.hold_for(self.ground.settings.auto_lock_s)
+        self.timed()
         if not passphrase:
             await self._unlock_by_keyring(vault)
         else:
@@ -169,7 +168,6 @@ class Vaulting:
         )
         if isinstance(ground.vault, FileVault):
             ground.vault.closed_for(vault)
-        vault.hold_for(ground.settings.auto_lock_s)
         if before.backend != backends.FILE and before.vault_id != vault.vault_id:
             with contextlib.suppress(Unusable):
                 await asyncio.to_thread(backends.forget, before.backend, ground.profile.name, before.vault_id)
@@ -236,7 +234,9 @@ class Vaulting:
         return vault
 
     def _held(self) -> Held:
-        return Held(None if self._practice else kernel_keyring())
+        held = Held(None if self._practice else kernel_keyring())
+        held.seconds = None if self._practice else self.ground.settings.auto_lock_s
+        return held
 
     def _changed(self, name: str) -> dict[str, Any]:
         if name.startswith("wallet/"):

@@ -21,14 +21,10 @@ from somatui.vault.sealed import Document
 
 
 class FileVault:
-    """Secrets in an encrypted file, whose data key is held while it is unlocked. Implements `Vault`.
-
-    `lock_after_s` is how long an unlocking lasts; 0 means until it is locked.
-    """
+    """Secrets in an encrypted file, whose data key is held while it is unlocked. Implements `Vault`."""
 
     def __init__(self, path: Path, held: Held | None = None) -> None:
         self.path = path
-        self.lock_after_s = 0
         self._held = held or Held()
 
     @classmethod
@@ -95,11 +91,13 @@ class FileVault:
         return key
 
     def hold_for(self, seconds: int) -> None:
-        """From now on an unlocking lasts so long, this one too; 0 means until it is locked."""
-        if seconds != self.lock_after_s:
-            self.lock_after_s = seconds
-            if (key := self._held.take()) is not None:
-                self._held.put(key, seconds)
+        """Say how long an unlocking lasts, 0 until it is locked; another time than before begins now.
+
+        A key that was found in the kernel goes on with the time it has.
+        """
+        before, self._held.seconds = self._held.seconds, seconds
+        if before not in (None, seconds) and (key := self._held.take()) is not None:
+            self._held.put(key)
 
     def closed_for(self, other: FileVault) -> None:
         """Forget the data key, unless it lies where the key of `other` does."""
@@ -189,7 +187,7 @@ class FileVault:
 
     def _hold(self, vault_id: str, key: bytes) -> None:
         self._held.name(vault_id)
-        self._held.put(key, self.lock_after_s)
+        self._held.put(key)
 
     def _items(self, document: Document) -> dict[str, bytes]:
         return document.open_items(self.data_key())

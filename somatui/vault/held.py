@@ -1,7 +1,8 @@
 """Where the data key is while the vault is open: in the kernel's user keyring where that works, else in this process.
 
-In the keyring it outlives the process, ends by itself at its time, and whoever revokes it has locked the vault. Every
-process of the user can read it there while it lasts, as it could read this process's own memory.
+In the keyring it outlives the process, ends by itself at its time, and whoever revokes it has locked the vault. Without
+a time it is there on a lease that its holder renews, so that none stays for ever. Every process of the user can read it
+there while it lasts, as it could read this process's own memory.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _SESSION, _USER = -3, -4
 _REVOKE, _LINK, _UNLINK, _SEARCH, _READ, _TIMEOUT = 3, 8, 9, 10, 11, 15
 _TYPE = b"user"
 _KEY_BYTES = 32
+LEASE_S, RENEW_S = 12 * 3600, 300
 
 
 class KernelKeyring:
@@ -34,11 +36,14 @@ class KernelKeyring:
         self._call.restype = ctypes.c_long
         self._keyctl(_LINK, _USER, _SESSION)
 
-    def write(self, name: str, value: bytes, seconds: int = 0) -> None:
-        """Keep a value, for so many seconds where not 0."""
+    def write(self, name: str, value: bytes, seconds: int) -> None:
+        """Keep a value for so many seconds."""
         number = self._checked(self._call(self._add, _TYPE, name.encode(), value, ctypes.c_size_t(len(value)), _USER))
-        if seconds:
-            self._keyctl(_TIMEOUT, number, seconds)
+        self._keyctl(_TIMEOUT, number, seconds)
+
+    def extend(self, name: str, seconds: int) -> None:
+        """Keep a value for so many seconds from now on."""
+        self._keyctl(_TIMEOUT, self._search(name), seconds)
 
     def read(self, name: str) -> bytes:
         """A value; OSError with ENOKEY, EKEYEXPIRED or EKEYREVOKED where there is none any more."""
@@ -84,12 +89,17 @@ def kernel_keyring() -> KernelKeyring | None:
 
 
 class Held:
-    """The data key of one vault while that is open. With a keyring it is there and nowhere else."""
+    """The data key of one vault while that is open. With a keyring it is there and nowhere else.
+
+    `seconds` is how long an opening lasts: 0 without end, for as long as this process looks after it.
+    """
 
     def __init__(self, keyring: KernelKeyring | None = None) -> None:
         self._keyring = keyring
         self._name = ""
         self._mine: _Timed | None = None
+        self._renewed_s = 0.0
+        self.seconds: int | None = None
 
     @property
     def where(self) -> str:
@@ -116,20 +126,23 @@ class Held:
             return None
         try:
             found = self._keyring.read(self._name)
+            if self.seconds == 0 and _now_s() - self._renewed_s > RENEW_S:
+                self._keyring.extend(self._name, LEASE_S)
+                self._renewed_s = _now_s()
         except OSError:
             return None
         return found if len(found) == _KEY_BYTES else None
 
-    def put(self, key: bytes, seconds: int = 0) -> None:
-        """Hold the key, for so many seconds where not 0."""
+    def put(self, key: bytes) -> None:
+        """Hold the key from now on."""
         self.drop()
         if self._keyring is not None and self._name:
             try:
-                self._keyring.write(self._name, key, seconds)
+                self._keyring.write(self._name, key, self.seconds or LEASE_S)
                 return
             except OSError:
                 self.drop()
-        self._mine = _Timed(key, _now_s() + seconds if seconds else None)
+        self._mine = _Timed(key, _now_s() + self.seconds if self.seconds else None)
 
     def drop(self) -> None:
         """Forget the key here and there."""

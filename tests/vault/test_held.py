@@ -92,12 +92,34 @@ def test_after_its_time_it_is_gone(where: str, tmp_path: Path) -> None:
         pytest.skip("this system's kernel gives no user keyring (containers often refuse it)")
     held = Held(keyring)
     held.name(f"test-{tmp_path.name}-{time.time_ns()}")
-    held.put(KEY, 1)
+    held.seconds = 1
+    held.put(KEY)
     assert (held.take(), held.where) == (KEY, where)
     until = time.monotonic() + 20
     while held.take() is not None and time.monotonic() < until:
         time.sleep(0.05)
     assert held.take() is None and held.where == ""
+
+
+def kernel_says(held: Held) -> str:
+    """The time that a key has left, as the kernel writes it."""
+    try:
+        lines = Path("/proc/keys").read_text().splitlines()
+    except OSError:
+        pytest.skip("this system does not show its keys")
+    return next(line.split()[3] for line in lines if held._name in line)
+
+
+def test_without_an_end_it_is_there_on_a_lease_that_only_its_holder_renews(
+    kernel: KernelKeyring, in_kernel: Held
+) -> None:
+    in_kernel.seconds = 0
+    in_kernel.put(KEY)
+    assert kernel_says(in_kernel) in ("11h", "12h")
+    kernel.extend(in_kernel._name, 100)
+    assert again(in_kernel).take() == KEY and kernel_says(in_kernel).endswith(("m", "s"))
+    in_kernel._renewed_s = float("-inf")
+    assert in_kernel.take() == KEY and kernel_says(in_kernel) in ("11h", "12h")
 
 
 def test_without_a_kernel_keyring_it_is_in_the_process_alone() -> None:
