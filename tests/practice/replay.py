@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.practice.replaying.intended import TABLE
+from tests.practice.replaying.intended import OFF_RECORD, TABLE
 from tests.practice.replaying.player import Outcome, Player
 from tests.practice.replaying.tape import Tape
 from tests.recordings import FILES, NODE
@@ -50,6 +50,8 @@ def main(arguments: list[str]) -> int:
     for row in TABLE:
         if row.name in seen:
             print(f"  {row.name}: {row.reason}")
+    for name, reason in OFF_RECORD:
+        print(f"  {name} (no recording shows it): {reason}")
     print(f"unintended={unintended}")
     return 1 if unintended else 0
 

@@ -134,6 +134,23 @@ TABLE: tuple[Intended, ...] = (
     ),
 )
 
+OFF_RECORD: tuple[tuple[str, str], ...] = (
+    (
+        "proof of possession of a new validator",
+        "that its bytes are a point of the curve is checked as by the node, that it belongs to the key is not: "
+        "it would take a pairing, and a validator here validates nothing",
+    ),
+    (
+        "unknown compression of a request",
+        "the gRPC library refuses it as INTERNAL before anybody here is asked, the node as UNIMPLEMENTED",
+    ),
+    (
+        "gRPC-web and CORS",
+        "not served: they are for pages in a browser, and no page of a stranger should reach a network on this machine",
+    ),
+)
+"""Differences, by name with the reason, that no recording could show."""
+
 
 @cache
 def _rows(method: str) -> tuple[Intended, ...]:
