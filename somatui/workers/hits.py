@@ -16,6 +16,7 @@ from somatui.engine.cipher import checksum
 from somatui.engine.contract import Score
 from somatui.files import write_whole
 from somatui.workers.board import Board, BoardTarget
+from somatui.workers.lazy import Plan, Shares
 from somatui.workers.matching import Aims, Kept, Named
 from somatui.workers.session import Session
 from somatui.workers.stand import Stand
@@ -40,6 +41,7 @@ class Hits:
         self._places: dict[str, int] = {}
         self._kept = Kept((), 0)
         self._aims = Aims((), {}, 0)
+        self._shares = Shares(())
 
     @property
     def dim(self) -> int:
@@ -57,6 +59,7 @@ class Hits:
         dim = Counter(dims.values()).most_common(1)[0][0] if dims else 0
         columns = [c for c in dims if dims[c] == dim]
         self._kept = self._kept.with_columns(columns, dim)
+        self._shares = Shares(columns, self._shares)
         self._places = place = {model: columns.index(c) for model, c in usable.items() if c in columns}
         good = [t for t in board.targets if t.embedding.size == dim and all(m in place for m in t.model_ids)]
         if left := len(board.targets) - len(good):
@@ -67,9 +70,20 @@ class Hits:
         if fresh and len(self._kept):
             self._match(slice(0, None), Aims(fresh, place, dim), None)
 
-    def deal(self, candidate: Candidate, scores: dict[str, Score]) -> bool:
-        """Keep a scored candidate and tell what it hits; whether it hits anything."""
+    def plan(self, everything: bool) -> Plan:
+        """The way of a candidate through the models, as things stand now; `everything` is through all of them."""
+        order = self._shares.order(self._aims)
+        return Plan(self._kept.columns, order, self._aims, self._board.threshold + SLACK, everything)
+
+    def known(self, candidate: Candidate) -> dict[str, Score]:
+        """The scores that a candidate has already, by column."""
+        return self._kept.known(Named(candidate.name, candidate.digest))
+
+    def deal(self, candidate: Candidate, scores: dict[str, Score], learn: bool = True) -> bool:
+        """Keep a scored candidate and tell what it hits; whether it hits anything. `learn` from it who wins."""
         row = self._kept.add(Named(candidate.name, candidate.digest), scores)
+        if learn:
+            self._shares.learn(self._aims, self._kept.view(slice(row, row + 1))[0][0])
         return self._match(slice(row, row + 1), self._aims, candidate.data)
 
     def _match(self, rows: slice, aims: Aims, data: bytes | None) -> bool:
@@ -114,7 +128,7 @@ class Hits:
         told = base58.b58encode(named.digest).decode()
         path = self._folder / told
         if not path.exists():
-            found = data if data is not None else self._again(named)
+            found = data if data is not None else self.again(named)
             if found is None:
                 return False
             write_whole(path, found)
@@ -129,7 +143,7 @@ class Hits:
         self._stand.reported.add(target.id)
         return True
 
-    def _again(self, named: Named) -> bytes | None:
+    def again(self, named: Named) -> bytes | None:
         """A kept candidate's bytes, unless its file has changed since it was scored."""
         try:
             data = Path(named.name).read_bytes()
@@ -137,6 +151,6 @@ class Hits:
             data = b""
         if checksum(data) == named.digest:
             return data
-        text = f"{named.name} hits a new target and has changed since it was scored: left out"
+        text = f"{named.name} has changed since it was scored: left out of what it may still hit"
         self._session.emitter.send("log", level="warn", text=text)
         return None

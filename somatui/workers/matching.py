@@ -28,6 +28,7 @@ class Aims:
         # A shorter list repeats its last model: on a tie the first place wins, so repeats never do.
         rows = [[columns[m] for m in t.model_ids] for t in targets]
         padded = [row + row[-1:] * (longest - len(row)) for row in rows]
+        self.longest = longest
         self._models = np.array(padded, dtype=np.intp).reshape(len(rows), longest)
         vectors = np.array([t.embedding for t in targets], dtype=np.float32).reshape(len(rows), dim)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -56,6 +57,45 @@ class Aims:
                 far[part] = np.where(known, found, np.inf)
         return far, places
 
+    def wanted(self, losses: Losses, embeddings: Vectors, within: float) -> NDArray[np.bool_]:
+        """Which columns [columns] a candidate may still need, by its losses [columns] so far and their embeddings.
+
+        Those that are unknown of targets whose best known model lies `within` this distance: it hits if it wins.
+        """
+        told = losses[self._models]
+        unknown = np.isnan(told)
+        best = np.where(unknown, np.inf, told).argmin(axis=1)
+        rows = np.flatnonzero(unknown.any(axis=1) & ~unknown.all(axis=1))
+        leading = self._models[rows, best[rows]]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            units = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+        far = 1 - np.einsum("td,td->t", units[leading], self._units[rows])
+        near = rows[far <= within]
+        found = np.zeros(len(losses), dtype=bool)
+        found[self._models[near][unknown[near]]] = True
+        return found
+
+    def wins(self, losses: Losses) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """By column [columns]: how many targets one candidate's losses give it, of how many that list it.
+
+        Only targets count whose losses are all known.
+        """
+        told = losses[self._models]
+        rows = np.flatnonzero(~np.isnan(told).any(axis=1))
+        winning = self._models[rows, told[rows].argmin(axis=1)]
+        wins = np.bincount(winning, minlength=len(losses)).astype(np.float64)
+        return wins, self._listing(rows, len(losses))
+
+    def listed(self, columns: int) -> NDArray[np.float64]:
+        """How many targets list each column, [columns]."""
+        return self._listing(np.arange(len(self.targets)), columns)
+
+    def _listing(self, rows: NDArray[np.intp], columns: int) -> NDArray[np.float64]:
+        each = np.zeros((len(rows), columns), dtype=bool)
+        each[np.arange(len(rows))[:, None], self._models[rows]] = True
+        total: NDArray[np.float64] = each.sum(axis=0).astype(np.float64)
+        return total
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -75,6 +115,7 @@ class Kept:
         self._losses: Losses = np.full((self.size, len(columns)), np.nan)
         self._embeddings: Vectors = np.empty((self.size, len(columns), dim), dtype=np.float32)
         self._named: list[Named] = []
+        self._rows: dict[Named, int] = {}
         self._next = 0
 
     def __len__(self) -> int:
@@ -84,15 +125,28 @@ class Kept:
         return self._named[row]
 
     def add(self, named: Named, scores: Mapping[str, Score]) -> int:
-        """Keep a candidate in place of the oldest; returns its row. Columns without a score stay unknown."""
-        row = self._next
-        self._next = (row + 1) % self.size
-        self._named[row : row + 1] = [named]
-        self._losses[row], self._embeddings[row] = np.nan, 0
+        """Keep a candidate, in its own row or else in that of the oldest; returns the row.
+
+        Columns without a score stay as they are, unknown at first.
+        """
+        row = self._rows.get(named)
+        if row is None:
+            row = self._next
+            self._next = (row + 1) % self.size
+            if row < len(self._named):
+                del self._rows[self._named[row]]
+            self._named[row : row + 1] = [named]
+            self._rows[named] = row
+            self._losses[row], self._embeddings[row] = np.nan, 0
         for place, column in enumerate(self.columns):
             if (score := scores.get(column)) is not None:
                 self._losses[row, place], self._embeddings[row, place] = score.loss, score.embedding
         return row
+
+    def known(self, named: Named) -> dict[str, Score]:
+        """What is known of a candidate: nothing when it is not kept."""
+        row = self._rows.get(named)
+        return {} if row is None else self.scores(row)
 
     def scores(self, row: int) -> dict[str, Score]:
         """What is known of a candidate, by column."""

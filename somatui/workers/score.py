@@ -2,8 +2,11 @@
 
 Job: {"job": "score", "version": 1, "board": path, "weights_dir": path, "corpus": {"paths": [path] | null, "max_bytes":
 n, "seed": n}, "limit": n | null, "max_hits": n | null,
-"hits_each": n | null, "cursor": {…} | null, "work_dir": path, "threads": n}. A `board`
+"hits_each": n | null, "cursor": {…} | null, "work_dir": path, "threads": n, "lazy": true}. A `board`
 command has the board's file read again. Without a cursor it goes on where its work folder says that it stood.
+
+A candidate goes through the model that promises most, through others when they may matter, and once there are no new
+candidates through those it still lacks: nothing is lost, hits come sooner. With "lazy": false it goes through all.
 """
 
 from __future__ import annotations
@@ -20,17 +23,22 @@ from typing import Any
 import torch
 
 from somatui.corpora.files import Candidate, CorpusError
-from somatui.engine import contract, weights
+from somatui.engine import weights
+from somatui.engine.chunks import Chunks
 from somatui.engine.contract import Score
 from somatui.workers.board import Board, BoardError, read_board
 from somatui.workers.fetch import FetchError, weights_file
 from somatui.workers.hits import Hits
+from somatui.workers.lazy import EVERY, Plan
+from somatui.workers.matching import Named
 from somatui.workers.session import JobError, Session, run
 from somatui.workers.stand import Stand
 
 TELL_EVERY_S = 0.5
 SAVE_EVERY_S = 5.0
 RATE_OVER_S = 10.0
+OWED_MOST = 2000
+"""Candidates that are come back to for the models they lack; beyond that, new ones are worth as much."""
 NARROW = 256
 """Dimensions up to which candidates side by side use the cores better than one candidate on all of them."""
 Loaded = tuple[weights.ModelConfig, weights.Tensors]
@@ -67,10 +75,11 @@ class Models:
 
 @dataclass(slots=True)
 class _Taken:
-    """A candidate on its way: its scores to come, and where the corpus stood behind it."""
+    """A candidate on its way: its scores to come, and where the corpus stood behind it, None for an old one."""
 
     candidate: Candidate
-    cursor: dict[str, Any]
+    cursor: dict[str, Any] | None
+    plan: Plan
     scores: Future[dict[str, Score]]
 
 
@@ -87,9 +96,10 @@ class Scoring:
         self._models = Models(Path(job["weights_dir"]), session)
         self._hits = Hits(Path(job["work_dir"]), session, self._stand, self._most_hits, job.get("hits_each"))
         self._pending: deque[_Taken] = deque()
+        self._lazy, self._parts = bool(job.get("lazy", True)), Chunks()
+        self._taken, self._coming_back = 0, deque(self._stand.owed)
         self._told = self._saved = 0.0
         self._rates: deque[tuple[float, int, int]] = deque()
-        self._chunks = 0
 
     def run(self) -> dict[str, Any]:
         """Score until the limit, enough hits, the corpus's end or a stop. Raises JobError for a board of no use."""
@@ -107,7 +117,7 @@ class Scoring:
                 if self._pending:
                     self._deal()
                 elif self._models.loaded:
-                    reason = "corpus"
+                    reason = "limit" if self._is_at_limit() else "corpus"
                     break
                 else:
                     self._session.board_changed.wait(TELL_EVERY_S)
@@ -120,12 +130,15 @@ class Scoring:
     def _over(self) -> str | None:
         if self._session.stopping.is_set():
             return "stopped"
-        if self._most_hits is not None and self._stand.hits >= self._most_hits:
-            return "hits"
-        return "limit" if self._limit is not None and self._stand.scored >= self._limit else None
+        return "hits" if self._most_hits is not None and self._stand.hits >= self._most_hits else None
+
+    def _is_at_limit(self) -> bool:
+        fresh = sum(taken.cursor is not None for taken in self._pending)
+        return self._limit is not None and self._stand.scored + fresh >= self._limit
 
     def _follow(self, board: Board) -> None:
         usable = self._models.follow(board)
+        self._parts.forget(set(self._models.loaded))
         self._hits.follow(board, usable, {c: config.dim for c, (config, _) in self._models.loaded.items()})
 
     def _renew(self) -> None:
@@ -138,19 +151,37 @@ class Scoring:
             self._session.emitter.send("log", level="warn", text=f"the board stays as it was: {failure}")
 
     def _take(self, pool: ThreadPoolExecutor, most: int) -> None:
-        """Send candidates on their way, no more than the limit allows."""
+        """Send candidates on their way, new ones up to the limit and then those that lack models."""
         while self._models.loaded and len(self._pending) < most:
-            if self._limit is not None and self._stand.scored + len(self._pending) >= self._limit:
-                return
-            candidate = next(self._candidates, None)
+            candidate = None if self._is_at_limit() else next(self._candidates, None)
+            cursor = self._corpus.cursor() if candidate is not None else None
+            known: dict[str, Score] = {}
             if candidate is None:
-                return
-            scores = pool.submit(self._scores, candidate.data, dict(self._models.loaded))
-            self._pending.append(_Taken(candidate, self._corpus.cursor(), scores))
+                if (candidate := self._back()) is None:
+                    return
+                known = self._hits.known(candidate)
+            plan = self._hits.plan(not self._lazy or cursor is None or self._taken % EVERY == 0)
+            self._taken += 1
+            scores = pool.submit(self._scores, candidate.data, plan, dict(self._models.loaded), known)
+            self._pending.append(_Taken(candidate, cursor, plan, scores))
 
-    def _scores(self, data: bytes, models: dict[str, Loaded]) -> dict[str, Score]:
-        """Every model's answer; those that a stop overtakes are missing."""
-        return {c: contract.score(*m, data) for c, m in models.items() if not self._session.stopping.is_set()}
+    def _back(self) -> Candidate | None:
+        """The next candidate that lacks models, with its bytes; those that have changed are forgotten."""
+        while self._coming_back:
+            told = self._coming_back.popleft()
+            named = Named(self._stand.owed[told], bytes.fromhex(told))
+            data = self._hits.again(named)
+            if data is not None:
+                return Candidate(named.name, data, named.digest)
+            del self._stand.owed[told]
+        return None
+
+    def _scores(self, data: bytes, plan: Plan, models: dict[str, Loaded], known: dict[str, Score]) -> dict[str, Score]:
+        """The answers of the models that the plan goes through, beside the known ones; a stop cuts it short."""
+        scores = dict(known)
+        while not self._session.stopping.is_set() and (column := plan.following(scores)) is not None:
+            scores[column] = self._parts.score(column, *models[column], data)
+        return scores
 
     def _deal(self) -> None:
         """Wait for the first candidate on its way, unless told to stop, and see what it hits."""
@@ -163,10 +194,16 @@ class Scoring:
         if self._session.stopping.is_set():
             return
         self._pending.popleft()
-        self._chunks += len(scores) * -(-len(taken.candidate.data) // contract.CHUNK)
-        self._stand.scored += 1
-        self._stand.cursor = taken.cursor
-        if self._hits.deal(taken.candidate, scores):
+        told = taken.candidate.digest.hex()
+        if taken.cursor is not None:
+            self._stand.scored += 1
+            self._stand.cursor = taken.cursor
+            if len(scores) < len(taken.plan.order) and len(self._stand.owed) < OWED_MOST:
+                self._stand.owed[told] = taken.candidate.name
+                self._coming_back.append(told)
+        else:
+            self._stand.owed.pop(told, None)
+        if self._hits.deal(taken.candidate, scores, learn=taken.plan.everything):
             self._save()
         self._tell(False)
 
@@ -176,7 +213,7 @@ class Scoring:
         if not now and at - self._told < TELL_EVERY_S:
             return
         self._told = at
-        self._rates.append((at, self._stand.scored, self._chunks))
+        self._rates.append((at, self._stand.scored, self._parts.made))
         while len(self._rates) > 2 and at - self._rates[1][0] >= RATE_OVER_S:
             self._rates.popleft()
         since, scored, chunks = self._rates[0]
@@ -185,11 +222,13 @@ class Scoring:
         best = {} if self._stand.best_distance is None else {"best_distance": self._stand.best_distance}
         self._session.emitter.send(
             "metric",
-            candidates_per_s=(self._stand.scored - scored) / span, chunks_per_s=(self._chunks - chunks) / span,
-            scored=self._stand.scored, hits=self._stand.hits, dropped=sum(dropped.values()), **dropped, **best,
+            candidates_per_s=(self._stand.scored - scored) / span, chunks_per_s=(self._parts.made - chunks) / span,
+            scored=self._stand.scored, hits=self._stand.hits, owed=len(self._stand.owed), dropped=sum(dropped.values()),
+            **dropped, **best,
         )  # fmt: skip
         if self._limit:
-            self._session.emitter.send("progress", done=min(1.0, self._stand.scored / self._limit))
+            done = self._stand.scored / (self._limit + len(self._stand.owed))
+            self._session.emitter.send("progress", done=min(1.0, done))
         if at - self._saved >= SAVE_EVERY_S:
             self._save()
 

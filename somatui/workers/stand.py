@@ -28,6 +28,8 @@ class Stand:
     best_distance: float | None = None
     reported: set[str] = field(default_factory=set)
     """Targets of the board that a hit was told for."""
+    owed: dict[str, str] = field(default_factory=dict)
+    """Candidates that have not been through all models: the digest in hex, and where their bytes are."""
 
     @classmethod
     def of(cls, job: dict[str, Any]) -> Stand:
@@ -54,6 +56,7 @@ class Stand:
             ):  # fmt: skip
                 self.cursor, self.best_distance = told["cursor"], told["best_distance"]
                 self.scored, self.hits, self.reported = int(told["scored"]), int(told["hits"]), set(told["reported"])
+                self.owed = {str(d): str(n) for d, n in told.get("owed", {}).items()}
         except (OSError, ValueError, KeyError, TypeError):
             return
 
@@ -75,4 +78,7 @@ class Stand:
 
     def result(self) -> dict[str, Any]:
         """The counts, for the parent."""
-        return {"scored": self.scored, "hits": self.hits, "best_distance": self.best_distance, "cursor": self.cursor}
+        return {
+            "scored": self.scored, "hits": self.hits, "best_distance": self.best_distance, "cursor": self.cursor,
+            "owed": len(self.owed),
+        }  # fmt: skip
