@@ -64,18 +64,18 @@ def batches(data: bytes) -> Iterator[Batch]:
     if not data:
         raise ValueError("There is nothing to score: the data is empty.")
     count = -(-len(data) // CHUNK)
-    tokens = np.full(count * CHUNK, PAD, dtype=np.int64)
+    tokens = np.empty(count * CHUNK, dtype=np.int64)
     tokens[: len(data)] = np.frombuffer(data, dtype=np.uint8)
-    if len(data) < tokens.size:
-        tokens[len(data)] = EOS
-    positions = np.minimum(np.arange(tokens.size, dtype=np.int64), len(data))
-    rows = tokens.reshape(count, CHUNK)
-    targets = np.full_like(rows, PAD)
-    targets[:, :-1] = rows[:, 1:]
-    places = positions.reshape(count, CHUNK)
+    tokens[len(data) :] = PAD
+    tokens[len(data) : len(data) + 1] = EOS
+    positions = np.arange(tokens.size, dtype=np.int64)
+    positions[len(data) :] = len(data)
+    targets = np.empty_like(tokens)
+    targets[:-1] = tokens[1:]
+    targets[CHUNK - 1 :: CHUNK] = PAD
+    whole = [torch.from_numpy(a).view(count, CHUNK) for a in (tokens, targets, positions)]
     for at in range(0, count, BATCH):
-        part = slice(at, at + BATCH)
-        yield Batch(*(torch.from_numpy(a[part].copy()) for a in (rows, targets, places)))
+        yield Batch(*(t[at : at + BATCH] for t in whole))
 
 
 def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-from somatui.cli.options import Arguments, Verb
+from somatui.cli.nouns.score import worker
+from somatui.cli.options import Arguments, Verb, at_least
 from somatui.cli.output import Answer, fields, note
+from somatui.cli.problem import FAILED
+from somatui.workers.protocol import VERSION
 
 
 def _short(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +26,38 @@ def practice(args: Arguments) -> Answer:
     return Answer(document, fields([*rows, ("machine", ", ".join(f"{k} {v}" for k, v in document["machine"].items()))]))
 
 
+def _score_options(parser: argparse.ArgumentParser) -> None:
+    _short(parser)
+    parser.add_argument("--rounds", metavar="N", type=at_least(1), help="rounds of each comparison (default 5)")
+    parser.add_argument("--markdown", action="store_true", help="print a Markdown table instead of a list")
+
+
+def score(args: Arguments) -> Answer:
+    """Scoring beside the published packages; exit status 1 when a number is wrong, whatever the speeds."""
+    job = {"job": "bench_score", "version": VERSION, "short": args.short, "rounds": args.rounds}
+    document = worker("somatui.workers.bench_score", job, lambda done: note(f"{done:.0%} done"))
+    rows = [(one["name"], *_told(one)) for one in document["results"]]
+    for name in ("machine", "model"):
+        rows.append((name, ", ".join(f"{k} {v}" for k, v in document[name].items()), "", ""))
+    failed = [gate["name"] for gate in document["gates"] if not gate["passed"]]
+    rows.append(("gates", f"not passed: {', '.join(failed)}" if failed else "all passed", "", ""))
+    if args.markdown:
+        lines = ["| | found | goal | |", "|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
+        text = "\n".join(lines)
+    else:
+        text = fields((name, "  ".join(filter(None, rest))) for name, *rest in rows)
+    return Answer(document, text, FAILED if failed else 0)
+
+
+def _told(one: dict[str, Any]) -> tuple[str, str, str]:
+    """A figure, its goal and its note, for people."""
+    if why := one.get("skipped") or one.get("void"):
+        return "–", "", f"{'skipped' if 'skipped' in one else 'void'}: {why}"
+    found = f"{one['value']:,} {one['unit']}" if "unit" in one else f"× {one['ratio']:,}"
+    goal = "" if "goal" not in one else f"≥ {one['goal']:,}: {'met' if one['met'] else 'NOT met'}"
+    return found, goal, one.get("note", "")
+
+
 VERBS = (
     Verb(
         "practice",
@@ -29,5 +65,12 @@ VERBS = (
         "somatui bench practice --json",
         practice,
         _short,
+    ),
+    Verb(
+        "score",
+        "Measure scoring beside the published packages, numbers before speeds (five minutes of one core).",
+        "somatui bench score --json",
+        score,
+        _score_options,
     ),
 )

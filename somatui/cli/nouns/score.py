@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from somatui.cli.output import Answer, note, table
 from somatui.cli.problem import FAILED, USAGE, Problem
 from somatui.workers.protocol import VERSION, ProtocolError, parse_message
 
+ONE_ANSWER = 16 * 1024
+"""Bytes up to which a file is one batch of 16 chunks, and has one loss (scoring.md 0.6)."""
 SUBMITS = (
     "Scores files against the open targets and submits what hits.\n"
     "Each submission pays a fee and locks a bond of about 65 shannons a byte for two epochs; --no-submit only looks."
@@ -44,6 +48,9 @@ def file(args: Arguments) -> Answer:
         "target": str(args.target.resolve()),
         "seed": args.seed,
     }
+    if args.data.stat().st_size > ONE_ANSWER:
+        note(f"{args.data.name} has more than {ONE_ANSWER:,} bytes: the network's own loss for it changes by about a "
+             "thousandth with the order in which its scorer's threads arrive; the distance does not.")  # fmt: skip
     result = worker("somatui.workers.score_file", job)
     for given, scored in zip(args.model, result["models"], strict=True):
         scored["model"] = str(given)
@@ -54,8 +61,11 @@ def file(args: Arguments) -> Answer:
     return Answer(result, table("model >loss >distance", rows) + "\n* the winner: the least loss")
 
 
-def worker(module: str, job: dict[str, Any]) -> dict[str, Any]:
-    """Run one worker to its end and give its result. Its bad lines are noted on stderr, Ctrl-C ends it.
+def worker(module: str, job: dict[str, Any], tell: Callable[[float], None] = lambda done: None) -> dict[str, Any]:
+    """Run one worker to its end and give its result; `tell` hears how much of it is done, as a part of one.
+
+    Its bad lines are noted on stderr, Ctrl-C ends it. Its standard input stays open meanwhile: were it closed, the
+    worker would take its parent for gone.
 
     Raises:
         Problem: the worker failed or ended without a result.
@@ -63,23 +73,30 @@ def worker(module: str, job: dict[str, Any]) -> dict[str, Any]:
     process = subprocess.Popen(
         [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     )
+    assert process.stdin is not None and process.stdout is not None
     try:
-        out, _ = process.communicate(json.dumps(job) + "\n")
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(job) + "\n")
+            process.stdin.flush()
+        for line in process.stdout:
+            try:
+                message = parse_message(line)
+            except ProtocolError:
+                note(f"worker: {line.rstrip()}")
+                continue
+            if message.kind == "progress":
+                tell(float(message.body.get("done", 0.0)))
+            if message.kind == "done" and isinstance(message.body.get("result"), dict):
+                return dict(message.body["result"])
+            if message.kind == "failed":
+                raise Problem(str(message.body.get("error") or "The worker failed."), FAILED)
+        raise Problem(f"The worker ended with status {process.wait()} and no result: see the lines above.")
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    for line in out.splitlines():
-        try:
-            message = parse_message(line)
-        except ProtocolError:
-            note(f"worker: {line}")
-            continue
-        if message.kind == "done" and isinstance(message.body.get("result"), dict):
-            return dict(message.body["result"])
-        if message.kind == "failed":
-            raise Problem(str(message.body.get("error") or "The worker failed."), FAILED)
-    raise Problem(f"The worker ended with status {process.returncode} and no result: see the lines above.")
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,1 @@
+"""How fast scoring is beside the published packages, and whether its numbers are right: `somatui bench score`."""

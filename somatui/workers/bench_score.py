@@ -1,0 +1,295 @@
+"""Worker that measures scoring beside the published packages: `python -m somatui.workers.bench_score`.
+
+Job: {"job": "bench_score", "version": 1, "short": bool, "rounds": n | null}. Gates come first: a figure whose gate has
+not passed is void. Figures are processor time on one thread, both ways in turn, the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from somatui.engine import cipher, contract, screen, weights
+from somatui.engine.bench import baseline, school
+from somatui.engine.bench.measure import Findings, in_turn, peak_bytes, ratio
+from somatui.engine.chunks import Library
+from somatui.engine.contract import Part, Score
+from somatui.engine.weights import ModelConfig, Tensors
+from somatui.workers.board import BoardTarget
+from somatui.workers.lazy import EVERY, Plan
+from somatui.workers.matching import Aims
+from somatui.workers.session import Session, run
+
+TARGETS = 100
+AGAIN = 50
+"""How often what takes less than a tick of the clock is done in a row."""
+NEAR = 3.5
+"""Standard deviations below the mean distance at which a target counts as near: one candidate in forty is, to any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is done; `config` is what is scored on, `wide` what is loaded, `file` the bytes of a whole request."""
+
+    config: ModelConfig = ModelConfig(256, 1024, 4, 8)
+    wide: ModelConfig = ModelConfig(1024, 4096, 2, 8)
+    steps: int = 40
+    rounds: int = 5
+    file: int = 5000
+    chunks: int = 24
+    files: int = 20_000
+    sequences: int = 8
+    megabytes: int = 64
+
+
+SHORT = Sizes(ModelConfig(64, 64, 1, 4), ModelConfig(128, 512, 1, 8), 6, 1, 1100, 5, 500, 1, 2)
+
+
+class Bench:
+    """Three models that have learnt something, in files and in memory, and what is found with them."""
+
+    def __init__(self, sizes: Sizes, folder: Path) -> None:
+        self.sizes, self.folder, self.found = sizes, folder, Findings()
+        self.text = school.texts()
+        first = school.taught(sizes.config, sizes.steps, 1, self.text)
+        self.tensors = [first, *(self._akin(first, seed) for seed in (2, 3))]
+        self.paths = [folder / f"model-{n}.safetensors" for n in range(len(self.tensors))]
+        for path, tensors in zip(self.paths, self.tensors, strict=True):
+            path.write_bytes(weights.to_bytes(tensors))
+        self.theirs = [baseline.load(path, sizes.config) for path in self.paths]
+        chance = np.random.default_rng(7)
+        self.targets = chance.standard_normal((TARGETS, sizes.config.dim)).astype(np.float32)
+
+    @staticmethod
+    def _akin(tensors: Tensors, seed: int) -> Tensors:
+        generator = torch.Generator().manual_seed(seed)
+        return {n: t + 0.02 * torch.randn(t.shape, generator=generator) for n, t in tensors.items()}
+
+    def ours(self, model: int, data: bytes) -> Score:
+        """The exact path's answer."""
+        return contract.score(self.sizes.config, self.tensors[model], data)
+
+    def distances(self, score: Score) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """From all targets, [targets]."""
+        return np.array([contract.distance(score.embedding, target) for target in self.targets])
+
+    def apart(self, ours: Score, theirs: Score) -> tuple[float, float]:
+        """Losses relatively, and the largest difference of the distances to all targets."""
+        return abs(ours.loss / theirs.loss - 1), float(np.abs(self.distances(ours) - self.distances(theirs)).max())
+
+
+def gates(bench: Bench) -> None:
+    """Numbers before speeds: the exact path against the published modules, and both ways of screening against it."""
+    loss = distance = wrong = 0.0
+    for size in (300, bench.sizes.file):
+        theirs = [baseline.score(model, bench.text[:size]) for model in bench.theirs]
+        ours = [bench.ours(n, bench.text[:size]) for n in range(len(theirs))]
+        wrong += contract.winner(ours) != contract.winner(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            found = bench.apart(one, other)
+            loss, distance = max(loss, found[0]), max(distance, found[1])
+    bench.found.gate("gate.contract", loss=(loss, 1e-5), distance=(distance, 1e-5), winners=(wrong, 0))
+    (batch,) = contract.batches(bench.text[:2100])
+    among = contract.parts(bench.sizes.config, bench.tensors[0], batch, 0)[1]
+    alone = bench.ours(0, bench.text[1024:2048])
+    bench.found.gate("gate.batch_invariance", embedding=(_most(among.embedding - alone.embedding), 1e-6))
+    for name, tensors in (("pad_tail", bench.tensors[0]), ("bf16", screen.halved(bench.tensors[0]))):
+        found = bench.apart(
+            screen.score(bench.sizes.config, tensors, bench.text[:300]), bench.ours(0, bench.text[:300])
+        )
+        bench.found.gate(
+            f"gate.{name}", loss=(found[0], screen.LOSS_MARGIN), distance=(found[1], screen.DISTANCE_MARGIN)
+        )
+
+
+def _most(difference: np.ndarray[Any, Any]) -> float:
+    return float(np.abs(difference).max())
+
+
+def requests(bench: Bench) -> None:
+    """Whole requests with three models: loaded anew, resident, and by the models that may matter."""
+    data, config, rounds = bench.text[: bench.sizes.file], bench.sizes.config, bench.sizes.rounds
+    columns = tuple(str(n) for n in range(len(bench.tensors)))
+    aims = Aims([BoardTarget(str(n), t, columns) for n, t in enumerate(bench.targets)],
+                {c: n for n, c in enumerate(columns)}, config.dim)  # fmt: skip
+    within = 1 - NEAR / config.dim**0.5
+    halves = [screen.halved(t) for t in bench.tensors] if bf16_is_native() else []
+
+    def through(everything: bool) -> dict[str, Score]:
+        plan, scores = Plan(columns, (0, 1, 2), aims, within, everything), dict[str, Score]()
+        while (column := plan.following(scores)) is not None:
+            scores[column] = bench.ours(int(column), data)
+        return scores
+
+    ways: dict[str, Callable[[], object]] = {
+        "reload": lambda: baseline.request(bench.paths, config, data),
+        "resident": lambda: [baseline.score(model, data) for model in bench.theirs],
+        "ours": lambda: through(True),
+        "lazy": lambda: through(False),
+    }
+    if halves:
+        ways["half"] = lambda: [screen.score(config, tensors, data) for tensors in halves]
+    spent = in_turn(ways, rounds)
+    # Each so many-th candidate goes through all models, near or not.
+    spent["lazy"] = [(o + (EVERY - 1) * z) / EVERY for o, z in zip(spent["ours"], spent["lazy"], strict=True)]
+    figure = bench.found.figure
+    figure(
+        "score.reload", "gate.contract", ratio(spent, "reload", "ours"), goal=6, note="same work: three models in f32"
+    )
+    figure("score.reload_lazy", "gate.contract", ratio(spent, "reload", "lazy"), note="candidates examined")
+    figure("score.lazy", "gate.contract", ratio(spent, "resident", "lazy"), goal=6, note="candidates examined")
+    figure(
+        "score.resident_f32", "gate.contract", ratio(spent, "resident", "ours"), note="same work: three models in f32"
+    )
+    if halves:
+        figure("score.resident", "gate.bf16", ratio(spent, "resident", "half"), goal=2.5, note="three models in bf16")
+    else:
+        bench.found.skip("score.resident", "this processor has no instructions for bf16")
+
+
+def parts(bench: Bench) -> None:
+    """Composition from known chunks, and short candidates without most of their padding."""
+    sizes, data = bench.sizes, bench.text
+    pieces = [data[at : at + contract.CHUNK] for at in range(0, sizes.chunks * contract.CHUNK, contract.CHUNK)]
+    made: list[Part] = []
+    for piece in pieces:
+        (batch,) = contract.batches(piece)
+        made += contract.parts(sizes.config, bench.tensors[0], batch, 0)
+    library, chance = Library(made), np.random.default_rng(3)
+    files = chance.integers(0, len(made), (sizes.files, 5))
+    units = bench.targets / np.linalg.norm(bench.targets, axis=1, keepdims=True)
+
+    def composed() -> tuple[Any, Any]:
+        losses, embeddings = library.compose(files)
+        return losses, 1 - (embeddings @ units.T) / np.linalg.norm(embeddings, axis=1, keepdims=True)
+
+    losses, far = composed()
+    whole = b"".join(pieces[n] for n in files[0])
+    exact = baseline.score(bench.theirs[0], whole)
+    bench.found.gate(
+        "gate.compose",
+        loss=(abs(losses[0] / exact.loss - 1), 1e-5),
+        distance=(_most(far[0] - bench.distances(exact)), 1e-5),
+    )
+    spent = in_turn({"file": lambda: baseline.score(bench.theirs[0], whole), "composed": composed}, sizes.rounds)
+    bench.found.figure("score.compose", "gate.compose", ratio(spent, "file", "composed") * sizes.files, goal=10_000,
+                       note=f"files of five known chunks against {TARGETS} targets, one model")  # fmt: skip
+    short = data[:300]
+    spent = in_turn({
+        "theirs": lambda: baseline.score(bench.theirs[0], short), "exact": lambda: bench.ours(0, short),
+        "screened": lambda: screen.score(sizes.config, bench.tensors[0], short),
+    }, sizes.rounds)  # fmt: skip
+    bench.found.figure("score.pad_tail", "gate.pad_tail", ratio(spent, "theirs", "screened"), goal=2, note="300 bytes")
+    bench.found.figure("score.pad_tail_exact", "gate.pad_tail", ratio(spent, "exact", "screened"),
+                       note="300 bytes, against the exact path")  # fmt: skip
+
+
+def regulariser(bench: Bench) -> None:
+    """SIGReg: time, and the memory it needs beside its input."""
+    hidden = torch.randn(bench.sizes.sequences, contract.CHUNK, bench.sizes.config.dim)
+    with torch.inference_mode():
+        theirs, ours = float(baseline.regulariser(hidden, 0)), 0.02 * float(contract.sigreg(hidden, 0))
+        bench.found.gate("gate.sigreg", difference=(abs(ours / theirs - 1), 1e-5))
+        ways = {"theirs": lambda: baseline.regulariser(hidden, 0), "ours": lambda: contract.sigreg(hidden, 0)}
+        spent = in_turn(ways, bench.sizes.rounds)
+        bench.found.figure("sigreg", "gate.sigreg", ratio(spent, "theirs", "ours"), goal=2)
+        peaks = [peak_bytes(ways[name]) for name in ("theirs", "ours")]
+    if None in peaks or not peaks[0]:
+        bench.found.skip("sigreg.memory", "this system does not tell a process's peak")
+        return
+    most, least = peaks[0], max(peaks[1] or 0, 1 << 20)
+    bench.found.figure("sigreg.memory", "gate.sigreg", most / least, goal=20, note=f"{most >> 20} MiB at most, once")
+
+
+def files(bench: Bench) -> None:
+    """Weights: opening, deciphering; and cutting bytes into tokens."""
+    config, path = bench.sizes.wide, bench.folder / "wide.safetensors"
+    path.write_bytes(weights.to_bytes(weights.initial(config, 5)))
+    theirs, (_, ours) = baseline.load(path, config), weights.open_file(path, config.heads)
+    name = "encoder.layers.0.pwff.linear_inner.weight"
+    off = _most(baseline.matrix(theirs, name) - ours[name].numpy())
+    bench.found.gate("gate.load", difference=(off, 0))
+    spent = in_turn({
+        "theirs": lambda: baseline.load(path, config), "ours": lambda: weights.open_file(path, config.heads),
+    }, bench.sizes.rounds)  # fmt: skip
+    bench.found.figure("load", "gate.load", ratio(spent, "theirs", "ours"), goal=5,
+                       note=f"{path.stat().st_size >> 20} MiB in the page cache")  # fmt: skip
+    plain, key = os.urandom(bench.sizes.megabytes << 20), bytes(range(32))
+    sealed, opening = cipher.crypt(plain, key), cipher.Pass(key)
+    same = b"".join(bytes(step) for step in opening.steps(sealed)) == plain
+    bench.found.gate("gate.decrypt", wrong=(float(not same or opening.checksum() != cipher.checksum(sealed)), 0))
+    spent = in_turn({
+        "decrypt": lambda: _deciphered(sealed, key), "checked": lambda: sum(map(len, cipher.Pass(key).steps(sealed))),
+    }, bench.sizes.rounds)  # fmt: skip
+    for name, goal, note in (
+        ("decrypt", 1.0, "one core"),
+        ("checked", None, "one core, with its checksum in the pass"),
+    ):
+        speed = len(plain) / statistics.median(spent[name]) / 1e9
+        bench.found.figure("decrypt" if goal else "decrypt.checked", "gate.decrypt", speed, "GB/s", goal, note)
+    data = bench.text[: contract.BATCH * contract.CHUNK - 100]
+    (cut,) = contract.batches(data)
+    pairs = zip((cut.tokens, cut.targets, cut.positions), baseline.tokens(data), strict=True)
+    bench.found.gate("gate.tokenise", unlike=(sum(not torch.equal(a, b) for a, b in pairs), 0))
+    spent = in_turn({
+        "theirs": lambda: baseline.tokens(data), "ours": lambda: [list(contract.batches(data)) for _ in range(AGAIN)],
+    }, bench.sizes.rounds)  # fmt: skip
+    bench.found.figure("tokenise", "gate.tokenise", ratio(spent, "theirs", "ours") * AGAIN, goal=100,
+                       note=f"candidates of {len(data):,} bytes")  # fmt: skip
+
+
+def _deciphered(sealed: bytes, key: bytes) -> None:
+    stream, out, whole = cipher.Stream(key), memoryview(bytearray(cipher.STEP)), memoryview(sealed)
+    for at in range(0, len(whole), cipher.STEP):
+        stream.into(whole[at : at + cipher.STEP], out)
+
+
+def bf16_is_native() -> bool:
+    """Whether the processor multiplies bf16 itself, as far as the system tells."""
+    try:
+        told = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return any(name in told for name in ("avx512_bf16", "amx_bf16", " bf16"))
+
+
+def machine() -> dict[str, Any]:
+    """What figures depend on; `load` is that of the last minute, the bench among it."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}", "cpus": os.cpu_count(),
+        "instructions": torch.backends.cpu.get_cpu_capability(), "threads": 1, "python": platform.python_version(),
+        "torch": torch.__version__, "load": round(os.getloadavg()[0], 2),
+    }  # fmt: skip
+
+
+def measure(job: dict[str, Any], session: Session) -> dict[str, Any]:
+    """Everything, as a document: machine, the model that is scored on, gates, results."""
+    torch.set_num_threads(1)
+    sizes = SHORT if job.get("short") else Sizes()
+    if job.get("rounds"):
+        sizes = Sizes(**{name: getattr(sizes, name) for name in Sizes.__slots__} | {"rounds": int(job["rounds"])})
+    with tempfile.TemporaryDirectory(prefix="somatui-bench-") as folder:
+        bench = Bench(sizes, Path(folder))
+        steps = (gates, files, regulariser, parts, requests)
+        for number, step in enumerate(steps):
+            if session.stopping.is_set():
+                break
+            step(bench)
+            session.emitter.send("progress", done=(number + 1) / len(steps))
+    c = sizes.config
+    model = {"dim": c.dim, "hidden": c.hidden, "layers": c.layers, "heads": c.heads, "rounds": sizes.rounds}
+    return {"machine": machine(), "model": model, "gates": bench.found.gates, "results": bench.found.results}
+
+
+if __name__ == "__main__":
+    sys.exit(run("bench_score", measure, weights.WeightsError))

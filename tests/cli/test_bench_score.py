@@ -1,0 +1,53 @@
+"""The bench of scoring, cut short: gates come first, every figure is there, and a wrong number voids its speed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from somatui.engine.bench.measure import Findings, in_turn, ratio
+
+RATIOS = {
+    "score.reload", "score.reload_lazy", "score.lazy", "score.resident_f32", "score.compose", "score.pad_tail",
+    "score.pad_tail_exact", "sigreg", "load", "tokenise",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_bench_of_scoring_tells_gates_and_figures() -> None:
+    words = [sys.executable, "-m", "somatui", "bench", "score", "--short", "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=380)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert all(gate["passed"] for gate in document["gates"])
+    found = {one["name"]: one for one in document["results"]}
+    assert found.keys() == RATIOS | {"score.resident", "sigreg.memory", "decrypt", "decrypt.checked"}
+    assert all(found[name]["ratio"] > 0 and found[name]["gate"] for name in RATIOS)
+    assert found["decrypt"]["unit"] == "GB/s"
+    resident = found["score.resident"]
+    assert "ratio" in resident or "bf16" in resident["skipped"]
+    assert document["model"]["rounds"] == document["machine"]["threads"] == 1
+
+
+def test_a_speed_without_its_gate_is_void() -> None:
+    found = Findings()
+    found.gate("gate.right", off=(0.1, 0.2))
+    found.gate("gate.wrong", off=(0.3, 0.2))
+    found.gate("gate.lost", off=(float("nan"), 0.2))
+    for gate in ("right", "wrong", "lost", "never"):
+        found.figure(gate, f"gate.{gate}", 12.345678, goal=10)
+    right, *others = found.results
+    assert (right["ratio"], right["met"]) == (12.35, True)
+    assert all("void" in one and "ratio" not in one and "met" not in one for one in others)
+
+
+def test_both_ways_take_turns_after_one_that_does_not_count() -> None:
+    order: list[str] = []
+    spent = in_turn({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
+    assert order == ["a", "b"] * 4
+    assert {name: len(times) for name, times in spent.items()} == {"a": 3, "b": 3}
+    assert ratio({"a": [2.0, 3.0, 9.0], "b": [1.0, 1.0, 1.0]}, "a", "b") == 3.0
