@@ -230,7 +230,7 @@ def _hex(digits: str, with_0x: bool) -> tuple[str, bytes]:
     if size == 128:
         raise TextError("These are 128 hex digits, a secret key and its public half: give the first 64 alone.")
     if size == 40:
-        raise TextError("These are 40 hex digits, an address of another network; a secret key has 64.")
+        raise TextError("These are 40 hex digits, an address of another network: give the 64 of a secret key.")
     short = size < 64
     raise TextError(
         f"A secret key has 64 hex digits, and these are {size}: {abs(64 - size)} {'missing' if short else 'too many'}, "

@@ -17,6 +17,8 @@ from somatui.domain.report import Line, Report
 from somatui.storage.checks import check as check_store
 from somatui.storage.refusals import Asked, why
 from somatui.storage.s3 import Store
+from somatui.vault.base import VaultError
+from somatui.vault.file import FileVault
 from somatui.wire.secretkey import recognise
 from somatui.wire.text import TextError
 from somatui.workers import gpu, hub, webhook
@@ -162,9 +164,30 @@ def _key(text: str) -> Any:
         try:
             recognise(text)
         except TextError as refused:
-            cause, _, cure = str(refused).rstrip(".").partition(": ")
-            return Line("wallet", "bad", cause, cure or cause)
+            return _sentence("wallet", refused)
         raise AssertionError("it was taken")
+
+    return tried
+
+
+def _sentence(name: str, refused: Exception) -> Line:
+    cause, _, cure = str(refused).rstrip(".").partition(": ")
+    return Line(name, "bad", cause, cure)
+
+
+def _vault(change: Callable[[Path], object], passphrase: str = "right") -> Any:
+    """A vault whose passphrase is right, its file changed."""
+
+    def tried(world: World) -> Line:
+        path = world.folder / f"vault-{len(list(world.folder.iterdir()))}" / "vault.json"
+        path.parent.mkdir(mode=0o700)
+        FileVault.create(path, "right").lock()
+        change(path)
+        try:
+            FileVault.open(path).unlock(passphrase)
+        except VaultError as refused:
+            return _sentence("passphrase", refused)
+        raise AssertionError("it was opened")
 
     return tried
 
@@ -339,6 +362,14 @@ WALLET = [
     Row("wallet key", "address of another network", _key("0x" + "ab" * 20), "address of another network", "64"),
     Row("wallet key", "with its public half", _key("ab" * 64), "public half", "first 64"),
     Row("wallet key", "one word", _key("hello"), "One word is no secret", "paste"),
+    Row("wallet key", "cut in Bech32", _key("somaprivkey1qqqq"), "Bech32", "copy"),
+    Row("wallet key", "odd digit", _key("ab" * 31 + "ag"), "Hex digits are", "copy the key again"),
     Row("wallet key", "half quoted", _key("'" + "ab" * 32), "one side", "paste it again"),
 ]  # fmt: skip
-TABLE = [*ADDRESSES, *STORE_KEYS, *STORE, *HUB, *WEBHOOK, *NETWORK, *GPU, *WALLET]
+PASSPHRASE = [
+    Row("passphrase", "wrong", _vault(lambda _: None, "wrong"), "does not open the vault", "keyboard layout"),
+    Row("vault", "not there", _vault(lambda path: path.unlink()), "There is no vault", "create one"),
+    Row("vault", "open to others", _vault(lambda path: path.chmod(0o644)), "Others can reach", "chmod 600"),
+    Row("vault", "cut", _vault(lambda path: os.truncate(path, 60)), "vault", "copy"),
+]  # fmt: skip
+TABLE = [*ADDRESSES, *STORE_KEYS, *STORE, *HUB, *WEBHOOK, *NETWORK, *GPU, *WALLET, *PASSPHRASE]
