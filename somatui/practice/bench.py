@@ -93,9 +93,8 @@ def measure(short: bool = False, tell: Tell = lambda text: None) -> dict[str, An
     return figures.document()
 
 
-@asynccontextmanager
-async def _network(folder: Path, models: int, dim: int, lag_ms: int = 0) -> AsyncIterator[NetworkInfo]:
-    """A network of its own process; its models are random numbers."""
+def ledger_of(folder: Path, models: int, dim: int) -> None:
+    """The ledger of a network in this new folder, whose models are random numbers: nothing is trained."""
     folder.mkdir(mode=0o700)
     chance = np.random.default_rng(1)
     made = tuple(
@@ -105,6 +104,12 @@ async def _network(folder: Path, models: int, dim: int, lag_ms: int = 0) -> Asyn
     )  # fmt: skip
     now_ms = time.time_ns() // 1_000_000
     Ledger.create(folder / LEDGER, GenesisConfig(CHAIN, made, now_ms, 1, dim=dim)).close()
+
+
+@asynccontextmanager
+async def _network(folder: Path, models: int, dim: int, lag_ms: int = 0) -> AsyncIterator[NetworkInfo]:
+    """A network of its own process."""
+    ledger_of(folder, models, dim)
     info = await asyncio.to_thread(client.start_network, folder, "free", lag_ms=lag_ms)
     try:
         yield info

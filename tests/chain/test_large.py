@@ -17,10 +17,10 @@ from somatui.chain.errors import Unreachable
 from somatui.chain.snapshot import read_system
 from somatui.config import Settings
 from somatui.domain.snapshot import empty
+from somatui.practice.bench import ledger_of
 from somatui.wire.proto import Message, ProtoError
 from tests.agent.world import operator
 from tests.chain.replay import replayed
-from tests.practice.large import ledger_of
 from tests.practice.standins import running
 from tests.recordings import calls
 
