@@ -69,6 +69,7 @@ class Ground:
     now_ms: Callable[[], int] = wall_ms
     snapshot: Callable[[], Snapshot] = field(default=lambda: empty("", "custom"))
     changed: Callable[[], None] = _nothing
+    _ending: set[asyncio.Future[None]] = field(default_factory=set)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS_AT_ONCE))
 
     def key(self) -> bytes:
@@ -101,6 +102,10 @@ class Ground:
 
     def dial(self) -> None:
         """Begin anew with the addresses of the profile, and with the credentials that its node wants."""
+        if self.chain.relayed:
+            ending = asyncio.ensure_future(self.chain.aclose())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
         self.chain = Chain(endpoints_of(self.profile), auth=self._auth, chain=self.profile.chain)
 
     def _auth(self) -> str:

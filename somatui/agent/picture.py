@@ -159,6 +159,8 @@ def _alerts(
     found: list[tuple[str, str]] = []
     if not draft.network.reachable:
         found.append(("bad", draft.network.error or "The network does not answer."))
+    elif draft.network.error:
+        found.append(("warn", draft.network.error))
     if draft.network.safe_mode:
         found.append(("bad", "The network is in safe mode: all but reveals is held until it recovers (R21)."))
     found += [("warn", text) for text in news(draft.network.protocol_version, draft.epoch.parameters)]

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 LISTS_EVERY_S = 15.0
 """Claims by others change lists without changing the small state; so often they are read whatever it says."""
 NOT_RUNNING = "The practice network is not running: start it here or with somatui practice serve --background."
+SECOND = "The first node is silent: what is shown comes from {}, and nothing is sent until the first one answers."
 MOST_WAIT_S = 30.0
 """The longest pause between two tries while the network does not answer."""
 
@@ -110,7 +111,7 @@ class Watcher:
             protocol_version=system.protocol_version,
             colour=ground.profile.colour,
             synced_at_ms=ground.now_ms(),
-            error=None,
+            error=SECOND.format(network.rpc_url) if network.rpc_url != chain.endpoints.rpc_url else None,
         )
         targets, stakes = before.targets, before.stakes
         if self._lists_due(system):

@@ -113,6 +113,11 @@ class Chain:
         await made._get(lambda c: c.get_chain_identifier())
         return made
 
+    @property
+    def relayed(self) -> bool:
+        """Whether there is anything to close: a way that was opened for credentials."""
+        return self._door.open or self._door_2.open
+
     async def aclose(self) -> None:
         """Shut the ways that were opened for credentials; without any there is nothing to close."""
         await self._door.aclose()

@@ -77,6 +77,11 @@ class Door:
                 await self._relay.start()
         return self._relay.address
 
+    @property
+    def open(self) -> bool:
+        """Whether a relay runs."""
+        return self._relay is not None
+
     async def aclose(self) -> None:
         """Shut the relay, where there is one."""
         relay, self._relay = self._relay, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,7 @@ async def test_what_is_read_comes_from_the_second_node_and_nothing_is_signed_whi
     watcher = Watcher(ops.ground, ops.signer.refresh, lambda: None)
     await watcher.look()
     assert watcher.seen.network.reachable and watcher.seen.network.rpc_url == nets[0].rpc_url
+    assert "nothing is sent until the first one answers" in str(watcher.seen.network.error)
     assert ops.signer.coins
     with pytest.raises(ActRefused):
         await ops.publish("dead")
@@ -106,7 +108,10 @@ async def test_the_nodes_credentials_come_from_the_vault_while_it_is_open(
         vault.lock()
         with pytest.raises(ChainError, match="wants credentials"):
             await ops.signer.refresh()
-        await ops.ground.chain.aclose()
+        old = ops.ground.chain
+        ops.ground.dial()
+        while old.relayed:
+            await asyncio.sleep(0)
 
 
 async def test_a_practice_network_may_be_any(ops: World) -> None:

@@ -52,6 +52,14 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
     return Shell(tmp_path / "home", capsys)
 
 
+def a_pipe(content: bytes) -> int:
+    """A descriptor that gives this and then ends; who reads it closes it."""
+    read, write = os.pipe()
+    os.write(write, content)
+    os.close(write)
+    return read
+
+
 def last(err: str) -> str:
     return err.splitlines()[-1] + "\n"
 
@@ -126,14 +134,15 @@ def test_credentials_go_with_the_look_and_where_there_is_no_vault_it_is_said(
     with gate_beside(nets[0].rpc_url, ("authorization", "Basic b3BzOm5vdC1zaG93bg==")) as url:
         status, _, err = shell("network", "add", "ops", "--rpc", url)
         assert status == 1 and "wants credentials" in err
-        read, write = os.pipe()
-        os.write(write, b"ops:not-shown\n")
-        os.close(write)
         paths = Paths.for_profile("ops", shell.home)
         try:
-            status, out, err = shell("network", "add", "ops", "--rpc", url, "--auth-fd", str(read))
+            for words in (["--rpc", url], ["--admin", nets[0].admin_url]):
+                given = ["--auth-fd", str(a_pipe(b"ops:not-shown\n"))]
+                status, out, err = shell("network", "add", "ops", *words, *given)
+                assert status == 1 and "are not kept" in out and "somatui vault set rpc/ops/auth" in out
+                assert "not-shown" not in out + err + shell.text()
+            snapshot = shell.json("status", "--profile", "ops")
         finally:
             stop_agent(paths)
-        assert status == 1 and "are not kept" in out and "somatui vault set rpc/ops/auth" in out
-        assert load(paths).profile.chain
-        assert "not-shown" not in out + err + shell.text()
+        assert load(paths).profile.chain and load(paths).profile.admin_url == nets[0].admin_url
+        assert "not-shown" not in json.dumps(snapshot) + paths.agent_log.read_text()

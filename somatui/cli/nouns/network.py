@@ -84,6 +84,8 @@ def add(args: Arguments) -> Answer:
              "admin_url": args.admin}  # fmt: skip
     save_profile(paths, **changes, **{name: value for name, value in given.items() if value})
     profile = load(paths).profile
+    if live.is_running(paths):
+        live.call(_named(args, paths), "profile.reload")
     lines = [(line.name, f"{MARK[line.status]}: {line.sentence}") for line in report.lines]
     text = f"{fields(lines)}\nProfile {profile.name} is written; use it with --profile {profile.name}, or always with "
     text += f"somatui network use {profile.name}."
@@ -93,6 +95,11 @@ def add(args: Arguments) -> Answer:
         document["auth_kept"] = not unkept
         text += f"\n{unkept}" if unkept else f"\nThe vault keeps the node's credentials as {_secret(paths)}."
     return Answer(document | {"ok": not unkept}, text, FAILED if unkept else DONE)
+
+
+def _named(args: Arguments, paths: Paths) -> Arguments:
+    """The same words with the profile that they are about as the chosen one."""
+    return argparse.Namespace(**vars(args) | {"profile": paths.profile})
 
 
 def _before(paths: Paths) -> Profile | None:
