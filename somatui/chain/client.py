@@ -22,7 +22,7 @@ from somatui.chain.errors import ChainError, NotFound, Refused, Timeout, Unreach
 from somatui.chain.identity import Identity, OtherChain
 from somatui.chain.identity import ask as ask_identity
 from somatui.chain.line import Line
-from somatui.chain.relay import Auth, Door, no_auth
+from somatui.chain.relay import Auth, Door, meant_for, no_auth
 from somatui.chain.snapshot import SystemView
 from somatui.domain.ids import IdError
 from somatui.domain.snapshot import (
@@ -93,7 +93,8 @@ class Chain:
         """`auth` gives the credentials that the nodes want; `chain` is the network's identifier or name, if known."""
         self.endpoints = endpoints
         self._limit_s = read_limit_s
-        self._door, self._door_2 = Door(endpoints.rpc_url, auth), Door(endpoints.rpc_url_2, auth)
+        self._door = Door(endpoints.rpc_url, auth)
+        self._door_2 = Door(endpoints.rpc_url_2, meant_for(endpoints.rpc_url_2, endpoints.rpc_url, auth))
         self._read = Line("the network", self._door)
         self._read_2 = Line("the second node", self._door_2)
         self._known: tuple[str, ...] = (chain,) if chain else ()

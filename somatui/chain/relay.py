@@ -47,6 +47,12 @@ def header_of(text: str) -> tuple[str, str]:
     return name.lower(), value.strip()
 
 
+def meant_for(url: str, first: str, auth: Auth) -> Auth:
+    """The first node's credentials for a second one on the same host; another host is somebody else and gets none."""
+    same = urlsplit(url).hostname == urlsplit(first).hostname
+    return auth if same else no_auth
+
+
 def readable_on_the_way(address: str) -> bool:
     """Whether credentials sent to this address could be read by others: plain http to another machine."""
     parts = urlsplit(address)

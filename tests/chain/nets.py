@@ -1,4 +1,4 @@
-"""Practice networks and doors before them, in processes of their own: `nets FOLDER SEED`, `nets gate URL NAME VALUE`."""
+"""Practice networks, and doors before them, in own processes: `nets FOLDER SEED`, `nets gate URL NAME VALUE`."""
 
 from __future__ import annotations
 

@@ -153,6 +153,16 @@ async def test_nobody_else_on_the_machine_is_let_through_the_relay(net: NetworkI
         assert (await ask(address, 10)).name == "practice"
 
 
+async def test_the_second_node_gets_the_firsts_credentials_on_the_same_host_alone(net: NetworkInfo) -> None:
+    async with gate(net.rpc_url, header_of(PASSING)) as (url, node):
+        for first, good in ((dead_port(), True), ("https://node.invalid", False)):
+            endpoints = Endpoints(first, rpc_url_2=url)
+            async with contextlib.aclosing(Chain(endpoints, auth=lambda: PASSING)) as chain:
+                with contextlib.nullcontext() if good else pytest.raises(Unreachable):
+                    await chain.system()
+        assert node.asked
+
+
 async def test_credentials_do_not_go_over_the_wire_in_the_clear() -> None:
     with pytest.raises(Refused, match="use its https address") as caught:
         await Chain(Endpoints("http://node.example:9000"), auth=lambda: BASIC).system()

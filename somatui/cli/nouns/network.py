@@ -143,6 +143,7 @@ async def _look(args: Arguments, address: str, auth: str, before: Profile | None
     """What the node says, and the identifier of the second node's network. Raises ChainError for the second."""
     from somatui.agent.reaching import Reach, mistakes
     from somatui.chain.client import Chain, Endpoints
+    from somatui.chain.relay import meant_for
 
     faucet = args.faucet or (before.faucet_url if before and not args.rpc else "")
     report = await Reach(address, faucet, auth, chain=before.chain if before else "").run()
@@ -151,7 +152,7 @@ async def _look(args: Arguments, address: str, auth: str, before: Profile | None
     wrong = mistakes(args.rpc_2)
     if wrong is not None:
         raise Problem(f"{wrong.sentence.rstrip('.')}; nothing was written.", USAGE)
-    second = Chain(Endpoints(args.rpc_2), read_limit_s=10, auth=lambda: auth)
+    second = Chain(Endpoints(args.rpc_2), read_limit_s=10, auth=meant_for(args.rpc_2, address, lambda: auth))
     try:
         return report, (await second.identity()).chain_id
     except Exception as failure:
