@@ -101,8 +101,7 @@ class Checking:
     async def delete(self, key: str) -> dict[str, Any]:
         """Delete an object of the profile's store that neither a model nor an audit needs any more."""
         store = self._own_store()
-        address = f"{store['public_url'] or store['endpoint'] + '/' + store['bucket']}/{key}"
-        reason = kept_for(self.ground.snapshot(), address)
+        reason = kept_for(self.ground.snapshot(), f"{store['endpoint']}/{store['bucket']}/{key}")
         if reason is not None:
             raise RpcError(REFUSED, reason)
         access, secret = self._keys("", "")

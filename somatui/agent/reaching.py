@@ -48,7 +48,7 @@ class Reach:
             return self._ended(wrong)
         began = time.monotonic()
         heard = await asyncio.to_thread(ask, self.rpc_url, limit_s=self.limit_s)
-        if isinstance(heard, Trouble) and heard.kind not in SPEAKS:
+        if isinstance(heard, Trouble) and heard.kind not in SPEAKS | {"slow"}:
             return self._ended(Line("node", "bad", f"The node is not reached: {_low(heard.detail)}", heard.cure))
         chain = Chain(Endpoints(self.rpc_url, self.faucet_url), auth=lambda: self.auth, read_limit_s=self.limit_s)
         try:
@@ -95,7 +95,7 @@ class Reach:
         if status and "html" in (heard.headers.get("content-type", "") if isinstance(heard, Answer) else ""):
             return Line("node", "bad", f"{_host(self.rpc_url)} is a web page and no node",
                         "enter the node's RPC address, such as https://fullnode.testnet.soma.org")  # fmt: skip
-        if "within" in said and "seconds" in said:
+        if (isinstance(heard, Trouble) and heard.kind == "slow") or ("within" in said and "seconds" in said):
             return Line("node", "bad", f"The node takes lines and says nothing for {self.limit_s:g} seconds",
                         "try again, or take another node: this one hangs")  # fmt: skip
         return Line("node", "bad", f"What answers at {_host(self.rpc_url)} is no node of this network",

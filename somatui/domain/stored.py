@@ -17,16 +17,18 @@ _NEEDED: dict[str, str] = {
 def kept_for(snapshot: Snapshot, url: str) -> str | None:
     """Why the object at `url` must stay where it is, as a sentence; None when nobody needs it any more.
 
+    Objects are known by folder and name, `weights/…` and `data/…`, which are never given twice.
+
     Weights are needed as long as their model is not inactive; submitted data through the audit epoch, the one after
     the fill (operators.md R5, R5c, R14). A picture of a network that is not reached says nothing, so all is kept.
     """
     if not snapshot.network.reachable:
         return "The network is not reached, so what still needs this object is not known: delete it when it is."
     for model in snapshot.models:
-        if model.url == url and model.state in _NEEDED:
+        if model.state in _NEEDED and _same(model.url, url):
             return _for_model(model)
     for target in snapshot.targets:
-        if target.data_url == url and _in_audit(target, snapshot.epoch.number):
+        if _in_audit(target, snapshot.epoch.number) and _same(target.data_url, url):
             return _for_target(target)
     return _for_what_is_under_way(snapshot, url)
 
@@ -40,6 +42,11 @@ def _for_what_is_under_way(snapshot: Snapshot, url: str) -> str | None:
     if "/data/" in url and "submit" in acting:
         return "A submission is under way, and this may be its data: delete it when the submission has ended."
     return None
+
+
+def _same(known: str | None, url: str) -> bool:
+    """Whether both are one object; the store may have moved to another address since it was told."""
+    return known is not None and known.rsplit("/", 2)[-2:] == url.rsplit("/", 2)[-2:]
 
 
 def _in_audit(target: TargetView, epoch: int) -> bool:

@@ -89,6 +89,8 @@ async def test_a_store_is_kept_in_the_profile_and_its_keys_in_the_vault(home: Ho
             await agent.call("store.save", store=store | {"bucket": ""})
         assert await agent.call("store.save", store=store, access="planted-access", secret="planted-secret")
         assert {"store/practice/access", "store/practice/secret"} <= set((await agent.call("vault.list"))["names"])
+        tried = await agent.call("check.storage", store=store, access="planted-access", secret="planted-secret")
+        assert not tried["ok"] and "planted" not in str(tried)
     written = home.paths.config_file.read_text()
     assert "s3.example.com" in written
     assert not any("planted" in f.read_text("utf-8", "replace") for f in home.paths.home.rglob("*") if f.is_file())

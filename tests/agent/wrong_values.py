@@ -319,7 +319,7 @@ NETWORK = [
     Row("network", "password inside", _node("https://me:pw@x"), "password in it", "for the vault"),
     Row("network", "unreachable", _node(servers.NOBODY), "node is not reached", "port"),
     Row("network", "unnamed", _node("http://node.invalid"), "no machine is named node.invalid", "DNS"),
-    Row("network", "slow", _node(lambda w: w.silent), "0.3 seconds", "firewall"),
+    Row("network", "slow", _node(lambda w: w.silent), "says nothing for 0.3 seconds", "this one hangs"),
     Row("network", "own certificate", _node(lambda w: w.certified(30)), "signed by itself", "known authority"),
     Row("network", "old certificate", _trusting(-1), "has expired", "renews it"),
     Row("network", "of another name", _trusting(29, "node.example"), "is for another name", "use the name"),

@@ -36,6 +36,10 @@ def test_data_stays_until_its_audit_epoch_has_ended(status: str, fill_epoch: int
     assert (kept_for(seen, DATA) is not None) == kept
 
 
+def test_an_object_is_known_at_another_address_of_the_same_store() -> None:
+    assert kept_for(world(models=(model(url=URL),)), "https://cdn.example/bucket/weights/one")
+
+
 def test_other_objects_are_nobodys_business() -> None:
     assert kept_for(world(models=(model(url=URL),), targets=(target(data_url=DATA),)), DATA + "x") is None
 
