@@ -81,15 +81,23 @@ def run(jobs: str | tuple[str, ...], work: Work, *refusals: type[Exception], orp
     harden()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    expected: tuple[type[Exception], ...] = (JobError, ProtocolError, SecretsError, *refusals)
     emitter = Emitter()
     emitter.send("hello", version=VERSION, pid=os.getpid())
-    try:
+
+    def done() -> dict[str, Any]:
         asked = parse_job(sys.stdin.readline(), *((jobs,) if isinstance(jobs, str) else jobs))
         session = Session(emitter, take(asked.pop("secrets_fd")) if "secrets_fd" in asked else None, orphan_s)
         session.listen()
-        result = work(asked, session)
-    except expected as refused:
+        return work(asked, session)
+
+    return answer(emitter, done, *refusals)
+
+
+def answer(emitter: Emitter, done: Callable[[], dict[str, Any]], *refusals: type[Exception]) -> int:
+    """Tell how the work ended; the exit status that says the same."""
+    try:
+        result = done()
+    except (JobError, ProtocolError, SecretsError, *refusals) as refused:
         emitter.send("failed", error=str(refused))
         return 1
     except OSError as failure:

@@ -21,6 +21,7 @@ from somatui.workers.board import BoardTarget
 from somatui.workers.matching import Aims, Kept, Named
 from somatui.workers.protocol import Message
 from tests.storage import stores
+from tests.workers import inside
 from tests.workers.boards import Board
 from tests.workers.processes import rest, start, tell, through, until
 
@@ -98,7 +99,7 @@ def test_metrics_and_progress_tell_how_it_goes(board: Board, tmp_path: Path) -> 
     board.write(threshold=-1.0)
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources" / "large.py").write_bytes(b"x" * 5000)
-    messages = rest(start("score", job(tmp_path, limit=4)))
+    messages = inside.done("score", job(tmp_path, limit=4))
     metrics = [m.body for m in messages if m.kind == "metric"]
     assert all(isinstance(value, int | float) for body in metrics for value in body.values())
     last = metrics[-1]
@@ -165,7 +166,7 @@ def test_a_model_with_bad_weights_takes_its_targets_along_and_nothing_else(
         case "size":
             told["size"] -= 1
     board.write(threshold=EVERYTHING)
-    messages = rest(start("score", job(tmp_path, limit=2)))
+    messages = inside.done("score", job(tmp_path, limit=2))
     assert [h["target_id"] for h in hits(messages)] == [kept]
     logs = " ".join(m.body["text"] for m in messages if m.kind == "log")
     assert f"model {bad} is left out" in logs
@@ -176,10 +177,10 @@ def test_a_model_with_bad_weights_takes_its_targets_along_and_nothing_else(
 @pytest.mark.slow
 def test_a_board_of_no_use_is_refused_in_one_sentence(board: Board, tmp_path: Path) -> None:
     board.write(threshold=1.0)
-    *_, failed = rest(start("score", job(tmp_path)))
+    *_, failed = inside.done("score", job(tmp_path))
     assert "No model of the board" in failed.body["error"]
     (tmp_path / "board.json").write_text('{"epoch": 1, "threshold": 1.0, "targets": [{}], "models": []}')
-    *_, failed = rest(start("score", job(tmp_path)))
+    *_, failed = inside.done("score", job(tmp_path))
     assert "board.json is not as it should be" in failed.body["error"]
 
 
@@ -187,15 +188,15 @@ def test_a_board_of_no_use_is_refused_in_one_sentence(board: Board, tmp_path: Pa
 def test_weights_are_fetched_once_and_fetched_again_when_the_file_is_spoiled(board: Board, tmp_path: Path) -> None:
     board.add_target(100, [board.add_model(1)])
     board.write(threshold=EVERYTHING)
-    first = hits(rest(start("score", job(tmp_path, limit=1))))
+    first = hits(inside.done("score", job(tmp_path, limit=1)))
     (cached,) = (tmp_path / "weights").iterdir()
     before = cached.stat().st_mtime_ns
-    again = hits(rest(start("score", job(tmp_path, limit=1, work_dir=str(tmp_path / "other")))))
+    again = hits(inside.done("score", job(tmp_path, limit=1, work_dir=str(tmp_path / "other"))))
     assert cached.stat().st_mtime_ns == before
     data = bytearray(cached.read_bytes())
     data[-1] ^= 1
     cached.write_bytes(data)
-    third = hits(rest(start("score", job(tmp_path, limit=1, work_dir=str(tmp_path / "third")))))
+    third = hits(inside.done("score", job(tmp_path, limit=1, work_dir=str(tmp_path / "third"))))
     assert [h["distance"] for h in first] == [h["distance"] for h in again] == [h["distance"] for h in third]
     assert [f.name for f in (tmp_path / "weights").iterdir()] == [cached.name]
 
@@ -211,7 +212,7 @@ def test_a_job_goes_on_where_it_stood(board: Board, tmp_path: Path, how: signal.
     sources = [p.read_bytes() for p in (tmp_path / "sources").iterdir()]
     nearest = [min(board.expected(t["id"], data)[2] for data in sources) for t in board.told["targets"]]
     board.write(threshold=float(np.median(nearest)))
-    whole = rest(start("score", asked))
+    whole = inside.done("score", asked)
     found = [h["target_id"] for h in hits(whole)]
     assert len(found) == 10
     process = start("score", asked | {"work_dir": str(tmp_path / "work")})
@@ -231,12 +232,12 @@ def test_a_job_goes_on_where_it_stood(board: Board, tmp_path: Path, how: signal.
 def test_a_cursor_says_where_to_begin(board: Board, tmp_path: Path) -> None:
     board.add_target(100, [board.add_model(1)])
     board.write(threshold=EVERYTHING)
-    first = rest(start("score", job(tmp_path, limit=3, work_dir=str(tmp_path / "first"))))
+    first = inside.done("score", job(tmp_path, limit=3, work_dir=str(tmp_path / "first")))
     cursor = json.loads(json.dumps(result(first)["cursor"]))
-    second = rest(start("score", job(tmp_path, limit=3, cursor=cursor, work_dir=str(tmp_path / "second"))))
+    second = inside.done("score", job(tmp_path, limit=3, cursor=cursor, work_dir=str(tmp_path / "second")))
     assert hits(first)[0]["name"] != hits(second)[0]["name"]
     assert result(second)["scored"] == 3
-    third = rest(start("score", job(tmp_path, cursor=result(second)["cursor"], work_dir=str(tmp_path / "third"))))
+    third = inside.done("score", job(tmp_path, cursor=result(second)["cursor"], work_dir=str(tmp_path / "third")))
     assert (result(third)["scored"], result(third)["reason"]) == (0, "corpus")
 
 
@@ -246,7 +247,7 @@ def test_enough_hits_are_enough(board: Board, tmp_path: Path) -> None:
     for number in range(5):
         board.add_target(100 + number, [model])
     board.write(threshold=EVERYTHING)
-    messages = rest(start("score", job(tmp_path, max_hits=3)))
+    messages = inside.done("score", job(tmp_path, max_hits=3))
     assert len(hits(messages)) == 3
     assert result(messages)["reason"] == "hits"
 
@@ -261,7 +262,7 @@ def test_one_candidate_may_be_held_to_one_hit(board: Board, tmp_path: Path) -> N
     for number in range(9):
         board.add_target(number, models)
     board.write(threshold=EVERYTHING)
-    messages = rest(start("score", job(tmp_path, count=4, hits_each=1)))
+    messages = inside.done("score", job(tmp_path, count=4, hits_each=1))
     found = hits(messages)
     assert len(found) == len({h["name"] for h in found}) == len({h["target_id"] for h in found}) == 4
 

@@ -15,6 +15,7 @@ import pytest
 
 from somatui.engine import weights
 from tests.golden.scoring import recipe
+from tests.workers import inside
 from tests.workers.processes import rest, start, until
 
 pytestmark = [pytest.mark.slow]
@@ -43,7 +44,7 @@ def test_a_file_is_scored_as_the_recording_says(tmp_path: Path) -> None:
         models.append(str(tmp_path / f"{seed}.safetensors"))
         Path(models[-1]).write_bytes(weights.to_bytes(tensors))
     job = {"models": models, "data": str(tmp_path / "data"), "target": str(tmp_path / "target.json"), "seed": 0}
-    *_, done = rest(start("score_file", job))
+    *_, done = inside.done("score_file", job)
     assert done.kind == "done"
     assert done.body["result"]["winner"] == answer["winner"]
     for ours, theirs in zip(done.body["result"]["models"], answer["models"], strict=True):
@@ -57,22 +58,19 @@ def test_a_wrong_target_is_refused_in_one_sentence(tmp_path: Path, target: str, 
     (tmp_path / "model").write_bytes(weights.to_bytes(weights.initial(weights.SMALL, 1)))
     (tmp_path / "data").write_bytes(b"text")
     (tmp_path / "target.json").write_text(target)
-    process = start(
-        "score_file",
-        {"models": [str(tmp_path / "model")], "data": str(tmp_path / "data"), "target": str(tmp_path / "target.json")},
-    )
-    *_, failed = rest(process)
-    assert (failed.kind, process.returncode) == ("failed", 1)
+    job = {"models": [str(tmp_path / "model")], "data": str(tmp_path / "data"), "target": str(tmp_path / "target.json")}
+    *_, failed = inside.done("score_file", job)
+    assert failed.kind == "failed"
     assert says in failed.body["error"]
 
 
 def test_training_ends_with_weights_that_load_and_an_embedding(tmp_path: Path) -> None:
-    messages = rest(start("train", training(tmp_path, 30)))
+    messages = rest(start("train", training(tmp_path, 15)))
     result = messages[-1].body["result"]
     config, _ = weights.open_file(Path(result["weights"]))
     assert config == weights.SMALL
     assert np.linalg.norm(np.frombuffer(base64.b64decode(result["embedding"]), "<f4")) == pytest.approx(1, abs=1e-5)
-    assert (result["step"], result["steps"]) == (30, 30)
+    assert (result["step"], result["steps"]) == (15, 15)
     metrics = [m for m in messages if m.kind == "metric"]
     assert all({"step", "steps", "loss", "tokens_per_s"} == m.body.keys() for m in metrics)
     assert metrics[-1].body["loss"] == result["loss"]
@@ -86,7 +84,7 @@ def test_training_ends_with_weights_that_load_and_an_embedding(tmp_path: Path) -
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], bytes]:
     """A training that nothing has interrupted: its job and its weights."""
     job = training(tmp_path_factory.mktemp("whole"), 12)
-    *_, done = rest(start("train", job))
+    *_, done = inside.done("train", job)
     return job, Path(done.body["result"]["weights"]).read_bytes()
 
 
@@ -115,7 +113,7 @@ def test_training_that_was_ended_goes_on_as_if_it_had_not(
 
 def test_training_that_had_ended_tells_the_same_again(tmp_path: Path) -> None:
     job = training(tmp_path, 3)
-    first, again = (rest(start("train", job))[-1].body["result"] for _ in range(2))
+    first, again = (inside.done("train", job)[-1].body["result"] for _ in range(2))
     assert first == again
 
 
@@ -124,15 +122,14 @@ def test_the_corpus_has_a_seed_of_its_own(tmp_path: Path) -> None:
     made = []
     for seed in (4, 5, None):
         corpus = job["corpus"] | {"seed": seed}
-        result = rest(start("train", job | {"corpus": corpus, "work_dir": str(tmp_path / str(seed))}))[-1].body[
-            "result"
-        ]
-        made.append(Path(result["weights"]).read_bytes())
+        *_, told = inside.done("train", job | {"corpus": corpus, "work_dir": str(tmp_path / str(seed))})
+        made.append(Path(told.body["result"]["weights"]).read_bytes())
     assert made[0] == made[2] != made[1]
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "work").write_text("a file")
-    *_, failed = rest(start("train", training(tmp_path, 2)))
-    assert failed.kind == "failed"
+    process = start("train", training(tmp_path, 2))
+    *_, failed = rest(process)
+    assert (failed.kind, process.returncode) == ("failed", 1)
     assert str(tmp_path / "work") in failed.body["error"]
