@@ -94,7 +94,8 @@ class Scoring:
         self._corpus = self._stand.corpus()
         self._candidates: Iterator[Candidate] = iter(self._corpus)
         self._models = Models(Path(job["weights_dir"]), session)
-        self._hits = Hits(Path(job["work_dir"]), session, self._stand, self._most_hits, job.get("hits_each"))
+        self._each = job.get("hits_each")
+        self._hits = Hits(Path(job["work_dir"]), session, self._stand, self._most_hits, self._each)
         self._pending: deque[_Taken] = deque()
         self._lazy, self._parts = bool(job.get("lazy", True)), Chunks()
         self._taken, self._coming_back = 0, deque(self._stand.owed)
@@ -194,18 +195,23 @@ class Scoring:
         if self._session.stopping.is_set():
             return
         self._pending.popleft()
-        told = taken.candidate.digest.hex()
         if taken.cursor is not None:
             self._stand.scored += 1
             self._stand.cursor = taken.cursor
-            if len(scores) < len(taken.plan.order) and len(self._stand.owed) < OWED_MOST:
-                self._stand.owed[told] = taken.candidate.name
-                self._coming_back.append(told)
-        else:
-            self._stand.owed.pop(told, None)
-        if self._hits.deal(taken.candidate, scores, learn=taken.plan.everything):
+        hit = self._hits.deal(taken.candidate, scores, learn=taken.plan.everything)
+        self._owe(taken, len(scores) < len(taken.plan.order) and not (hit and self._each))
+        if hit:
             self._save()
         self._tell(False)
+
+    def _owe(self, taken: _Taken, lacking: bool) -> None:
+        """Note whether to come back to a candidate; one that has hit is done where hits are counted for each."""
+        told = taken.candidate.digest.hex()
+        if not lacking:
+            self._stand.owed.pop(told, None)
+        elif taken.cursor is not None and len(self._stand.owed) < OWED_MOST:
+            self._stand.owed[told] = taken.candidate.name
+            self._coming_back.append(told)
 
     def _tell(self, now: bool) -> None:
         """Metrics and progress, at most twice a second; rates are those of the last seconds."""

@@ -141,8 +141,10 @@ def test_a_lazy_job_finds_what_a_full_one_finds(tmp_path: Path) -> None:
 
         with ThreadPoolExecutor(2) as pool:
             lazy, full = pool.submit(run, "lazy"), pool.submit(run, "full", lazy=False)
+            once = [h["name"] for h in pool.submit(run, "once", hits_each=1).result()[0]]
             (lazy_hits, lazy_told), (full_hits, full_told) = lazy.result(), full.result()
         assert full_hits
+        assert 0 < len(once) == len(set(once))
         nearest = {h["target_id"] for h in full_hits}
         assert {h["target_id"] for h in lazy_hits} == nearest
         for hit in lazy_hits:
