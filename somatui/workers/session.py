@@ -95,9 +95,10 @@ def run(jobs: str | tuple[str, ...], work: Work, *refusals: type[Exception], orp
 
 def answer(emitter: Emitter, done: Callable[[], dict[str, Any]], *refusals: type[Exception]) -> int:
     """Tell how the work ended; the exit status that says the same."""
+    expected: tuple[type[Exception], ...] = (JobError, ProtocolError, SecretsError, *refusals)
     try:
         result = done()
-    except (JobError, ProtocolError, SecretsError, *refusals) as refused:
+    except expected as refused:
         emitter.send("failed", error=str(refused))
         return 1
     except OSError as failure:
