@@ -82,14 +82,15 @@ async def test_the_agent_tries_what_it_is_given_and_what_it_has(home: Household)
 
 async def test_a_store_is_kept_in_the_profile_and_its_keys_in_the_vault(home: Household) -> None:
     store = {"endpoint": "https://s3.example.com", "bucket": "data", "public_url": "", "public_mode": "acl"}
+    keys = {"access": "planted-access", "secret": "planted-secret"}  # pragma: allowlist secret
     async with home.client() as agent:
         with pytest.raises(AgentError, match="public_mode"):
             await agent.call("store.save", store=store | {"public_mode": "magic"})
         with pytest.raises(AgentError, match="endpoint and bucket"):
             await agent.call("store.save", store=store | {"bucket": ""})
-        assert await agent.call("store.save", store=store, access="planted-access", secret="planted-secret")
+        assert await agent.call("store.save", store=store, **keys)
         assert {"store/practice/access", "store/practice/secret"} <= set((await agent.call("vault.list"))["names"])
-        tried = await agent.call("check.storage", store=store, access="planted-access", secret="planted-secret")
+        tried = await agent.call("check.storage", store=store, **keys)
         assert not tried["ok"] and "planted" not in str(tried)
     written = home.paths.config_file.read_text()
     assert "s3.example.com" in written

