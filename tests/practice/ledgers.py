@@ -16,6 +16,8 @@ from somatui.wire.values import Manifest, Tensor
 
 NOW = 1_700_000_000_000
 DAY = 86_400_000
+SOMA = 10**9
+OTHER = b"\x44" * 32
 KEY = b"\x07" * 32
 EMBEDDING = Tensor.of([0.5] * 16)
 WEIGHTS = Manifest("http://127.0.0.1/weights", b"\x05" * 32, 1000)

@@ -26,10 +26,7 @@ from somatui.wire.kinds import (
 from somatui.wire.objects import Target, parse_coin
 from somatui.wire.text import b58encode
 from somatui.wire.values import ObjectRef, Tensor
-from tests.practice.ledgers import DAY, NOW, Wallet, commit, failure, fees, network, reveal, submit
-
-SOMA = 10**9
-OTHER = b"\x44" * 32
+from tests.practice.ledgers import DAY, NOW, OTHER, SOMA, Wallet, commit, failure, fees, network, reveal, submit
 
 
 def open_target(ledger: Ledger) -> tuple[bytes, Target]:

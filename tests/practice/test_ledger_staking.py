@@ -24,11 +24,8 @@ from somatui.wire.kinds import (
 )
 from somatui.wire.objects import ObjectType, StakedSoma, parse_coin
 from somatui.wire.values import ObjectRef
-from tests.practice.ledgers import DAY, NOW, Wallet, failure, fees
+from tests.practice.ledgers import DAY, NOW, OTHER, SOMA, Wallet, failure, fees
 from tests.recordings import lines
-
-SOMA = 10**9
-OTHER = b"\x44" * 32
 
 
 def made(ledger: Ledger, done: Executed) -> ObjectRef:
