@@ -89,7 +89,7 @@ class _End(asyncio.Protocol):
         if self.other.transport is not None:
             self.other.transport.resume_reading()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         """With one the other ends, once it has what was sent."""
         self._pair.close()
 
