@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from somatui.domain.actions import ACTIONS, Context
-from somatui.domain.snapshot import Snapshot
+from somatui.domain.snapshot import OWN_NETWORKS, Snapshot
 
 AWAY = ("a", "start the agent")
 SILENT = ("a", "start the network")
@@ -36,7 +36,7 @@ def silent(snapshot: Snapshot) -> bool:
 
 def offers(context: Context) -> list[Offer]:
     """The acts of this pane on this network, in the registry's order."""
-    practice = context.snapshot.network.kind == "practice"
+    practice = context.snapshot.network.kind in OWN_NETWORKS
     return [
         Offer(action.key, action.name, action.unavailable(context) is None)
         for action in ACTIONS

@@ -36,6 +36,7 @@ class Link:
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
         self._up = asyncio.Event()
+        self._refusal = ""
 
     def open(self) -> None:
         """Begin; starts an agent where none answers. A second call asks again at once."""
@@ -85,15 +86,17 @@ class Link:
             self._client = await AgentClient.connect(self.paths)
             await self._client.subscribe(self._listener.on_sections)
             self._up.set()
+            self._refusal = ""
             self._listener.on_connection(True, "")
             await self._client.closed.wait()
             return "The agent went away; jobs and duties wait for it. Press a to start it again."
         except (AgentError, PathsError) as refusal:
-            return str(refusal)
+            self._refusal = str(refusal)
+            return self._refusal
         except AgentGone as gone:
             return str(gone)
         except OSError:
-            return "No agent answers; jobs and duties wait for it. Press a to start it."
+            return self._refusal or "No agent answers; jobs and duties wait for it. Press a to start it."
 
     async def _drop(self) -> None:
         client, self._client = self._client, None

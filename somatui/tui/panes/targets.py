@@ -7,7 +7,7 @@ from typing import ClassVar
 from somatui.domain.deadline import claim_window, opens_in
 from somatui.domain.ids import short
 from somatui.domain.money import soma, soma_exact
-from somatui.domain.snapshot import Snapshot, TargetView
+from somatui.domain.snapshot import OWN_NETWORKS, Snapshot, TargetView
 from somatui.tui.format import NOTHING, Cell, amount, cell, count, joined, number, tiny
 from somatui.tui.panes.base import Detail, Pane
 from somatui.tui.table import Column, Row
@@ -60,7 +60,7 @@ class TargetsPane(Pane):
         next_epoch = opens_in(snapshot.epoch, snapshot.epoch.number + 1, now_ms).split(", ")[-1]
         if not snapshot.network.reachable:
             return "The network does not answer, so its targets are not known: they come with the first answer."
-        sooner = ", or press e for the next epoch" if snapshot.network.kind == "practice" else ""
+        sooner = ", or press e for the next epoch" if snapshot.network.kind in OWN_NETWORKS else ""
         when = f"when the epoch turns ({next_epoch}{sooner})"
         if not any(m.state == "active" for m in snapshot.models):
             return f"No targets yet. They appear {when}, once a model is active: models pane, key 3."

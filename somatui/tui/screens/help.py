@@ -14,6 +14,17 @@ from somatui.tui.screens.panel import Panel, Part
 if TYPE_CHECKING:
     from somatui.tui.console import SomatuiApp
 
+WISHES = (
+    ("start from nothing, or set up this machine", "somatui setup, somatui doctor"),
+    ("submit data", "s here; somatui score run"),
+    ("train a model and publish it", "t and p here; somatui train run, somatui models publish"),
+    ("claim what was earned", "c here; somatui targets claim --all"),
+    ("see how things stand", "4 here; somatui status --watch"),
+    ("learn how money is lost, with play money", "somatui practice rehearse --list"),
+    ("write scripts", "every line with --json"),
+)
+"""What brings people here, and the way; the same words as in the guided setup (newcomer.md)."""
+
 HANG = 18
 NAME = 10
 
@@ -43,6 +54,9 @@ class HelpScreen(Panel[None]):
         for key in SHELL_KEYS:
             if key.shown:
                 lines += self._entry(key.shown, key.command, key.help, "", "")
+        lines += [Content(""), Content.assemble(("What do you want to do?", "bold"))]
+        for wish, way in WISHES:
+            lines += self._entry("", "", wish, "", way)
         lines += [Content(""), Content.assemble(("Shift and drag selects text with the mouse.", "$muted"))]
         self.put(Content("\n").join(lines))
 

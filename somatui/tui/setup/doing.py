@@ -17,7 +17,7 @@ from somatui.domain.money import soma
 from somatui.domain.report import Line, Report, Status
 from somatui.domain.setup.after import first_reading
 from somatui.domain.setup.steps import KnownWallet
-from somatui.domain.snapshot import Snapshot
+from somatui.domain.snapshot import OWN_NETWORKS, Snapshot
 from somatui.paths import Paths
 from somatui.tui.practice import PracticeStart, StartFailed
 from somatui.tui.setup.walk import failed, report_of, timed
@@ -89,7 +89,7 @@ async def network(walk: Walk, entered: Entered, say: Say) -> Report:
     if not report.ok:
         return report
     chain = str(report.facts.get("chain_id") or report.facts.get("chain") or "")
-    if chain and not profile.chain and profile.network != "practice":
+    if chain and not profile.chain and profile.network not in OWN_NETWORKS:
         save_profile(paths, chain=chain)
         await walk.ask("profile.reload")
     if auth:

@@ -38,12 +38,12 @@ class Pick(Static, can_focus=True):
         self._show()
 
     def on_focus(self) -> None:
-        """The chosen line is lit."""
-        self._show()
+        """The chosen line is lit, once the focus is really here."""
+        self.call_later(self._show)
 
     def on_blur(self) -> None:
         """Another field is lit."""
-        self._show()
+        self.call_later(self._show)
 
     def move(self, step: int) -> bool:
         """Choose the next one; False where the list ends."""

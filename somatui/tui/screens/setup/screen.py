@@ -123,7 +123,10 @@ class SetupScreen(Screen[None]):
         setup, frame = self.walk.setup, self.query_one("#setup")
         whose = f"  ·  {setup.answers.name}" if setup.number > 1 else ""
         frame.border_title = f"Setup  {setup.number} of {len(setup.steps)}  {setup.step.title}{whose}"
-        frame.border_subtitle = "   ".join(self._keys())
+        *others, last = self._keys()
+        ready = self._report is not None and self._report.ok
+        keys = Content.assemble(("".join(f"{key}   " for key in others), ""), (last, "bold $accent" if ready else ""))
+        frame.border_subtitle = keys.markup
         about = "\n".join(textwrap.wrap(setup.step.about, self.room))
         self.query_one("#about", Static).update(Content(about))
         self.query_one("#told", Static).update(Content("\n").join(self._lines()))
