@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from somatui.domain import consequence, preflight
 from somatui.domain.checks import Check, Consequence, refusal
 from somatui.domain.ids import IdError, resolve, short
-from somatui.domain.snapshot import ModelView, Snapshot, TargetView, WalletName
+from somatui.domain.snapshot import OWN_NETWORKS, ModelView, Snapshot, TargetView, WalletName
 from somatui.domain.versions import fits
 
 ENDED = frozenset({"done", "refused", "failed", "lost"})
@@ -56,8 +56,8 @@ class Action:
 
     def unavailable(self, context: Context) -> str | None:
         """Why it cannot be done now, in one sentence, or None."""
-        if self.practice_only and context.snapshot.network.kind != "practice":
-            return f"{self.name}: only on the practice network."
+        if self.practice_only and context.snapshot.network.kind not in OWN_NETWORKS:
+            return f"{self.name}: only on the practice network or a local one."
         if self.signs and context.snapshot.wallet.watch_only:
             return preflight.WATCH_ONLY
         return refusal(self.preflight(context))

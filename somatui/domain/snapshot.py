@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 NetworkKind = Literal["practice", "localnet", "testnet", "custom"]
+OWN_NETWORKS: tuple[NetworkKind, ...] = ("practice", "localnet")
+"""Networks that run on the operator's own machine, whose epochs may be ended and which may be made anew."""
 TargetStatus = Literal["open", "filled", "claimable", "expired"]
 ModelState = Literal["created", "pending", "active", "inactive"]
 JobState = Literal["starting", "running", "stopping", "stopped", "done", "failed"]

@@ -192,3 +192,11 @@ def test_status_says_which_wallet_and_what_can_be_done_with_it(
     script.world = replace(script.world, wallet=replace(script.world.wallet, **changes))
     assert entry(["status"]) == 0
     assert " ".join(says.split()) in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_local_networks_epoch_and_faucet_are_the_agents_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = replace(full_world(), network=replace(full_world().network, kind="localnet", name="localnet"))
+    script = speak(Script(there), monkeypatch)
+    for verb in ("advance", "faucet"):
+        assert entry(["practice", verb, "--yes", "--profile", "localnet"]) == 0
+    assert [call["action"] for name, call in script.asked if name == "act"] == ["advance", "faucet"]

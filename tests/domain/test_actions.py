@@ -67,9 +67,10 @@ def test_what_signs_names_a_watched_wallet_before_anything_else(name: str) -> No
     assert action is not None and "watch-only: import its key" in (action.unavailable(at(watched)) or "")
 
 
-def test_the_epoch_is_advanced_on_the_practice_network_only() -> None:
+def test_the_epoch_is_advanced_on_networks_of_ones_own_only() -> None:
     action = by_name("advance")
     assert action is not None and action.unavailable(at(world())) is None
+    assert action.unavailable(at(world(network=NetworkView("localnet", "localnet", reachable=True)))) is None
     elsewhere = world(network=NetworkView("testnet", "testnet", reachable=True))
     assert "practice" in (action.unavailable(at(elsewhere)) or "")
 

@@ -136,6 +136,13 @@ def _card(info: NetworkInfo) -> dict[str, Any]:
     return {name: getattr(info, name) for name in names}
 
 
+def _on_localnet(args: Arguments) -> bool:
+    """Whether the profile is for the network's own program on this machine, whose services the agent asks."""
+    from somatui.config import load
+
+    return load(paths_of(args)).profile.network == "localnet"
+
+
 def _practice_paths(args: Arguments) -> Paths:
     from somatui.config import load
 
@@ -159,6 +166,8 @@ def _running(paths: Paths) -> NetworkInfo:
 
 def advance(args: Arguments) -> Answer:
     """End the epoch, through the agent where one runs, so that it has looked when this returns."""
+    if _on_localnet(args):
+        return perform(args, "advance")
     paths = _practice_paths(args)
     if live.is_running(paths):
         return perform(args, "advance")
@@ -179,6 +188,8 @@ def _faucet_options(parser: argparse.ArgumentParser) -> None:
 
 def faucet(args: Arguments) -> Answer:
     """Coins for the agent's wallet, or for any address."""
+    if args.address is None and _on_localnet(args):
+        return perform(args, "faucet")
     paths = _practice_paths(args)
     if args.address is None:
         return perform(args, "faucet")
