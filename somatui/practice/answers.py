@@ -10,7 +10,7 @@ import grpc
 from somatui.practice.codec.network import SERVER
 from somatui.practice.codec.text import BadField
 from somatui.practice.ledger.ledger import Ledger
-from somatui.practice.ledger.values import Refused
+from somatui.practice.ledger.values import Checkpoint, Refused
 from somatui.practice.messages import pb
 
 BAD_REQUEST = "/google.rpc.BadRequest"
@@ -18,11 +18,20 @@ BAD_REQUEST = "/google.rpc.BadRequest"
 DETAILS = "grpc-status-details-bin"
 
 
-def headers(ledger: Ledger) -> tuple[tuple[str, str], ...]:
-    """What stands above every answer: where the chain is."""
-    first, last = ledger.checkpoint(0), ledger.checkpoint()
-    if first is None or last is None:
-        return ()
+class Headers:
+    """What stands above every answer of one network: where its chain is."""
+
+    def __init__(self) -> None:
+        self._first: Checkpoint | None = None
+
+    def __call__(self, ledger: Ledger) -> tuple[tuple[str, str], ...]:
+        """As of the newest checkpoint."""
+        self._first = self._first or ledger.checkpoint(0)
+        last = ledger.checkpoint()
+        return () if self._first is None or last is None else _headers(ledger, self._first, last)
+
+
+def _headers(ledger: Ledger, first: Checkpoint, last: Checkpoint) -> tuple[tuple[str, str], ...]:
     when = datetime.fromtimestamp(last.timestamp_ms / 1000, UTC)
     return (
         ("x-soma-chain-id", first.digest[:4].hex()),

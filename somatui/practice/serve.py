@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from somatui.files import write_whole
 from somatui.practice import admin, downloads, faucet, genesis, rpc, scoring
-from somatui.practice.answers import headers
+from somatui.practice.answers import Headers
 from somatui.practice.card import CARD, FREE, LOCK, NetworkInfo, Ports, ServeError
 from somatui.practice.desk import LAG_MS, Desk, now_ms
 from somatui.practice.front import Front
@@ -133,7 +133,7 @@ async def _up(
     store_url = f"http://{manner.reached_at}:{ports.store}"
     if not (folder / LEDGER).exists():
         await genesis.make(folder, plan.seed, store.folder, store_url, now_ms(), tell, seed_worker, beginning)
-    desk = Desk(folder / LEDGER, LAG_MS if manner.lag_ms is None else manner.lag_ms, headers)
+    desk = Desk(folder / LEDGER, LAG_MS if manner.lag_ms is None else manner.lag_ms, Headers())
     stack.callback(desk.close)
     stack.push_async_callback(_ended, asyncio.create_task(desk.seal_forever()))
     scorer = scoring.Scorer(folder / "scoring.log", score_worker)
