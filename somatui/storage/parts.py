@@ -114,9 +114,9 @@ class PartsUpload:
                     done.sent += 1
                     running.add(pool.submit(self._put, begun, number, data))
                     if len(running) >= PARALLEL:
-                        running = _settled(running, told, FIRST_COMPLETED)
+                        running = _settled(running, told)
                 while running:
-                    running = _settled(running, told, FIRST_COMPLETED)
+                    running = _settled(running, told)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -211,8 +211,9 @@ class PartsUpload:
                 self._note.unlink()
 
 
-def _settled(running: set[Future[int]], told: Callable[[int], None], until: str) -> set[Future[int]]:
-    done, left = wait(running, return_when=until)
+def _settled(running: set[Future[int]], told: Callable[[int], None]) -> set[Future[int]]:
+    """Wait for one part at least; those that are still on their way. Raises what went wrong with a part."""
+    done, left = wait(running, return_when=FIRST_COMPLETED)
     for one in done:
         told(one.result())
     return left
