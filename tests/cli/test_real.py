@@ -59,7 +59,7 @@ def until_gone(pid: int) -> None:
     assert gone(pid)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_it_answers_as_localnet_and_ends_with_us(
     number: signal.Signals, serving: subprocess.Popen[str], tmp_path: Path
 ) -> None:
