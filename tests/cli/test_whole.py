@@ -65,9 +65,10 @@ def test_the_whole_day_ends_with_money_and_without_a_difference(tmp_path: Path) 
 @pytest.mark.timeout(200)
 @pytest.mark.usefixtures("seeded_home")
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_day_that_is_cut_short_leaves_no_process(name: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", [("run",), ("rehearse", "missed-reveal")], ids=["day", "rehearsal"])
+def test_what_is_cut_short_leaves_no_process(name: signal.Signals, what: tuple[str, ...], tmp_path: Path) -> None:
     state = tmp_path / "day"
-    words = [sys.executable, "-m", "somatui", "practice", "run", "--state", str(state)]
+    words = [sys.executable, "-m", "somatui", "practice", *what, "--state", str(state)]
     day = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ)
     assert day.stderr is not None
     for line in day.stderr:
