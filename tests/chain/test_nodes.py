@@ -14,7 +14,7 @@ from soma_sdk import SomaClient
 
 from somatui.chain.client import Chain, Endpoints
 from somatui.chain.errors import NotFound, Refused, Unreachable
-from somatui.chain.identity import Identity, OtherChain, ask, read
+from somatui.chain.identity import OtherChain, ask
 from somatui.chain.relay import Door, header_of
 from somatui.practice.card import NetworkInfo
 from tests.chain.nets import gate, networks
@@ -54,17 +54,6 @@ async def test_a_node_says_which_network_it_belongs_to_and_two_networks_differ(
     told = await Chain(Endpoints(net.rpc_url)).identity()
     assert told.name == "practice" and told.server.startswith("soma-node/") and 40 <= len(told.chain_id) <= 44
     assert (await ask(other.rpc_url, 10)).chain_id != told.chain_id
-
-
-@pytest.mark.parametrize("answer", [b"\x0a", b"\x0a\x05ab", b"\xff" * 12, b"\x0a\x02\xff\xfe", b"\x0b", b""])
-def test_what_is_no_node_is_said_to_be_none(answer: bytes) -> None:
-    with pytest.raises(Unreachable, match="check the address"):
-        read(answer)
-
-
-def test_numbers_and_times_in_the_answer_are_passed_over() -> None:
-    answer = b"\x0a\x03abc\x12\x07testnet\x18\x96\x01\x2a\x02\x08\x01\x4a\x01z\x42\x0bsoma-node/1"
-    assert read(answer) == Identity("abc", "testnet", "soma-node/1")
 
 
 async def test_reads_go_to_the_second_node_while_the_first_is_dead_and_sends_do_not(net: NetworkInfo) -> None:
@@ -167,10 +156,3 @@ async def test_credentials_do_not_go_over_the_wire_in_the_clear() -> None:
     with pytest.raises(Refused, match="use its https address") as caught:
         await Chain(Endpoints("http://node.example:9000"), auth=lambda: BASIC).system()
     assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("text", ["", "secret", "Bad Name: x", "grpc-bin: x", "x-key: ", "x-key: naïve"])
-def test_credentials_that_are_no_header_are_refused_without_repeating_them(text: str) -> None:
-    with pytest.raises(ValueError) as caught:
-        header_of(text)
-    assert not text or text not in str(caught.value)
