@@ -256,9 +256,12 @@ async def test_a_file_of_answers_stops_at_the_step_that_fails_and_says_how_to_le
     home: Path, net: Network
 ) -> None:
     file = home / "answers.toml"
-    file.write_text(answers(net, bucket="elsewhere"), "utf-8")
-    secrets = {"passphrase": PASSPHRASE, "access": net.access_key, "secret": net.secret_key}
+    file.write_text(answers(net, bucket="elsewhere", wallet="import"), "utf-8")
+    key = home / "key.txt"
+    key.write_text("0x" + "17" * 32 + "\n", "utf-8")
+    secrets = {"passphrase": PASSPHRASE, "access": net.access_key, "secret": net.secret_key, "key": str(key)}
     status, document, _ = await asyncio.to_thread(headless, home, file, secrets)
     assert status == 1 and not document["ok"] and document["error"].startswith("Storage: ")
+    assert "Read as" in document["steps"][3]["detail"]
     assert document["steps"][-1]["state"] == "failed"
     assert not (home / "state" / "profiles" / "ops" / "setup.json").read_text("utf-8").count(net.secret_key)

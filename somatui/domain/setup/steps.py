@@ -81,7 +81,7 @@ STEPS: tuple[Step, ...] = (
         "wallet",
         "Wallet",
         "Its key signs what you submit, commit, reveal and claim. It is made here, or brought from soma wallet export "
-        "(64 hex digits or somaprivkey1…), the soma keystore or twelve or twenty-four words.",
+        "(64 hex digits or somaprivkey1…), as twelve or twenty-four words, or by the path of a keystore.",
         "without a wallet everything can be read and nothing signed",
     ),
     Step(
@@ -227,7 +227,13 @@ def _wallet(answers: Answers, known: Known) -> tuple[Field, ...]:
     wanted = answers.address if have and answers.address in dict(have) else answers.wallet
     return (
         Field("wallet", "wallet", value=wanted if wanted in dict(choices) else choices[0][0], choices=choices),
-        Field("key", "key or words", "shown nowhere while you type", secret=True, only=("wallet", ("import",))),
+        Field(
+            "key",
+            "key or words",
+            "or the path of a keystore; nothing of it is shown",
+            secret=True,
+            only=("wallet", ("import",)),
+        ),
         Field("address", "address", "0x and 64 hex digits", answers.address, only=("wallet", ("watch",))),
         Field("label", "name", "main", answers.label, only=("wallet", ("new", "import", "watch"))),
     )

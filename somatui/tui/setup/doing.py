@@ -5,11 +5,14 @@ One coroutine for each step, named like it; each takes the walk, what was entere
 
 from __future__ import annotations
 
+import base64
 import time
 import uuid
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from somatui.agent.client import AgentError
 from somatui.config import StoreConfig, load, save_default, save_profile
 from somatui.domain.codec import from_json
 from somatui.domain.ids import short
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 ENOUGH_SHANNONS = 1_000_000_000
 """With so much the faucet is not asked: it is there for everybody."""
-LOOK_SECONDS = 30.0
+MOST_BYTES = 65_536
 
 Entered = dict[str, str]
 
@@ -53,7 +56,18 @@ async def purpose(walk: Walk, entered: Entered, say: Say) -> Report:
     say(f"starting the agent of {answers.name}")
     (_, ms) = await timed(walk.ask("profile.reload"))
     await walk.look()
+    _known_already(walk)
     return Report((Line("profile", "ok", f"Its agent runs: {answers.name}", ms=ms),))
+
+
+def _known_already(walk: Walk) -> None:
+    """A profile that has a store and a wallet is not asked for them from nothing."""
+    profile, answers = load(walk.paths).profile, walk.setup.answers
+    if profile.store is not None and not answers.endpoint:
+        store = profile.store
+        walk.answered(endpoint=store.endpoint, bucket=store.bucket, public_url=store.public_url, region=store.region)
+    if profile.wallet and not answers.address:
+        walk.answered(address=profile.wallet)
 
 
 async def _practice(walk: Walk, say: Say) -> Report | None:
@@ -146,7 +160,7 @@ async def wallet(walk: Walk, entered: Entered, say: Say) -> Report:
     elif kind == "import":
         if not entered.get("key"):
             return failed("wallet", "Type or paste the secret key or the words")
-        found, ms = await timed(walk.ask("wallet.import", text=entered["key"], label=label))
+        found, ms = await timed(walk.ask("wallet.import", label=label, **_secret(entered["key"])))
         said = f"Read as {found['format']}"
     elif kind == "watch":
         found, ms = await timed(walk.ask("wallet.watch", address=entered.get("address", ""), label=label))
@@ -166,6 +180,14 @@ async def wallet(walk: Walk, entered: Entered, say: Say) -> Report:
     if facts.pop("words", False):
         lines.append(Line("words", "ok", "If they are not on paper yet: somatui wallet export shows them"))
     return Report(tuple(lines), facts | {"address": address})
+
+
+def _secret(typed: str) -> dict[str, Any]:
+    """The secret itself, or the bytes of the file whose path was typed."""
+    file = Path(typed).expanduser()
+    if not typed.startswith(("/", "~", "./")) or not file.is_file():
+        return {"text": typed}
+    return {"text": base64.b64encode(file.read_bytes()[:MOST_BYTES]).decode(), "raw": True}
 
 
 async def storage(walk: Walk, entered: Entered, say: Say) -> Report:
@@ -243,7 +265,11 @@ async def _funds(walk: Walk, seen: Snapshot, say: Say) -> Line:
         return Line("funds", "warn", f"{soma(have)} SOMA, and this network has no faucet", cure)
     say("waiting for the faucet's coins")
     began = time.monotonic()
-    given = await walk.ask("act", action="faucet", args={}, key=uuid.uuid4().hex)
+    try:
+        given = await walk.ask("act", action="faucet", args={}, key=uuid.uuid4().hex)
+    except AgentError as refused:
+        cure = "ask again with F5, or later with somatui wallet faucet"
+        return Line("funds", "warn", f"{soma(have)} SOMA; {refused.message.rstrip('.')}", cure)
     ms = round((time.monotonic() - began) * 1000)
     coins = int((given.get("result") or {}).get("received_shannons") or 0)
     return Line("funds", "ok", f"{soma(coins)} SOMA came from the faucet", ms=ms)

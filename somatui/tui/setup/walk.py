@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from somatui.agent.client import AgentClient, AgentError, AgentGone, ensure_agent
-from somatui.config import ConfigError
+from somatui.config import ConfigError, load
 from somatui.domain.report import Line, Report
 from somatui.domain.setup.state import Setup
 from somatui.domain.setup.steps import Answers, Field, Known, KnownWallet, fields
@@ -45,6 +45,14 @@ class Walk:
     def paths(self) -> Paths:
         """The places of the profile that is being set up."""
         return Paths.for_profile(self.setup.answers.name, self._home.home)
+
+    @property
+    def colour(self) -> str:
+        """Whose colour the profile has: practice, testnet or main."""
+        try:
+            return load(self.paths).profile.colour
+        except (ConfigError, PathsError):
+            return "testnet"
 
     @property
     def fields(self) -> tuple[Field, ...]:

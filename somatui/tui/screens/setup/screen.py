@@ -61,6 +61,7 @@ class SetupScreen(Screen[None]):
         self._entered: dict[str, str] = {}
         self._mnemonic = ""
         self._note = ""
+        self._colour = "accent"
         self._skip_said = False
         self._doing: Worker[None] | None = None
         self._all: list[Pick | Entry] = []
@@ -91,6 +92,7 @@ class SetupScreen(Screen[None]):
     async def _open(self) -> None:
         """Show the step that is on, with its form."""
         self._report, self._entered, self._mnemonic, self._skip_said = None, {}, "", False
+        self._colour = f"network-{self.walk.colour}"
         form = self.query_one("#form")
         await form.remove_children()
         self._all = [Pick(field) if field.choices else Entry(field) for field in self.walk.fields]
@@ -121,8 +123,9 @@ class SetupScreen(Screen[None]):
         if not self.is_mounted:
             return
         setup, frame = self.walk.setup, self.query_one("#setup")
-        whose = f"  ·  {setup.answers.name}" if setup.number > 1 else ""
-        frame.border_title = f"Setup  {setup.number} of {len(setup.steps)}  {setup.step.title}{whose}"
+        title = (f"Setup  {setup.number} of {len(setup.steps)}  {setup.step.title}", "")
+        whose = (f"  ·  {setup.answers.name}", f"bold ${self._colour}") if setup.number > 1 else ""
+        frame.border_title = Content.assemble(title, whose).markup
         *others, last = self._keys()
         ready = self._report is not None and self._report.ok
         keys = Content.assemble(("".join(f"{key}   " for key in others), ""), (last, "bold $accent" if ready else ""))
