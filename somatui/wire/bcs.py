@@ -91,7 +91,7 @@ class Reader:
     """Takes encoded values off the front of some bytes; what is not canonical raises `BcsError`."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = memoryview(data)
+        self._data = bytes(data)
         self._at = 0
 
     @property
@@ -101,13 +101,18 @@ class Reader:
 
     def raw(self, size: int) -> bytes:
         """The next `size` bytes."""
-        if size > self.left:
+        at, end = self._at, self._at + size
+        if end > len(self._data):
             raise BcsError(f"{size} bytes wanted, {self.left} left")
-        self._at += size
-        return bytes(self._data[self._at - size : self._at])
+        self._at = end
+        return self._data[at:end]
 
     def uleb128(self) -> int:
         """A 32-bit number; longer or padded forms are refused."""
+        at = self._at
+        if at < len(self._data) and self._data[at] < 0x80:
+            self._at = at + 1
+            return self._data[at]
         value = 0
         for shift in range(0, 35, 7):
             byte = self.raw(1)[0]
