@@ -256,6 +256,9 @@ class Faucet(Action):
     example = "somatui practice faucet"
     panes = ("wallet",)
 
+    def checks(self, context: Context) -> tuple[Check, ...]:
+        return (Check(bool(context.snapshot.wallet.address), "This profile has no wallet yet: make or import one."),)
+
 
 class UseWallet(Action):
     """Act for another wallet of this profile; deadlines are kept for the wallet in use alone."""

@@ -11,7 +11,7 @@ import pytest
 from somatui.agent import states
 from somatui.domain import actions
 from somatui.domain.actions import ACTIONS, Context, by_name
-from somatui.domain.snapshot import Duty, IntentView, JobView, NetworkView, Snapshot, WalletName
+from somatui.domain.snapshot import Duty, IntentView, JobView, NetworkView, Snapshot, WalletName, WalletView
 from tests.domain.worlds import NOW_MS, an_id, model, target, world
 
 
@@ -166,3 +166,9 @@ def test_a_deadline_that_nobody_would_keep_wants_a_typed_word() -> None:
     told = use and use.consequence(at(replace(others(*TWO), duties=(due,)), words=("cold",)))
     assert told is not None and told.typed_word == "use" and "only watched" in told.effect
     assert told.at_stake_text.startswith("0.500000 SOMA: reveal latex-01 must be on the chain by the end of epoch 413")
+
+
+def test_the_faucet_is_asked_for_a_wallet_that_there_is() -> None:
+    faucet = by_name("faucet")
+    assert faucet is not None and faucet.unavailable(at(world())) is None
+    assert "no wallet yet" in (faucet.unavailable(at(world(wallet=WalletView()))) or "")

@@ -70,7 +70,7 @@ def add(args: Arguments) -> Answer:
     address = args.rpc or (before.rpc_url if before else "")
     auth = _auth(args)
     note(f"Asking {address}.")
-    report, second = asyncio.run(_look(args, address, auth, before if kind != "localnet" else None))
+    report, second = asyncio.run(_look(args, address, auth, before))
     trouble = report.trouble
     if trouble is not None and trouble.status == "bad":
         raise Problem(f"{trouble.sentence.rstrip('.')}; nothing was written.")
@@ -146,7 +146,8 @@ async def _look(args: Arguments, address: str, auth: str, before: Profile | None
     from somatui.chain.relay import meant_for
 
     faucet = args.faucet or (before.faucet_url if before and not args.rpc else "")
-    report = await Reach(address, faucet, auth, chain=before.chain if before else "").run()
+    chain = before.chain if before and before.network != "localnet" else ""
+    report = await Reach(address, faucet, auth, chain=chain).run()
     if not report.ok or not args.rpc_2:
         return report, None
     wrong = mistakes(args.rpc_2)
