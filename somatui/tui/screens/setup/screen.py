@@ -96,6 +96,7 @@ class SetupScreen(Screen[None]):
         form = self.query_one("#form")
         await form.remove_children()
         self._all = [Pick(field) if field.choices else Entry(field) for field in self.walk.fields]
+        form.display = bool(self._all)
         await form.mount_all([row(widget) for widget in self._all])
         self._fit()
         self._show()
