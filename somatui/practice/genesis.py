@@ -114,7 +114,7 @@ async def make(
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o700)
     words, log = worker or command(WORKER), folder / "seed.log"
-    trained = await _trained(words, work, seed, beginning, log, tell) if beginning.seeded else ()
+    trained = await models_of(words, work, seed, beginning, log, tell) if beginning.seeded else ()
     models = [await _publish(n, one, seed, store, store_url) for n, one in enumerate(trained)]
     draft = folder / f"{LEDGER}.new"
     for leftover in folder.glob(f"{LEDGER}.new*"):
@@ -142,10 +142,13 @@ async def _publish(number: int, one: Seeded, seed: int, store: Folder, store_url
     return GenesisModel(owner, url, checksum, len(sealed), key, embedding, STAKE_SHANNONS)
 
 
-async def _trained(
+async def models_of(
     words: Sequence[str], work: Path, seed: int, beginning: Beginning, log: Path, tell: Callable[[str], None]
 ) -> tuple[Seeded, ...]:
-    """The network's models: those kept from an earlier network of the same recipe, else trained and kept."""
+    """A network's models: those kept from an earlier network of the same recipe, else trained and kept.
+
+    Raises ServeError.
+    """
     job = {"job": "seed", "version": 1, "count": MODELS, "steps": beginning.steps, "seed": seed}
     name = recipe(job) if beginning.cache is not None else ""
     if beginning.cache is not None and (kept := find(beginning.cache, name)) is not None:

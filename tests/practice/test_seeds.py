@@ -26,7 +26,7 @@ def made(folder: Path, cache: Path, words: list[str], steps: int = 1) -> tuple[t
     work, log = folder / "seed", folder / "seed.log"
     work.mkdir()
     beginning = Beginning(steps=steps, cache=cache)
-    return asyncio.run(genesis._trained(words, work, 1, beginning, log, said.append)), said
+    return asyncio.run(genesis.models_of(words, work, 1, beginning, log, said.append)), said
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 from collections import Counter
@@ -16,11 +17,12 @@ import torch
 
 from somatui.corpora.files import FileCorpus
 from somatui.engine import contract, weights
+from somatui.practice import genesis
 from somatui.practice.genesis import Beginning
+from somatui.practice.tied import command
 from somatui.workers import seed
 from somatui.workers.protocol import Emitter
 from somatui.workers.session import JobError, Session
-from tests.workers.processes import rest, start
 
 
 @pytest.fixture
@@ -60,17 +62,19 @@ def test_a_stop_ends_it_in_one_sentence(tmp_path: Path, session: Session) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_every_seeded_model_wins_its_share_of_files(tmp_path: Path) -> None:
-    process = start(
-        "seed", {"work_dir": str(tmp_path), "count": 3, "steps": Beginning().steps, "seed": 1, "threads": 2}
+def test_every_seeded_model_wins_its_share_of_files(tmp_path: Path, seeds: Path) -> None:
+    (tmp_path / "work").mkdir()
+    usual = Beginning(cache=seeds)
+    made = asyncio.run(
+        genesis.models_of(
+            command(genesis.WORKER), tmp_path / "work", 1, usual, tmp_path / "seed.log", lambda text: None
+        )
     )
-    messages = rest(process)
-    assert (messages[-1].kind, process.returncode) == ("done", 0)
     models = []
-    for told in messages[-1].body["result"]["models"]:
-        config, tensors = weights.open_file(Path(told["weights"]))
+    for told in made:
+        config, tensors = weights.open_bytes(told.weights)
         assert config == weights.SMALL
-        assert np.linalg.norm(np.frombuffer(base64.b64decode(told["embedding"]), "<f4")) == pytest.approx(1, abs=1e-5)
+        assert np.linalg.norm(np.frombuffer(base64.b64decode(told.embedding), "<f4")) == pytest.approx(1, abs=1e-5)
         models.append(tensors)
     wins: Counter[int] = Counter()
     files = [one.data[: contract.CHUNK] for one in islice(FileCorpus(seed=0), 30)]
