@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
+
+T = TypeVar("T")
 
 PREFACE = b"PRI "
 FIRST_S = 10.0
@@ -16,27 +20,50 @@ CONNECTIONS = 4096
 
 
 class Front:
-    """Passes connections on to the gRPC port or to the HTTP port behind it, which listen on 127.0.0.1."""
+    """Passes connections on to the gRPC port or to the HTTP port behind it, which listen on 127.0.0.1.
+
+    It has a thread and a loop of its own, so that bytes on the way do not stand behind the answers being made.
+    """
 
     def __init__(self, grpc_port: int, http_port: int) -> None:
         self._grpc, self._http = grpc_port, http_port
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._server: asyncio.Server | None = None
         self._open: set[_Pair] = set()
 
     async def start(self, port: int, host: str = "127.0.0.1") -> int:
         """Listen; returns the port. Raises OSError when it is taken."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._accept, host, port, backlog=1024)
-        bound: int = self._server.sockets[0].getsockname()[1]
-        return bound
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="front", daemon=True)
+        self._thread.start()
+        return await self._there(self._listen(port, host))
 
     async def stop(self) -> None:
         """Close the port and every connection."""
+        if self._loop is None or self._thread is None:
+            return
+        await self._there(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        await asyncio.to_thread(self._thread.join)
+        self._loop.close()
+
+    async def _there(self, work: Coroutine[object, object, T]) -> T:
+        """What `work` brings on the front's own loop."""
+        assert self._loop is not None
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def _listen(self, port: int, host: str) -> int:
+        self._server = await asyncio.get_running_loop().create_server(self._accept, host, port, backlog=1024)
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    async def _close(self) -> None:
         if self._server is not None:
             self._server.close()
         for pair in tuple(self._open):
             pair.close()
-        await asyncio.sleep(0)
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
 
     def _accept(self) -> asyncio.Protocol:
         pair = _Pair(self._behind, self._open.discard)
