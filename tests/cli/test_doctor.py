@@ -138,7 +138,10 @@ def test_a_key_in_the_shells_history_is_named_by_its_line_alone(scene: Scene, li
 
 
 def test_a_history_without_keys_is_well(scene: Scene) -> None:
-    (scene.home / ".bash_history").write_text("somatui setup\nexport HF_TOKEN=$TOKEN\n", "utf-8")
+    (scene.home / ".bash_history").write_text(
+        "somatui setup\nexport HF_TOKEN=$TOKEN\nsoma wallet import /home/me/soma.keystore\nx --decryption-key $DECRYPTION_KEY\n",
+        "utf-8",
+    )
     assert only(atrest.history(scene), "shell history").status == "ok"
 
 

@@ -101,6 +101,15 @@ def test_a_vault_that_has_locked_meanwhile_is_opened_first_and_then_it_goes_on_w
     assert before_the_vault.resumed(Known()).at == "network"
 
 
+def test_a_nodes_password_that_was_not_kept_before_the_break_is_asked_for_again() -> None:
+    setup = after(Setup(Answers(network="custom", profile="ops", auth="asked")), "done", "done")
+    assert setup.resumed(Known()).at == "network"
+    assert setup.resumed(Known()).done().at == "vault"
+    kept = Known(vault=True, locked=False, kept=frozenset({"rpc/ops/auth"}))
+    assert setup.done().resumed(kept).at == "wallet"
+    assert setup.done().resumed(Known(vault=True, locked=True)).at == "vault"
+
+
 @pytest.mark.parametrize(
     "found",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ import pytest_asyncio
 from somatui.config import chosen_profile
 from somatui.paths import Paths
 from somatui.tui.screenshots import take_setup
+from tests.chain.nets import gate_beside
 from tests.tui.setups import PASSPHRASE, Hand, Network, end_agent, everything_written, lock_vault, network, setting_up
 
 pytestmark = pytest.mark.slow
@@ -265,3 +267,21 @@ async def test_a_file_of_answers_stops_at_the_step_that_fails_and_says_how_to_le
     assert "Read as" in document["steps"][3]["detail"]
     assert document["steps"][-1]["state"] == "failed"
     assert not (home / "state" / "profiles" / "ops" / "setup.json").read_text("utf-8").count(net.secret_key)
+
+
+async def test_a_node_that_asks_for_a_password_gets_it_and_the_vault_keeps_it(home: Path, net: Network) -> None:
+    file = home / "answers.toml"
+    who = "operator:" + "sesame"
+    with gate_beside(net.rpc_url, ("authorization", f"Basic {base64.b64encode(who.encode()).decode()}")) as door:
+        lines = {"purpose": "look", "network": "custom", "profile": "ops", "rpc_url": door, "wallet": "watch"}
+        lines["address"] = "0x" + "ab" * 32
+        file.write_text("".join(f'{name} = "{value}"\n' for name, value in lines.items()), "utf-8")
+        status, without, _ = await asyncio.to_thread(headless, home, file, {"passphrase": PASSPHRASE})
+        assert status == 1 and without["steps"][-1]["name"] == "network"
+        secrets = {"passphrase": PASSPHRASE, "auth": who}
+        status, document, said = await asyncio.to_thread(headless, home, file, secrets)
+    assert status == 0, (document, said)
+    assert [s["name"] for s in document["steps"]] == ["purpose", "network", "vault", "wallet", "summary"]
+    assert "targets are open" in json.dumps(document["steps"][-1])
+    for written, content in everything_written(home):
+        assert b"sesame" not in content and base64.b64encode(who.encode()) not in content, written

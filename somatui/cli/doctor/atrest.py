@@ -15,7 +15,7 @@ NAMES = re.compile(
 )
 IN_HISTORY = re.compile(
     r"somaprivkey1[a-z0-9]{20,}|(?:SOMA_SECRET_KEY|HF_TOKEN|S3_SECRET_ACCESS_KEY|AWS_SECRET_ACCESS_KEY)=['\"]?[^\s$'\"]{6,}"
-    r"|\bhf_[A-Za-z0-9]{20,}|--decryption-key[= ]\S{16,}|\bsoma\s+wallet\s+import\s+\S{20,}"
+    r"|\bhf_[A-Za-z0-9]{20,}|--decryption-key[= ][^\s$]\S{15,}|\bsoma\s+wallet\s+import\s+[^\s/~.$-]\S{19,}"
 )
 HISTORIES = (".bash_history", ".zsh_history", ".local/share/fish/fish_history", ".python_history", ".history")
 KEYSTORES = (".soma/soma_config/soma.keystore", ".soma/soma.keystore", ".soma/keystore.json")

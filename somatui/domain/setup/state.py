@@ -73,10 +73,14 @@ class Setup:
         return replace(self, at=self.steps[max(0, self.number - 2)].name)
 
     def resumed(self, known: Known) -> Setup:
-        """Where to go on after a break: at the step that was on, but at the vault where it has locked since."""
+        """Where to go on after a break: at the step that was on, but first at the vault where it has locked since, and
+        at the network where the line broke before its password could be kept."""
+        first = ""
         if self.mark("vault") == "done" and known.locked:
-            return Setup(self.answers, tuple(m for m in self.marks if m[0] != "vault"), "vault")
-        return self
+            first = "vault"
+        elif self.answers.auth and self.mark("network") == "done" and not known.keeps(f"rpc/{self.answers.name}/auth"):
+            first = "" if known.vault and known.locked else "network"
+        return Setup(self.answers, tuple(m for m in self.marks if m[0] != first), first) if first else self
 
     def _marked(self, mark: str) -> Setup:
         marks = dict(self.marks) | {self.at: mark}
