@@ -138,10 +138,9 @@ def test_a_key_in_the_shells_history_is_named_by_its_line_alone(scene: Scene, li
 
 
 def test_a_history_without_keys_is_well(scene: Scene) -> None:
-    (scene.home / ".bash_history").write_text(
-        "somatui setup\nexport HF_TOKEN=$TOKEN\nsoma wallet import /home/me/soma.keystore\nx --decryption-key $DECRYPTION_KEY\n",
-        "utf-8",
-    )
+    lines = ("somatui setup", "export HF_TOKEN=$TOKEN", "soma wallet import /home/me/soma.keystore")
+    lines += ("soma model reveal X --decryption-key $DECRYPTION_KEY",)
+    (scene.home / ".bash_history").write_text("\n".join(lines), "utf-8")
     assert only(atrest.history(scene), "shell history").status == "ok"
 
 
