@@ -9,7 +9,7 @@ import pytest
 from somatui.cli.main import entry
 from somatui.cli.problem import Problem
 from somatui.cli.setup import read_answers
-from tests.cli.shell import one_sentence, somatui
+from tests.cli.shell import ROOT, one_sentence, somatui
 
 
 def test_answers_are_read_as_they_stand(tmp_path: Path) -> None:
@@ -62,3 +62,10 @@ def test_a_file_that_is_not_there_and_a_descriptor_that_is_not_open_are_said(
 def test_without_a_terminal_the_guided_setup_names_the_other_way() -> None:
     ended = somatui("setup")
     assert ended.status == 2 and "--answers FILE" in ended.err and one_sentence(ended.err)
+
+
+def test_the_readmes_answers_can_be_used_as_they_are_printed(tmp_path: Path) -> None:
+    printed = (ROOT / "README.md").read_text("utf-8").partition('```toml\npurpose = "submit"')[2].partition("```")[0]
+    file = tmp_path / "answers.toml"
+    file.write_text(f'purpose = "submit"{printed}', "utf-8")
+    assert read_answers(file)["network"] == "testnet"
