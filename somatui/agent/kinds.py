@@ -116,7 +116,11 @@ def _corpus(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _corpus_name(args: dict[str, Any]) -> str:
-    paths = _corpus(args)["paths"]
+    paths, sources = _corpus(args)["paths"], _corpus(args).get("sources") or ()
+    if sources:
+        named = [str(s.get("path") or s.get("command") or s.get("name") or s.get("kind")) for s in sources]
+        told = [Path(n.split()[0] if s.get("command") else n).name for n, s in zip(named, sources, strict=True)]
+        return ", ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
     if not paths:
         return "Python's standard library"
     return Path(paths[0]).name if len(paths) == 1 else f"{len(paths)} folders"

@@ -6,7 +6,7 @@ import hashlib
 import os
 import sysconfig
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,37 @@ class CorpusError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Bytes that may be scored: where they come from, and their Blake2b-256 digest (32 bytes)."""
+    """Bytes that may be scored: the file that holds them, their Blake2b-256 digest (32 bytes), the source's name."""
 
     name: str
     data: bytes
     digest: bytes
+    source: str = ""
 
 
 def standard_library() -> Path:
     """The corpus that is always there: the sources of the running interpreter."""
     return Path(sysconfig.get_path("stdlib"))
+
+
+def listed(paths: Sequence[Path], suffixes: tuple[str, ...], seed: int) -> list[str]:
+    """Files of some files and folders (the standard library when there are none), in the seed's order.
+
+    Raises CorpusError for a path that is not there.
+    """
+    return sorted(_found(paths, suffixes), key=lambda name: hashlib.blake2b(f"{seed}:{name}".encode()).digest())
+
+
+def _found(paths: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[str]:
+    for root in paths or (standard_library(),):
+        if root.is_file():
+            yield str(root)
+            continue
+        if not root.is_dir():
+            raise CorpusError(f"{root} is no file or folder: name one that exists.")
+        for folder, inner, names in os.walk(root):
+            inner[:] = [name for name in inner if name not in LEFT_OUT]
+            yield from (os.path.join(folder, n) for n in names if not suffixes or n.endswith(suffixes))
 
 
 @dataclass
@@ -44,33 +65,42 @@ class FileCorpus:
     dropped: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._files = sorted(self._found(), key=lambda name: hashlib.blake2b(f"{self.seed}:{name}".encode()).digest())
+        self._files = listed(self.paths, self.suffixes, self.seed)
         self._seen: set[bytes] = set()
         behind, self.position, counts = self.position, 0, self.dropped
         self.dropped = Counter()
         for _ in range(behind):
-            self._take()
+            self._read()
         if behind:
             self.dropped = counts
 
-    def _found(self) -> Iterator[str]:
-        for root in self.paths or (standard_library(),):
-            if root.is_file():
-                yield str(root)
-                continue
-            if not root.is_dir():
-                raise CorpusError(f"{root} is no file or folder: name one that exists.")
-            for folder, inner, names in os.walk(root):
-                inner[:] = [name for name in inner if name not in LEFT_OUT]
-                yield from (os.path.join(folder, n) for n in names if not self.suffixes or n.endswith(self.suffixes))
-
     def __iter__(self) -> Iterator[Candidate]:
-        while self.position < len(self._files):
-            candidate = self._take()
-            if candidate is not None:
-                yield candidate
+        while (candidate := self.take()) is not None:
+            yield candidate
 
-    def _take(self) -> Candidate | None:
+    @property
+    def over(self) -> bool:
+        """Whether every file has been read."""
+        return self.position >= len(self._files)
+
+    def take(self) -> Candidate | None:
+        """The next candidate, None when there is no more."""
+        while not self.over:
+            if (candidate := self._read()) is not None:
+                return candidate
+        return None
+
+    def learn(self, source: str, hit: bool) -> None:
+        """Nothing: there is one source alone."""
+
+    def shares(self) -> dict[str, tuple[int, int]]:
+        """Nothing, for the same reason."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _read(self) -> Candidate | None:
         """Read the next file, or count why it is left out."""
         name = self._files[self.position]
         self.position += 1

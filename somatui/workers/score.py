@@ -14,7 +14,6 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +90,7 @@ class Scoring:
         self._stand = Stand.of(job)
         self._limit, self._most_hits = job.get("limit"), job.get("max_hits")
         self._threads = max(1, int(job.get("threads") or torch.get_num_threads()))
-        self._corpus = self._stand.corpus()
-        self._candidates: Iterator[Candidate] = iter(self._corpus)
+        self._corpus = self._stand.corpus(session)
         self._models = Models(Path(job["weights_dir"]), session)
         self._each = job.get("hits_each")
         self._hits = Hits(Path(job["work_dir"]), session, self._stand, self._most_hits, self._each)
@@ -117,12 +115,14 @@ class Scoring:
                 self._take(pool, lanes + 1)
                 if self._pending:
                     self._deal()
-                elif self._models.loaded:
+                elif self._models.loaded and (self._is_at_limit() or self._corpus.over):
                     reason = "limit" if self._is_at_limit() else "corpus"
                     break
                 else:
-                    self._session.board_changed.wait(TELL_EVERY_S)
+                    self._session.board_changed.wait(0 if self._models.loaded else TELL_EVERY_S)
+                    self._tell(False)
         finally:
+            self._corpus.close()
             pool.shutdown(wait=False, cancel_futures=True)
         self._tell(True)
         self._save()
@@ -154,7 +154,7 @@ class Scoring:
     def _take(self, pool: ThreadPoolExecutor, most: int) -> None:
         """Send candidates on their way, new ones up to the limit and then those that lack models."""
         while self._models.loaded and len(self._pending) < most:
-            candidate = None if self._is_at_limit() else next(self._candidates, None)
+            candidate = None if self._is_at_limit() else self._corpus.take()
             cursor = self._corpus.cursor() if candidate is not None else None
             known: dict[str, Score] = {}
             if candidate is None:
@@ -199,6 +199,8 @@ class Scoring:
             self._stand.scored += 1
             self._stand.cursor = taken.cursor
         hit = self._hits.deal(taken.candidate, scores, learn=taken.plan.everything)
+        if taken.cursor is not None:
+            self._corpus.learn(taken.candidate.source, hit)
         self._owe(taken, len(scores) < len(taken.plan.order) and not (hit and self._each))
         if hit:
             self._save()
@@ -225,12 +227,17 @@ class Scoring:
         since, scored, chunks = self._rates[0]
         span = max(at - since, 1e-3)
         dropped = {f"dropped_{reason}": count for reason, count in sorted(self._corpus.dropped.items())}
+        sources = {
+            f"source_{name}_{what}": count
+            for name, told in self._corpus.shares().items()
+            for what, count in zip(("given", "hits"), told, strict=True)
+        }
         best = {} if self._stand.best_distance is None else {"best_distance": self._stand.best_distance}
         self._session.emitter.send(
             "metric",
             candidates_per_s=(self._stand.scored - scored) / span, chunks_per_s=(self._parts.made - chunks) / span,
             scored=self._stand.scored, hits=self._stand.hits, owed=len(self._stand.owed), dropped=sum(dropped.values()),
-            **dropped, **best,
+            **dropped, **best, **sources,
         )  # fmt: skip
         if self._limit:
             done = self._stand.scored / (self._limit + len(self._stand.owed))

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from somatui.corpora.files import FileCorpus
+from somatui.corpora.opening import Corpus, is_plain, open_corpus
 from somatui.files import write_whole
-from somatui.workers.session import JobError
+from somatui.workers.session import JobError, Session
 
 _VERSION = 1
 
@@ -22,6 +22,8 @@ class Stand:
     paths: tuple[str, ...]
     max_bytes: int
     seed: int
+    asked: dict[str, Any] = field(default_factory=dict)
+    """The whole corpus as the job names it, where that is more than files."""
     cursor: dict[str, Any] | None = None
     scored: int = 0
     hits: int = 0
@@ -41,6 +43,7 @@ class Stand:
             raise JobError(f"The work folder {folder} cannot be made ({failure.strerror}).") from failure
         paths = tuple(str(p) for p in corpus.get("paths") or ())
         made = cls(folder / "stand.json", paths, int(corpus.get("max_bytes") or 16_384), int(corpus.get("seed") or 0))
+        made.asked = {} if is_plain(corpus) else dict(corpus)
         if job.get("cursor"):
             made.cursor = dict(job["cursor"])
         else:
@@ -53,20 +56,22 @@ class Stand:
             told = json.loads(self.path.read_text("utf-8"))
             if (told["version"], tuple(told["paths"]), told["max_bytes"], told["seed"]) == (
                 _VERSION, self.paths, self.max_bytes, self.seed,
-            ):  # fmt: skip
+            ) and told.get("asked", {}) == self.asked:  # fmt: skip
                 self.cursor, self.best_distance = told["cursor"], told["best_distance"]
                 self.scored, self.hits, self.reported = int(told["scored"]), int(told["hits"]), set(told["reported"])
                 self.owed = {str(d): str(n) for d, n in told.get("owed", {}).items()}
         except (OSError, ValueError, KeyError, TypeError):
             return
 
-    def corpus(self) -> FileCorpus:
+    def corpus(self, session: Session) -> Corpus:
         """The corpus from here on. Raises CorpusError; JobError for a cursor that is none."""
-        paths = tuple(Path(p) for p in self.paths)
-        if self.cursor is None:
-            return FileCorpus(paths, self.max_bytes, self.seed)
+        asked = self.asked or {"paths": self.paths, "max_bytes": self.max_bytes, "seed": self.seed}
         try:
-            return FileCorpus.resumed(self.cursor, paths, self.max_bytes)
+            return open_corpus(
+                asked, self.path.parent, self.cursor, stop=session.stopping.is_set,
+                tell=lambda text: session.emitter.send("log", level="warn", text=text),
+                token=session.secrets.get("hf_token", ""),
+            )  # fmt: skip
         except (KeyError, TypeError, IndexError):
             raise JobError("The job's cursor is not one of this corpus: start without it.") from None
 

@@ -158,6 +158,12 @@ def test_jobs_start_with_what_was_typed(script: Script, capsys: pytest.CaptureFi
     assert run("score run --limit 3 --max-hits 2 --yes", capsys)[1]["result"] == {"job_id": "score-1"}
     args = script.asked[-1][1]["args"]
     assert (args["limit"], args["max_hits"], args["submit"]) == (3, 2, True)
+    run("score run --yes --source jsonl:pyproject.toml --source program:gen --window chunk --near", capsys)
+    corpus = script.asked[-1][1]["args"]["corpus"]
+    assert corpus["sources"][1] == {"kind": "program", "command": "gen"}
+    assert (corpus["sources"][0]["path"].startswith("/"), corpus["window"], corpus["near"]) == (True, "chunk", True)
+    for wrong in ("magic:x", "jsonl:", "jsonl:/no/such", "lines:."):
+        assert run(f"score run --yes --source {wrong}", capsys)[0] == 2
     run("train run --steps 5 --seed 9", capsys)
     assert script.asked[-1][1]["kind"] == "train" and script.asked[-1][1]["args"]["corpus"]["seed"] == 9
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from somatui.cli.acting import perform
-from somatui.cli.nouns.train import corpus, corpus_options
 from somatui.cli.options import Arguments, Verb, at_least
 from somatui.cli.output import Answer, note, table
 from somatui.cli.problem import FAILED, USAGE, Problem
+from somatui.cli.sources import source_options, sources
 from somatui.workers.protocol import VERSION, ProtocolError, parse_message
 
 ONE_ANSWER = 16 * 1024
@@ -100,7 +100,7 @@ def worker(module: str, job: dict[str, Any], tell: Callable[[float], None] = lam
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
-    corpus_options(parser)
+    source_options(parser)
     parser.add_argument("--limit", metavar="N", type=at_least(1), help="score at most so many files")
     parser.add_argument("--max-hits", metavar="N", type=at_least(1), help="stop after so many hits")
     parser.add_argument("--no-submit", action="store_true", help="find and report, submit nothing")
@@ -108,7 +108,7 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: Arguments) -> Answer:
     """Start scoring in the agent."""
-    options: dict[str, Any] = {"submit": not args.no_submit, "corpus": corpus(args.paths, args.seed)}
+    options: dict[str, Any] = {"submit": not args.no_submit, "corpus": sources(args)}
     if args.limit is not None:
         options["limit"] = args.limit
     if args.max_hits is not None:

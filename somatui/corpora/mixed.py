@@ -1,0 +1,237 @@
+"""Candidates from several sources at once, each read ahead in a thread of its own, filtered, counted and resumed.
+
+Which source is next is drawn by Thompson sampling of its hit rate, with a floor for each. A cursor holds where each
+source stands, so nothing is given out twice and nothing is left out, whatever end a run had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from somatui.corpora.files import Candidate, CorpusError
+from somatui.corpora.filters import Near, Seen, reason, windows
+from somatui.corpora.source import Cursor, Source
+from somatui.corpora.spool import Spool
+
+AHEAD = 32
+FLOOR = 0.05
+"""The least share of draws of each source."""
+PATIENCE_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What becomes of items: the longest candidate in bytes, window mode, and which filters are off or on."""
+
+    max_bytes: int = 16_384
+    window: str = "file"
+    any_bytes: bool = False
+    near: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    name: str
+    data: bytes
+    path: str
+    mark: dict[str, Any]
+    """Where the source stands behind this piece: the cursor before its item, its number, and what was left out."""
+
+
+@dataclass
+class _Reader:
+    """A source with its thread; `change` guards all of it but `source`."""
+
+    source: Source
+    rules: Rules
+    change: threading.Condition
+    mark: dict[str, Any] = field(default_factory=lambda: {"at": None, "piece": 0, "dropped": {}})
+    given: int = 0
+    hits: int = 0
+    repeated: Counter[str] = field(default_factory=Counter)
+    ready: deque[_Piece] = field(default_factory=deque)
+    over: bool = False
+    closed: bool = False
+    error: CorpusError | None = None
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def start(self) -> None:
+        """Read on from the mark."""
+        self.dropped = Counter(self.mark["dropped"])
+        threading.Thread(target=self._run, name=f"corpus {self.source.name}", daemon=True).start()
+
+    def _run(self) -> None:
+        error = None
+        try:
+            self._read()
+        except CorpusError as failure:
+            error = failure
+        except Exception as failure:
+            error = CorpusError(f"The source {self.source.name} cannot be read ({type(failure).__name__}: {failure}).")
+        with self.change:
+            self.error, self.over = error, True
+            self.change.notify_all()
+
+    def _read(self) -> None:
+        before, skip = self.mark["at"], int(self.mark["piece"])
+        for item, after in self.source.items(before):
+            if item.cut:
+                self._drop(item.cut)
+            else:
+                python = item.name.endswith(".py")
+                for number, (suffix, data) in enumerate(windows(item.data, self.rules.window, python), 1):
+                    if number > skip and not self._offer(item.name + suffix, data, item.path, before, number):
+                        return
+            before, skip = after, 0
+
+    def _drop(self, why: str) -> None:
+        with self.change:
+            self.dropped[why] += 1
+
+    def _offer(self, name: str, data: bytes, path: str, before: Cursor | None, number: int) -> bool:
+        """Have a piece ready, or count why it is none; False when nobody wants any more."""
+        why = reason(data, self.rules.max_bytes, any_bytes=self.rules.any_bytes)
+        if why:
+            self._drop(why)
+            return not self.closed
+        with self.change:
+            while len(self.ready) >= AHEAD and not self.closed:
+                self.change.wait()
+            mark = {"at": before, "piece": number, "dropped": dict(self.dropped)}
+            whole = path if self.rules.window == "file" else ""
+            self.ready.append(_Piece(name, data, whole, mark))
+            self.change.notify_all()
+        return not self.closed
+
+    def stand(self) -> dict[str, Any]:
+        """The source's part of the cursor."""
+        return self.mark | {"repeated": dict(self.repeated), "given": self.given, "hits": self.hits}
+
+    def go_on(self, told: Mapping[str, Any]) -> None:
+        """Begin where a cursor says."""
+        self.mark = {"at": told["at"], "piece": int(told["piece"]), "dropped": dict(told["dropped"])}
+        self.given, self.hits, self.repeated = int(told["given"]), int(told["hits"]), Counter(told["repeated"])
+
+
+class MixedCorpus:
+    """Sources under distinct names; `folder` keeps what is noted of the candidates that were given out."""
+
+    def __init__(
+        self, sources: Sequence[Source], rules: Rules, folder: Path, seed: int = 0,
+        cursor: Mapping[str, Any] | None = None, tell: Callable[[str], None] = lambda text: None,
+    ) -> None:  # fmt: skip
+        self._change, self._tell, self._seed = threading.Condition(), tell, seed
+        self._readers = {s.name: _Reader(s, rules, self._change) for s in sources}
+        if len(self._readers) < len(sources):
+            raise CorpusError("Two sources have the same name: give each once.")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        counts = cursor["noted"] if cursor is not None else {}
+        seen = Seen(folder / "seen.bin", int(counts.get("duplicate", 0)))
+        self._filters: dict[str, Seen | Near] = {"duplicate": seen}
+        if rules.near:
+            self._filters["near_duplicate"] = Near(folder / "near.bin", int(counts.get("near_duplicate", 0)))
+        self._spool = Spool(folder / "candidates")
+        for name, told in (cursor["sources"] if cursor is not None else {}).items():
+            if name in self._readers:
+                self._readers[name].go_on(told)
+        self._given = sum(r.given for r in self._readers.values())
+        self._chance = random.Random(f"{seed}:{self._given}")
+        for reader in self._readers.values():
+            reader.start()
+
+    @property
+    def over(self) -> bool:
+        """Whether every source has given all it has."""
+        with self._change:
+            return all(r.over and not r.ready for r in self._readers.values())
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """What was left out so far, by reason, of all sources."""
+        with self._change:
+            return sum((r.dropped + r.repeated for r in self._readers.values()), Counter())
+
+    def take(self) -> Candidate | None:
+        """The next candidate; None when there is none yet, or no more. Raises CorpusError when every source fails."""
+        while (found := self._next()) is not None:
+            reader, piece = found
+            reader.mark = piece.mark
+            digest = hashlib.blake2b(piece.data, digest_size=32).digest()
+            why = next((why for why, known in self._filters.items() if known.drop(piece.data, digest)), "")
+            if why:
+                with self._change:
+                    reader.repeated[why] += 1
+                continue
+            reader.given += 1
+            self._given += 1
+            name = piece.path or self._spool.keep(f"{reader.source.name}-{piece.name}", piece.data, digest)
+            return Candidate(name, piece.data, digest, reader.source.name)
+        self._complain()
+        return None
+
+    def learn(self, source: str, hit: bool) -> None:
+        """Note whether a candidate of this source hit."""
+        if hit and source in self._readers:
+            self._readers[source].hits += 1
+
+    def shares(self) -> dict[str, tuple[int, int]]:
+        """By source, how many candidates it gave and how many of them hit."""
+        return {name: (r.given, r.hits) for name, r in self._readers.items()}
+
+    def cursor(self) -> dict[str, Any]:
+        """Where the run stands behind the last candidate given out, as JSON."""
+        noted = {why: known.count for why, known in self._filters.items()}
+        return {"seed": self._seed, "noted": noted, "sources": {n: r.stand() for n, r in self._readers.items()}}
+
+    def close(self) -> None:
+        """End the threads, and programs with them."""
+        with self._change:
+            for reader in self._readers.values():
+                reader.closed = True
+            self._change.notify_all()
+        for reader in self._readers.values():
+            reader.source.close()
+        for known in self._filters.values():
+            known.close()
+
+    def _next(self) -> tuple[_Reader, _Piece] | None:
+        with self._change:
+            live = [r for r in self._readers.values() if not r.over or r.ready]
+            if not live:
+                return None
+            chosen = self._drawn(live)
+            self._change.wait_for(lambda: chosen.ready or chosen.over, PATIENCE_S)
+            reader = chosen if chosen.ready else next((r for r in live if r.ready), None)
+            if reader is None:
+                return None
+            piece = reader.ready.popleft()
+            self._change.notify_all()
+            return reader, piece
+
+    def _drawn(self, live: list[_Reader]) -> _Reader:
+        """One of them: each with the floor's chance, else the one whose drawn hit rate is the highest."""
+        if len(live) == 1:
+            return live[0]
+        if self._chance.random() < FLOOR * len(live):
+            return self._chance.choice(live)
+        return max(live, key=lambda r: self._chance.betavariate(1 + r.hits, 1 + max(0, r.given - r.hits)))
+
+    def _complain(self) -> None:
+        with self._change:
+            failed = [r for r in self._readers.values() if r.error is not None]
+            fatal = len(failed) == len(self._readers)
+            errors = [r.error for r in failed if r.error is not None]
+            for reader in failed:
+                if not fatal:
+                    reader.error = None
+        for error in errors:
+            if fatal and not any(r.ready for r in self._readers.values()):
+                raise error
+            self._tell(str(error))

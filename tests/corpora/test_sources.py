@@ -1,0 +1,234 @@
+"""Sources give their items once and in order, go on exactly where a cursor says, and are done with when they end."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from somatui.corpora import program
+from somatui.corpora.files import Candidate, CorpusError
+from somatui.corpora.lines import Lines
+from somatui.corpora.opening import Corpus, open_corpus
+from somatui.corpora.program import Program
+from somatui.corpora.source import Circumstances
+
+PATIENCE_S = 30.0
+
+
+def around(said: list[str] | None = None, most: int = 1000) -> Circumstances:
+    return Circumstances((said if said is not None else []).append, lambda: False, most)
+
+
+def everything(corpus: Corpus, most: int | None = None) -> list[Candidate]:
+    """Candidates up to a number or the end."""
+    found: list[Candidate] = []
+    until = time.monotonic() + PATIENCE_S
+    while (most is None or len(found) < most) and not corpus.over:
+        assert time.monotonic() < until
+        if (candidate := corpus.take()) is not None:
+            found.append(candidate)
+    return found
+
+
+def spec(*sources: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"paths": None, "max_bytes": 500, "seed": 3, "sources": list(sources)} | more
+
+
+def jsonl(path: Path, *records: Any) -> dict[str, Any]:
+    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    return {"kind": "jsonl", "path": str(path)}
+
+
+def script(path: Path, text: str) -> dict[str, Any]:
+    path.write_text(text)
+    return {"kind": "program", "command": f"{sys.executable} -I -S {path}"}
+
+
+def test_a_line_of_json_gives_its_text_its_content_its_data_or_the_fields_that_are_asked_for(tmp_path: Path) -> None:
+    records = [
+        {"text": "one", "name": "a"}, {"content": "two"}, {"data": base64.b64encode(b"\x01\x02").decode(), "id": 7},
+        {"issue": "it breaks", "patch": "+ mend"}, [1], {"text": "\ud800"},
+    ]  # fmt: skip
+    asked = jsonl(tmp_path / "a.jsonl", *records)
+    found = [(i.name, i.data, i.cut) for i, _ in Lines(Path(asked["path"]), around(), json_lines=True).items(None)]
+    assert found == [
+        ("a", b"one", ""), ("a.jsonl:2", b"two", ""), ("7", b"\x01\x02", ""), ("a.jsonl:4", b"", "malformed"),
+        ("a.jsonl:5", b"", "malformed"), ("a.jsonl:6", b"", "undecodable"),
+    ]  # fmt: skip
+    paired = Lines(Path(asked["path"]), around(), json_lines=True, fields=("issue", "patch"))
+    assert [i.data for i, _ in paired.items(None) if not i.cut] == [b"it breaks\n\n+ mend"]
+
+
+@pytest.mark.parametrize("window", ["file", "chunk"])
+def test_a_corpus_of_several_sources_goes_on_exactly(tmp_path: Path, window: str) -> None:
+    text = "{} is told in words of its own, {}\n"
+
+    def page(n: int, lines: int) -> str:
+        return "".join(text.format(n * k, k) for k in range(lines))
+
+    first = jsonl(tmp_path / "a.jsonl", *({"text": page(n, 70)} for n in range(1, 40)))
+    (tmp_path / "b.txt").write_text("".join(text.format(-n, n % 20) for n in range(40)))
+    (tmp_path / "folder").mkdir()
+    for n in range(20):
+        (tmp_path / "folder" / f"{n}.py").write_text(page(n + 100, 60))
+    asked = spec(
+        first, {"kind": "lines", "path": str(tmp_path / "b.txt")}, paths=[str(tmp_path / "folder")],
+        window=window, max_bytes=4096,
+    )  # fmt: skip
+    whole = open_corpus(asked, tmp_path / "whole")
+    expected = sorted(c.data for c in everything(whole))
+    whole.close()
+    assert len(expected) == len(set(expected)) > 50
+    got: list[bytes] = []
+    cursor = None
+    while True:
+        corpus = open_corpus(asked, tmp_path / "work", cursor)
+        part = everything(corpus, 7)
+        cursor = json.loads(json.dumps(corpus.cursor())) if part else cursor
+        if part:
+            corpus.take()
+        corpus.close()
+        got += [c.data for c in part]
+        if not part:
+            break
+    assert sorted(got) == expected
+    assert corpus.dropped == whole.dropped
+
+
+def test_what_came_before_the_cursor_is_a_duplicate_and_its_bytes_are_kept_for_another_look(tmp_path: Path) -> None:
+    asked = spec(jsonl(tmp_path / "a.jsonl", *({"text": f"number {n % 5}"} for n in range(20))))
+    corpus = open_corpus(asked, tmp_path)
+    first = everything(corpus, 3)
+    cursor = corpus.cursor()
+    corpus.close()
+    resumed = open_corpus(asked, tmp_path, cursor)
+    rest = everything(resumed)
+    assert [c.data for c in first + rest] == [f"number {n}".encode() for n in range(5)]
+    assert resumed.dropped == {"duplicate": 15}
+    assert all(Path(c.name).read_bytes() == c.data and c.source == "a.jsonl" for c in first + rest)
+    resumed.close()
+
+
+def test_a_fifo_is_read_as_its_writer_writes_and_holds_nobody_up(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.jsonl"
+    os.mkfifo(path)
+    corpus = open_corpus(spec({"kind": "jsonl", "path": str(path)}), tmp_path / "work")
+    assert corpus.take() is None
+    assert not corpus.over
+    with path.open("w") as writer:
+        writer.write('{"text": "through a pipe"}\n')
+        writer.flush()
+        assert [c.data for c in everything(corpus, 1)] == [b"through a pipe"]
+        assert not corpus.over
+    assert everything(corpus) == []
+    corpus.close()
+
+
+def test_a_program_gives_lines_and_records_and_is_over_when_it_ends_well(tmp_path: Path) -> None:
+    asked = script(tmp_path / "p.py", """if True:
+        import sys, base64
+        out = sys.stdout.buffer
+        out.write(b'{"text": "a line", "name": "x"}\\n\\n')
+        out.write((5).to_bytes(4, "big") + b"12345" + (2000).to_bytes(4, "big") + b"x" * 2000)
+        out.write(b'no json\\n{"text": "' + b"y" * 9000 + b'"}\\n')
+        out.write(b'{"data": "' + base64.b64encode(b"last") + b'"}')
+    """)  # fmt: skip
+    items = [(i.data, i.cut) for i, _ in Program(asked["command"], around()).items(None)]
+    assert items == [
+        (b"a line", ""), (b"12345", ""), (b"", "size"), (b"", "malformed"), (b"", "size"), (b"last", ""),
+    ]  # fmt: skip
+
+
+def test_a_program_that_fails_is_started_again_where_it_told_that_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "FIRST_WAIT_S", 0.01)
+    asked = script(tmp_path / "p.py", """if True:
+        import json, os, sys
+        at = json.loads(os.environ.get("SOMATUI_CURSOR", "0"))
+        print(json.dumps({"text": f"number {at}", "cursor": at + 1}), flush=True)
+        sys.exit(0 if at == 3 else 5)
+    """)  # fmt: skip
+    said: list[str] = []
+    items = list(Program(asked["command"], around(said)).items(None))
+    assert [i.data for i, _ in items] == [f"number {n}".encode() for n in range(4)]
+    assert said == [f"{Path(sys.executable).name} ended with status 5: started again in 0.01 s"] * 3
+    assert items[1][1] == {"count": 2, "told": 2}
+    assert [i.data for i, _ in Program(asked["command"], around()).items(items[1][1])] == [b"number 2", b"number 3"]
+
+
+def test_a_program_that_only_fails_is_given_up_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(program, "TRIES", 2)
+    corpus = open_corpus(spec({"kind": "program", "command": "/no/such/program"}), tmp_path)
+    with pytest.raises(CorpusError, match="program ended with status 127 2 times"):
+        everything(corpus, 1)
+    corpus.close()
+    with pytest.raises(CorpusError, match="quotes"):
+        Program("'open", around())
+
+
+def children(process: psutil.Process) -> list[psutil.Process]:
+    return process.children(recursive=True)
+
+
+FOREVER = """if True:
+    import subprocess, sys, time
+    sys.stderr.write("a word of mine\\n")
+    subprocess.Popen(["sleep", "600"])
+    print('{"text": "begun"}', flush=True)
+    time.sleep(600)
+"""
+
+
+def test_closing_a_corpus_ends_its_program_and_what_that_started(tmp_path: Path) -> None:
+    corpus = open_corpus(spec(script(tmp_path / "p.py", FOREVER)), tmp_path)
+    before = {p.pid for p in children(psutil.Process())}
+    assert [c.data for c in everything(corpus, 1)] == [b"begun"]
+    running = [p for p in children(psutil.Process()) if p.pid not in before or "p.py" in " ".join(p.cmdline())]
+    assert running
+    corpus.close()
+    assert not psutil.wait_procs(running, PATIENCE_S)[1]
+
+
+@pytest.mark.slow
+def test_no_program_outlives_a_killed_worker_and_its_errors_are_in_the_log(tmp_path: Path) -> None:
+    asked = spec(script(tmp_path / "p.py", FOREVER))
+    code = (
+        "import json, sys, pathlib; from somatui.corpora.opening import open_corpus\n"
+        "corpus = open_corpus(json.loads(sys.argv[1]), pathlib.Path(sys.argv[2]))\n"
+        "while (found := corpus.take()) is None: pass\n"
+        "print(found.data, flush=True); sys.stdin.read()"
+    )
+    worker = subprocess.Popen(
+        [sys.executable, "-c", code, json.dumps(asked), str(tmp_path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert worker.stdout is not None and worker.stderr is not None
+    assert worker.stdout.readline() == b"b'begun'\n"
+    running = children(psutil.Process(worker.pid))
+    assert len(running) >= 3
+    worker.kill()
+    assert not psutil.wait_procs(running, PATIENCE_S)[1]
+    assert worker.stderr.read() == b"a word of mine\n"
+    worker.communicate()
+
+
+def test_a_source_of_no_kind_and_a_window_of_no_mode_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="no source of kind magic"):
+        open_corpus(spec({"kind": "magic"}), tmp_path)
+    with pytest.raises(CorpusError, match="no window mode page"):
+        open_corpus(spec(window="page"), tmp_path)
+    with pytest.raises(CorpusError, match="no file"):
+        open_corpus(spec({"kind": "lines", "path": str(tmp_path / "none")}), tmp_path)
+    assert threading.active_count() < 100
