@@ -14,7 +14,7 @@ from somatui.practice.ledger.ledger import Ledger
 
 T = TypeVar("T")
 S = TypeVar("S")
-MOST, SECONDS = 64, 0.025
+MOST, SECONDS = 64, 0.010
 """So many changes at most share a commit, and none begins after so long: those that wait behind it wait little."""
 
 

@@ -117,6 +117,7 @@ async def together(ledger: Ledger, *works: Callable[[Ledger], object]) -> list[o
         return await asyncio.gather(*asked, return_exceptions=True)
 
 
+@pytest.mark.usefixtures("patient")
 def test_changes_that_wait_share_a_commit_and_one_that_fails_harms_none(tmp_path: Path) -> None:
     ledger = network(tmp_path / "l.sqlite3")
     commits: list[str] = []
