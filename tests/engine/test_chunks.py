@@ -52,8 +52,12 @@ def test_other_weights_and_other_seeds_know_nothing() -> None:
 
 def test_the_second_batch_has_its_own_noise() -> None:
     chunks, data = Chunks(), PIECES[0] * 17
-    assert same(chunks.score("w", SMALL, tensors(), data), data)
+    found = chunks.score("w", SMALL, tensors(), data)
     assert (len(chunks), chunks.made) == (2, 2)
+    (chunk,) = contract.batches(PIECES[0])
+    first, second = (contract.parts(SMALL, tensors(), chunk, seed)[0] for seed in (0, 1))
+    assert first.regular != second.regular
+    assert found.loss == contract.together([[first] * 16, [second]]).loss
 
 
 def test_memory_is_bounded_and_the_chunks_used_last_stay() -> None:

@@ -9,7 +9,9 @@ from somatui.corpora.files import FileCorpus
 from somatui.engine import contract, weights
 from somatui.engine.weights import ModelConfig, Tensors
 
-ROWS, LENGTH, RATE = 8, 128, 1e-2
+ROWS, LENGTH = 8, 128
+RATE = 0.5
+"""Learning rate times dimensions: wide models would fall into one constant answer at the rate of narrow ones."""
 
 
 def texts(count: int = 100, seed: int = 1) -> bytes:
@@ -20,7 +22,7 @@ def texts(count: int = 100, seed: int = 1) -> bytes:
 def taught(config: ModelConfig, steps: int, seed: int, text: bytes) -> Tensors:
     """Weights after some steps of the contract's loss on a text of at least some thousand bytes."""
     tensors = {name: t.requires_grad_() for name, t in weights.initial(config, seed).items()}
-    optimizer = torch.optim.AdamW(tensors.values(), lr=RATE, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(tensors.values(), lr=RATE / config.dim, weight_decay=0.0)
     chance, array = np.random.default_rng(seed), np.frombuffer(text, dtype=np.uint8)
     for _ in range(steps):
         starts = chance.integers(0, len(array) - LENGTH - 1, ROWS)
