@@ -77,6 +77,7 @@ async def test_s_opens_the_guided_setup_and_esc_comes_back(paths: Paths) -> None
     async with first(paths) as c:
         await c.press("s")
         await c.shows("Setup 1 of 8 What do you want to do?")
+        await c.shows("that is used when none is named.")
         await c.press("escape")
         await c.shows("Nothing is set up on this machine yet.")
 

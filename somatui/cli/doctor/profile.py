@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def units(scene: Scene) -> Iterator[Finding]:
         yield Finding("units", "skipped", "practice needs none")
     else:
         meaning = "after a reboot nobody reveals or claims until you start it"
-        cure = f"a systemd unit with ExecStart={sys.executable} -m somatui agent run --profile {scene.paths.profile}"
+        cure = f"somatui agent install --profile {scene.paths.profile}"
         yield Finding("units", "warn", "nothing starts the agent after a reboot", meaning, cure)
 
 

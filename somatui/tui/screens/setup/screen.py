@@ -131,9 +131,14 @@ class SetupScreen(Screen[None]):
         ready = self._report is not None and self._report.ok
         keys = Content.assemble(("".join(f"{key}   " for key in others), ""), (last, "bold $accent" if ready else ""))
         frame.border_subtitle = keys.markup
-        about = "\n".join(textwrap.wrap(setup.step.about, self.room))
-        self.query_one("#about", Static).update(Content(about))
-        self.query_one("#told", Static).update(Content("\n").join(self._lines()))
+        self._put("#about", Content("\n".join(textwrap.wrap(setup.step.about, self.room))))
+        self._put("#told", Content("\n").join(self._lines()))
+
+    def _put(self, where: str, text: Content) -> None:
+        """Show a text whole: a height of auto is one line where the text comes before the screen's first layout."""
+        text_of = self.query_one(where, Static)
+        text_of.styles.height = text.plain.count("\n") + 1
+        text_of.update(text)
 
     def _keys(self) -> list[str]:
         setup, busy = self.walk.setup, self._doing is not None
