@@ -32,7 +32,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "chain": frozenset({"soma_sdk", "grpc", "google", "base58", "psutil"}),
     "vault": frozenset({"cryptography", "keyring", "secretstorage"}),
     "storage": frozenset({"boto3", "botocore"}),
-    "corpora": frozenset({"datasets", "rensa"}),
+    "corpora": frozenset({"datasets", "pyarrow", "rensa"}),
     "engine": frozenset({"torch", "numpy", "safetensors", "soma_models", "arrgen", "cryptography"}),
     "workers": frozenset({"torch", "numpy", "base58", "psutil", "cryptography", "safetensors", "pynvml"}),
     "agent": frozenset({"soma_sdk", "base58", "cryptography", "psutil", "mnemonic", "dotenv"}),

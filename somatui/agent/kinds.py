@@ -119,7 +119,7 @@ def _corpus_name(args: dict[str, Any]) -> str:
     paths, sources = _corpus(args)["paths"], _corpus(args).get("sources") or ()
     if sources:
         named = [str(s.get("path") or s.get("command") or s.get("name") or s.get("kind")) for s in sources]
-        told = [Path(n.split()[0] if s.get("command") else n).name for n, s in zip(named, sources, strict=True)]
+        told = [Path((n.split() or [n])[0]).name for n in named]
         return ", ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
     if not paths:
         return "Python's standard library"

@@ -10,10 +10,10 @@ from somatui.cli.nouns.train import corpus, corpus_options
 from somatui.cli.options import Arguments
 from somatui.cli.problem import USAGE, Problem
 
-KINDS = ("files", "jsonl", "lines", "program")
+KINDS = ("files", "jsonl", "lines", "parquet", "program")
 HELP = (
-    "another source of candidates, may be given again: files:PATH, jsonl:FILE, lines:FILE (a FIFO as well) or "
-    "program:COMMAND, which writes a line of JSON for each"
+    "another source of candidates, may be given again: files:PATH, jsonl:FILE, lines:FILE (a FIFO as well), "
+    "parquet:FILE or program:COMMAND, which writes a line of JSON for each"
 )
 
 

@@ -13,6 +13,7 @@ from somatui.corpora.lines import Lines
 from somatui.corpora.mixed import MixedCorpus, Rules
 from somatui.corpora.program import Program
 from somatui.corpora.source import Circumstances, Source
+from somatui.corpora.tables import Parquet
 
 PARTS_OF = 8 * 1024 * 1024
 """Bytes of the largest item that is taken apart into functions or chunks."""
@@ -93,8 +94,10 @@ def _source(told: Mapping[str, Any], around: Circumstances, seed: int) -> Source
             return Lines(Path(where), around, json_lines=kind == "jsonl", fields=fields)
         case "program":
             return Program(str(told.get("command") or ""), around, fields)
+        case "parquet":
+            return Parquet(Path(where), around, fields)
         case _:
-            raise CorpusError(f"There is no source of kind {kind:.40}: choose files, jsonl, lines or program.")
+            raise CorpusError(f"There is no source of kind {kind:.40}: choose files, jsonl, lines, parquet or program.")
 
 
 def _distinct(sources: list[Source]) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from somatui.corpora import leash
+from somatui.corpora import leash, lines
 from somatui.corpora.files import CorpusError
 from somatui.corpora.lines import of_json
 from somatui.corpora.source import Circumstances, Cursor, Item
@@ -63,8 +63,13 @@ class Program:
                 item, more = found
                 count, told, failed = count + 1, told if more is None else more, 0
                 yield item, {"count": count, "told": told}
+                if self._closed.is_set():
+                    break
+            if self._closed.is_set():
+                self.close()
+                return
             status = process.wait()
-            if status == 0 or self._closed.is_set():
+            if status == 0:
                 return
             failed += 1
             if failed == TRIES:
@@ -125,8 +130,13 @@ class Program:
     def _line(self, out: IO[bytes], first: bytes, name: str) -> tuple[Item, Any]:
         line = first + out.readline(self._longest)
         if not line.endswith(b"\n") and len(line) > self._longest:
+            length = len(line)
             while (block := out.readline(_BLOCK)) and not block.endswith(b"\n"):
-                continue
+                length += len(block)
+                if length > lines.ENDLESS:
+                    self._around.tell(f"{self.name} writes a line without an end: it is ended")
+                    self._closed.set()
+                    break
             return Item(name, cut="size"), None
         item = of_json(line, self._fields, self._around.most, name)
         told = None

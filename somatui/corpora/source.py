@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 NAME_MOST = 80
 FIELDS = ("text", "content", "code")
+NAMES = ("name", "path", "id", "instance_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def bytes_of(record: object, fields: Sequence[str], most: int, name: str) -> Ite
     """The item of one record: its fields joined by an empty line, else its `text` or `content`, else base64 `data`."""
     if not isinstance(record, Mapping):
         return Item(name, cut="malformed")
-    named = next((record[k] for k in ("name", "path", "id") if isinstance(record.get(k), str | int)), None)
+    named = next((record[k] for k in NAMES if isinstance(record.get(k), str | int)), None)
     name = name if named is None else str(named)[:NAME_MOST]
     wanted = tuple(fields) or next(((k,) for k in FIELDS if isinstance(record.get(k), str)), ())
     try:

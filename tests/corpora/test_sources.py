@@ -21,6 +21,7 @@ from somatui.corpora.lines import Lines
 from somatui.corpora.opening import Corpus, open_corpus
 from somatui.corpora.program import Program
 from somatui.corpora.source import Circumstances
+from somatui.corpora.tables import Parquet
 
 PATIENCE_S = 30.0
 
@@ -232,3 +233,48 @@ def test_a_source_of_no_kind_and_a_window_of_no_mode_are_refused(tmp_path: Path)
     with pytest.raises(CorpusError, match="no file"):
         open_corpus(spec({"kind": "lines", "path": str(tmp_path / "none")}), tmp_path)
     assert threading.active_count() < 100
+
+
+@pytest.mark.slow
+def test_rows_of_a_parquet_file_go_on_from_any_row(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    path = tmp_path / "t.parquet"
+    table = pyarrow.table(
+        {"path": [f"{n}.c" for n in range(50)], "content": [f"row {n}" for n in range(50)], "x": [1] * 50}
+    )
+    parquet.write_table(table, path, row_group_size=20)
+    whole = list(Parquet(path, around()).items(None))
+    assert [(i.name, i.data) for i, _ in whole] == [(f"{n}.c", f"row {n}".encode()) for n in range(50)]
+    for _, cursor in whole[::7]:
+        assert list(Parquet(path, around()).items(json.loads(json.dumps(cursor)))) == whole[cursor["row"] :]
+    with pytest.raises(CorpusError, match="no column y: name one with --field, it has path, content, x"):
+        list(Parquet(path, around(), ("y",)).items(None))
+    path.write_text("PAR1 no more")
+    with pytest.raises(CorpusError, match="cannot be read as parquet"):
+        list(Parquet(path, around()).items(None))
+
+
+@pytest.mark.slow
+def test_items_that_mean_harm_are_each_counted_and_memory_is_bounded() -> None:
+    sizes = ["--items", "110", "--huge", str(64 << 20), "--bomb", str(64 << 20), "--endless", str(96 << 20)]
+    done = subprocess.run([sys.executable, "-m", "tests.long.hostile_corpus", *sizes], capture_output=True, text=True)
+    told = json.loads(done.stdout)
+    assert done.returncode == 0, told
+    assert 0 < told["grown_mib"] < 32
+
+
+def test_what_hits_is_drawn_more_often_and_no_source_less_than_the_floor(tmp_path: Path) -> None:
+    asked = [
+        jsonl(tmp_path / f"{s}.jsonl", *({"text": f"{s} {n}"} for n in range(900))) for s in ("poor", "rich", "none")
+    ]
+    corpus = open_corpus(spec(*asked), tmp_path / "work")
+    for _ in range(600):
+        candidate = next(iter(everything(corpus, 1)))
+        corpus.learn(candidate.source, candidate.source == "rich.jsonl")
+    given = {name: count for name, (count, _) in corpus.shares().items()}
+    assert given["rich.jsonl"] > 400
+    assert min(given.values()) > 600 * 0.05 / 2
+    assert corpus.shares()["rich.jsonl"][1] == given["rich.jsonl"]
+    corpus.close()
