@@ -44,15 +44,22 @@ def test_kept_models_are_the_trained_ones_byte_by_byte(tmp_path: Path) -> None:
     assert (kept.name, kept.read_bytes()) == (twin.name, twin.read_bytes())
 
 
-@pytest.mark.parametrize("at", [0, 40, 60, 2000, -1])
-def test_a_spoiled_file_is_noticed_and_the_models_are_made_anew(tmp_path: Path, at: int) -> None:
+@pytest.mark.parametrize("at", [0, 31, 32, 40, 60, 2000, -1])
+def test_one_changed_bit_anywhere_in_a_file_is_noticed(tmp_path: Path, at: int) -> None:
+    seeds.keep(tmp_path, NAME, MODELS)
+    (kept,) = tmp_path.iterdir()
+    spoiled = bytearray(kept.read_bytes())
+    spoiled[at] ^= 1
+    kept.write_bytes(spoiled)
+    assert seeds.find(tmp_path, NAME) is None
+
+
+def test_models_of_a_spoiled_file_are_made_anew(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     first, _ = made(tmp_path / "first", cache, [*WORDS, "seed"])
     (kept,) = cache.iterdir()
     whole = kept.read_bytes()
-    spoiled = bytearray(whole)
-    spoiled[at] ^= 1
-    kept.write_bytes(spoiled)
+    kept.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     second, said = made(tmp_path / "second", cache, [*WORDS, "seed"])
     assert second == first and said[0].startswith("Training")
     assert kept.read_bytes() == whole
