@@ -128,7 +128,7 @@ class Hits:
         told = base58.b58encode(named.digest).decode()
         path = self._folder / told
         if not path.exists():
-            found = data if data is not None else self.again(named)
+            found = data if data is not None else self._again(named)
             if found is None:
                 return False
             write_whole(path, found)
@@ -143,7 +143,7 @@ class Hits:
         self._stand.reported.add(target.id)
         return True
 
-    def again(self, named: Named) -> bytes | None:
+    def _again(self, named: Named) -> bytes | None:
         """A kept candidate's bytes, unless its file has changed since it was scored."""
         try:
             data = Path(named.name).read_bytes()
@@ -151,6 +151,6 @@ class Hits:
             data = b""
         if checksum(data) == named.digest:
             return data
-        text = f"{named.name} has changed since it was scored: left out of what it may still hit"
+        text = f"{named.name} hits a new target and has changed since it was scored: left out"
         self._session.emitter.send("log", level="warn", text=text)
         return None

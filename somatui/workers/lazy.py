@@ -39,6 +39,10 @@ class Plan:
             left = [place for place in left if wanted[place]]
         return self.columns[left[0]] if left else None
 
+    def lacks(self, scores: Mapping[str, Score]) -> bool:
+        """Whether a model is left that the candidate has not been through."""
+        return any(column not in scores for column in self.columns)
+
     def _wanted(self, scores: Mapping[str, Score]) -> NDArray[np.bool_]:
         dim = next(iter(scores.values())).embedding.size
         losses = np.full(len(self.columns), np.nan)

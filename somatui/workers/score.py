@@ -29,15 +29,13 @@ from somatui.workers.board import Board, BoardError, read_board
 from somatui.workers.fetch import FetchError, weights_file
 from somatui.workers.hits import Hits
 from somatui.workers.lazy import EVERY, Plan
-from somatui.workers.matching import Named
+from somatui.workers.owed import Owed
 from somatui.workers.session import JobError, Session, run
 from somatui.workers.stand import Stand
 
 TELL_EVERY_S = 0.5
 SAVE_EVERY_S = 5.0
 RATE_OVER_S = 10.0
-OWED_MOST = 2000
-"""Candidates that are come back to for the models they lack; beyond that, new ones are worth as much."""
 NARROW = 256
 """Dimensions up to which candidates side by side use the cores better than one candidate on all of them."""
 Loaded = tuple[weights.ModelConfig, weights.Tensors]
@@ -96,7 +94,7 @@ class Scoring:
         self._hits = Hits(Path(job["work_dir"]), session, self._stand, self._most_hits, self._each)
         self._pending: deque[_Taken] = deque()
         self._lazy, self._parts = bool(job.get("lazy", True)), Chunks()
-        self._taken, self._coming_back = 0, deque(self._stand.owed)
+        self._taken, self._owed = 0, Owed(Path(job["work_dir"]) / "owed", self._stand.owed)
         self._told = self._saved = 0.0
         self._rates: deque[tuple[float, int, int]] = deque()
 
@@ -158,24 +156,13 @@ class Scoring:
             cursor = self._corpus.cursor() if candidate is not None else None
             known: dict[str, Score] = {}
             if candidate is None:
-                if (candidate := self._back()) is None:
+                if (candidate := self._owed.next()) is None:
                     return
                 known = self._hits.known(candidate)
             plan = self._hits.plan(not self._lazy or cursor is None or self._taken % EVERY == 0)
             self._taken += 1
             scores = pool.submit(self._scores, candidate.data, plan, dict(self._models.loaded), known)
             self._pending.append(_Taken(candidate, cursor, plan, scores))
-
-    def _back(self) -> Candidate | None:
-        """The next candidate that lacks models, with its bytes; those that have changed are forgotten."""
-        while self._coming_back:
-            told = self._coming_back.popleft()
-            named = Named(self._stand.owed[told], bytes.fromhex(told))
-            data = self._hits.again(named)
-            if data is not None:
-                return Candidate(named.name, data, named.digest)
-            del self._stand.owed[told]
-        return None
 
     def _scores(self, data: bytes, plan: Plan, models: dict[str, Loaded], known: dict[str, Score]) -> dict[str, Score]:
         """The answers of the models that the plan goes through, beside the known ones; a stop cuts it short."""
@@ -201,19 +188,14 @@ class Scoring:
         hit = self._hits.deal(taken.candidate, scores, learn=taken.plan.everything)
         if taken.cursor is not None:
             self._corpus.learn(taken.candidate.source, hit)
-        self._owe(taken, len(scores) < len(taken.plan.order) and not (hit and self._each))
+        # One that has hit is done where hits are counted for each.
+        if taken.plan.lacks(scores) and not (hit and self._each):
+            self._owed.add(taken.candidate)
+        else:
+            self._owed.done(taken.candidate)
         if hit:
             self._save()
         self._tell(False)
-
-    def _owe(self, taken: _Taken, lacking: bool) -> None:
-        """Note whether to come back to a candidate; one that has hit is done where hits are counted for each."""
-        told = taken.candidate.digest.hex()
-        if not lacking:
-            self._stand.owed.pop(told, None)
-        elif taken.cursor is not None and len(self._stand.owed) < OWED_MOST:
-            self._stand.owed[told] = taken.candidate.name
-            self._coming_back.append(told)
 
     def _tell(self, now: bool) -> None:
         """Metrics and progress, at most twice a second; rates are those of the last seconds."""

@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from somatui.corpora.files import Candidate
+from somatui.engine import cipher
 from somatui.engine.contract import Score
 from somatui.workers.board import BoardTarget
 from somatui.workers.lazy import Plan, Shares
 from somatui.workers.matching import Aims, Kept, Named
+from somatui.workers.owed import Owed
 from somatui.workers.stand import Stand
 from tests.storage import stores
 from tests.workers.boards import Board
@@ -123,6 +126,23 @@ def test_who_is_to_be_come_back_to_survives_any_end(tmp_path: Path) -> None:
     stand.save()
     assert Stand.of(asked).owed == {"00ff": "a/file.py"}
     assert Stand.of(asked | {"cursor": {"position": 1}}).owed == {}
+
+
+def test_candidates_to_come_back_to_are_kept_with_their_bytes_and_let_go_of_when_done(tmp_path: Path) -> None:
+    names: dict[str, str] = {}
+    owed = Owed(tmp_path / "owed", names)
+    made = [Candidate(f"line {n}", bytes([n]), cipher.checksum(bytes([n]))) for n in range(4)]
+    for candidate in made:
+        owed.add(candidate)
+    (tmp_path / "owed" / made[1].digest.hex()).write_bytes(b"spoiled")
+    first = owed.next()
+    assert first == made[0]
+    owed.done(first)
+    again = Owed(tmp_path / "owed", names)
+    assert [again.next(), again.next(), again.next()] == [made[2], made[3], None]
+    assert len(list((tmp_path / "owed").iterdir())) == len(names) == 2
+    Owed(tmp_path / "owed", {})
+    assert list((tmp_path / "owed").iterdir()) == []
 
 
 @pytest.mark.slow
