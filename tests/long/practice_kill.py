@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import random
+import shutil
 import signal
 import socket
 import statistics
@@ -213,6 +214,7 @@ def main() -> int:
         return 1
     finally:
         client.stop_network(folder)
+    shutil.rmtree(folder)
     slow, usual = max(loop.starts[1:]), statistics.median(loop.starts[1:])
     print(f"whole: {dict(loop.counted)}; ready again in {usual:.2f} s, at most {slow:.2f} s", flush=True)
     return 0
