@@ -51,6 +51,11 @@ def still() -> list[tuple[str, list[str]]]:
     ]
 
 
+def marked_alone() -> list[str]:
+    """The files with tests that measure; loading all the others for them would take longer than some of them."""
+    return [name for name in tracked("tests/*test_*.py") if "mark.alone" in (ROOT / name).read_text("utf-8")]
+
+
 def running() -> list[tuple[str, list[str]]]:
     """The tests, in order: what may run side by side, then what may not."""
     pytest = [sys.executable, "-m", "pytest", "-q"]
@@ -58,7 +63,7 @@ def running() -> list[tuple[str, list[str]]]:
     return [
         ("fast tests", [*pytest, "-n", "2", "-m", "not slow"]),
         ("slow tests", [*pytest, *side_by_side, "-m", "slow and not alone", *LONGEST, "tests"]),
-        ("tests that measure", [*pytest, "-m", "alone"]),
+        ("tests that measure", [*pytest, "-m", "alone", *marked_alone()]),
         ("the console measured", [sys.executable, "-m", "tests.tui.measure", "--check"]),
     ]
 
