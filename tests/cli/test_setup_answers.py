@@ -64,8 +64,9 @@ def test_without_a_terminal_the_guided_setup_names_the_other_way() -> None:
     assert ended.status == 2 and "--answers FILE" in ended.err and one_sentence(ended.err)
 
 
-def test_the_readmes_answers_can_be_used_as_they_are_printed(tmp_path: Path) -> None:
-    printed = (ROOT / "README.md").read_text("utf-8").partition('```toml\npurpose = "submit"')[2].partition("```")[0]
+def test_the_documented_answers_can_be_used_as_they_are_printed(tmp_path: Path) -> None:
+    told = (ROOT / "docs/operating.md").read_text("utf-8")
+    printed = told.partition('```toml\npurpose = "submit"')[2].partition("```")[0]
     file = tmp_path / "answers.toml"
     file.write_text(f'purpose = "submit"{printed}', "utf-8")
     assert read_answers(file)["network"] == "testnet"
