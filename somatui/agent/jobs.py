@@ -205,7 +205,8 @@ class Jobs:
         try:
             await kind.prepare(self._ground, job.folder)
             line = kind.line(job.asked, job.folder, self._ground)
-            await worker.start(kind.module, line, secrets=None, stderr_path=job.folder / "worker.log", on_message=hear)
+            secret, log = kind.secrets(job.asked, self._ground.vault), job.folder / "worker.log"
+            await worker.start(kind.module, line, secrets=secret, stderr_path=log, on_message=hear)
             job.worker = worker
             status = await (worker.stop() if job.state == "stopping" else worker.wait())
         except ChainError as failure:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from somatui.agent.ground import Ground
 from somatui.files import write_whole
+from somatui.vault.base import Vault, VaultError
 from somatui.workers.protocol import VERSION
 
 BOARD = "board.json"
@@ -32,6 +33,10 @@ class Kind:
     def line(self, args: dict[str, Any], folder: Path, ground: Ground) -> dict[str, Any]:
         """The job line of its worker; the same again goes on where the job's folder says that it stood."""
         raise NotImplementedError
+
+    def secrets(self, args: dict[str, Any], vault: Vault | None) -> dict[str, str | None] | None:
+        """What its worker gets by a pipe; None for one that needs none."""
+        return None
 
     async def prepare(self, ground: Ground, folder: Path) -> None:
         """Write what the worker reads besides its line. Raises KindError, ChainError."""
@@ -89,6 +94,15 @@ class Score(Kind):
             "work_dir": str(folder),
             "threads": ground.settings.threads or os.cpu_count() or 1,
         }
+
+    def secrets(self, args: dict[str, Any], vault: Vault | None) -> dict[str, str | None] | None:
+        """The hub's token where a set of it is read; while the vault is locked, sets are read as by anybody."""
+        if vault is None or not any(s.get("kind") in ("hub", "preset") for s in _corpus(args).get("sources") or ()):
+            return None
+        try:
+            return {"hf_token": vault.get("hf/token").decode()}
+        except (KeyError, VaultError):
+            return None
 
     async def prepare(self, ground: Ground, folder: Path) -> None:
         content = await ground.chain.board()

@@ -10,10 +10,11 @@ from somatui.cli.nouns.train import corpus, corpus_options
 from somatui.cli.options import Arguments
 from somatui.cli.problem import USAGE, Problem
 
-KINDS = ("files", "jsonl", "lines", "parquet", "program")
+KINDS = ("files", "jsonl", "lines", "parquet", "program", "hub", "preset")
 HELP = (
     "another source of candidates, may be given again: files:PATH, jsonl:FILE, lines:FILE (a FIFO as well), "
-    "parquet:FILE or program:COMMAND, which writes a line of JSON for each"
+    "parquet:FILE, program:COMMAND, which writes a line of JSON for each, hub:OWNER/NAME[/CONFIG][:SPLIT], or "
+    "preset:NAME[/PART], one of stack-v2, stack-v2-smol, starcoderdata, fineweb-edu, swe-bench"
 )
 
 
@@ -48,6 +49,8 @@ def _source(told: str, fields: list[str]) -> dict[str, Any]:
     asked: dict[str, Any] = {"kind": kind} | ({"fields": fields} if fields else {})
     if kind == "program":
         return asked | {"command": where}
+    if kind in ("hub", "preset"):
+        return asked | {"name": where}
     path = Path(where)
     if not path.exists() or (path.is_dir() and kind != "files"):
         raise Problem(

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from somatui.corpora.files import Candidate, CorpusError, FileCorpus
 from somatui.corpora.filters import WINDOWS
 from somatui.corpora.folders import Folders
+from somatui.corpora.hub import Hub, named
 from somatui.corpora.lines import Lines
 from somatui.corpora.mixed import MixedCorpus, Rules
 from somatui.corpora.program import Program
@@ -70,8 +71,8 @@ def open_corpus(
     if rules.window not in WINDOWS:
         raise CorpusError(f"There is no window mode {rules.window}: choose {', '.join(WINDOWS[:-1])} or {WINDOWS[-1]}.")
     around = Circumstances(tell, stop, most if rules.window == "file" else PARTS_OF, token)
-    named = [*([{"kind": "files", "paths": paths}] if paths else []), *(asked.get("sources") or ())]
-    sources = [_source(told, around, seed) for told in named or [{"kind": "files", "paths": ()}]]
+    told = [*([{"kind": "files", "paths": paths}] if paths else []), *(asked.get("sources") or ())]
+    sources = [_source(one, around, seed) for one in told or [{"kind": "files", "paths": ()}]]
     _distinct(sources)
     return MixedCorpus(sources, rules, folder, seed, cursor, tell)
 
@@ -96,8 +97,11 @@ def _source(told: Mapping[str, Any], around: Circumstances, seed: int) -> Source
             return Program(str(told.get("command") or ""), around, fields)
         case "parquet":
             return Parquet(Path(where), around, fields)
+        case "hub" | "preset":
+            return Hub(named(told), around)
         case _:
-            raise CorpusError(f"There is no source of kind {kind:.40}: choose files, jsonl, lines, parquet or program.")
+            known = "files, jsonl, lines, parquet, program, hub or preset"
+            raise CorpusError(f"There is no source of kind {kind:.40}: choose {known}.")
 
 
 def _distinct(sources: list[Source]) -> None:

@@ -1,0 +1,76 @@
+"""The bytes that rows of The Stack v2 only name, from the Software Heritage bucket: unsigned, gzip, many under way."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+import zlib
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from somatui.corpora.source import NAME_MOST, Circumstances, Cursor, Item
+
+CONTENT = "https://softwareheritage.s3.amazonaws.com/content/"
+DOWNLOADS = 16
+LIMIT_S = 20
+TRIES = 3
+
+
+class Contents:
+    """Downloads entries {"blob_id", "src_encoding", "path", "length_bytes"} side by side and gives them in order."""
+
+    def __init__(self, address: str, around: Circumstances) -> None:
+        self._address, self._around = address, around
+
+    def items(self, entries: Iterator[tuple[Any, str, Cursor]]) -> Iterator[tuple[Item, Cursor]]:
+        """The bytes of each entry as UTF-8; one that cannot be had is cut by "missing" or "unreachable"."""
+        pool = ThreadPoolExecutor(DOWNLOADS, thread_name_prefix="content")
+        under_way: deque[tuple[Future[Item], Cursor]] = deque()
+        try:
+            for entry, name, behind in entries:
+                under_way.append((pool.submit(self._item, entry, name), behind))
+                if len(under_way) > DOWNLOADS:
+                    found, at = under_way.popleft()
+                    yield found.result(), at
+            for found, at in under_way:
+                yield found.result(), at
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _item(self, entry: Any, name: str) -> Item:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("blob_id"), str):
+            return Item(name, cut="malformed")
+        name = str(entry.get("path") or name)[-NAME_MOST:]
+        length = entry.get("length_bytes")
+        if isinstance(length, int) and length > self._around.most:
+            return Item(name, cut="size")
+        packed = self._fetched(self._address + entry["blob_id"])
+        if isinstance(packed, str):
+            return Item(name, cut=packed)
+        try:
+            data = zlib.decompressobj(31).decompress(packed, self._around.most + 1)
+            text = data.decode(str(entry.get("src_encoding") or "utf-8")).encode()
+        except zlib.error:
+            return Item(name, cut="unreadable")
+        except (LookupError, UnicodeError):
+            return Item(name, cut="size" if len(data) > self._around.most else "undecodable")
+        return Item(name, cut="size") if max(len(data), len(text)) > self._around.most else Item(name, text)
+
+    def _fetched(self, url: str) -> bytes | str:
+        """The object's bytes, as many as may matter, or the reason why there are none."""
+        for attempt in range(TRIES):
+            if self._around.stop():
+                break
+            try:
+                with urllib.request.urlopen(url, timeout=LIMIT_S) as answer:
+                    return bytes(answer.read(self._around.most + 4096))
+            except urllib.error.HTTPError as refused:
+                if refused.code in (403, 404, 410):
+                    return "missing"
+            except (OSError, ValueError):
+                pass
+            time.sleep(min(2.0, 0.1 * 4**attempt))
+        return "unreachable"

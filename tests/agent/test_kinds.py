@@ -1,0 +1,27 @@
+"""A job's worker is given the secrets that its sources need, and is named by them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from somatui.agent.kinds import KINDS
+from somatui.vault.file import FileVault
+
+HUB = {"corpus": {"paths": None, "sources": [{"kind": "hub", "name": "owner/set"}]}}
+FILE = {"corpus": {"paths": None, "sources": [{"kind": "jsonl", "path": "/a/b.jsonl"}]}}
+
+
+def test_the_hub_s_token_goes_to_jobs_that_read_the_hub_alone(tmp_path: Path) -> None:
+    vault = FileVault.create(tmp_path / "vault", "correct horse")
+    assert KINDS["score"].secrets(HUB, vault) is None
+    vault.set("hf/token", b"hf_of_mine")
+    assert KINDS["score"].secrets(HUB, vault) == {"hf_token": "hf_of_mine"}
+    assert KINDS["score"].secrets(FILE, vault) is KINDS["score"].secrets(HUB, None) is KINDS["train"].secrets({}, vault)
+    vault.lock()
+    assert KINDS["score"].secrets(HUB, vault) is None
+
+
+def test_a_job_is_named_by_what_it_reads() -> None:
+    program = {"kind": "program", "command": "/usr/bin/gen --key value"}
+    many = [*HUB["corpus"]["sources"], *FILE["corpus"]["sources"], program, program]
+    assert KINDS["score"].title({"limit": 5, "corpus": {"sources": many}}) == "score 5 of set, b.jsonl, gen and 1 more"
