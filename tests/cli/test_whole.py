@@ -53,6 +53,7 @@ def test_one_file_is_scored_exactly_by_a_worker(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.timeout(400)
+@pytest.mark.usefixtures("seeded_home")
 def test_the_whole_day_ends_with_money_and_without_a_difference(tmp_path: Path) -> None:
     state = tmp_path / "day"
     spent = practice_day.spend(state, seed=7)

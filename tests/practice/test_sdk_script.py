@@ -19,16 +19,18 @@ from somatui.practice.card import NetworkInfo, ServeError
 from somatui.practice.genesis import encrypt
 
 SOMA = 1_000_000_000
+SEED = 7
+"""The seed of the whole day that is measured (tests/cli/test_whole.py): its network's models are this one's too."""
 
 
 def started(folder: Path) -> tuple[NetworkInfo, dict[str, str]]:
     """A network, and where the script finds it: on the default ports, or beside another that holds them."""
     try:
-        return client.start_network(folder), {"chain": "localnet"}
+        return client.start_network(folder, seed=SEED), {"chain": "localnet"}
     except ServeError as why:
         if "is taken" not in str(why):
             raise
-    info = client.start_network(folder, "free")
+    info = client.start_network(folder, "free", SEED)
     return info, {f"{name}_url": getattr(info, f"{name}_url") for name in ("rpc", "faucet", "scoring", "admin")}
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import signal
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.workers import inside
 from tests.workers.processes import rest, start, until
 
 pytestmark = [pytest.mark.slow]
+STEPS = 18
 GOLDEN = Path(__file__).parent.parent / "golden" / "scoring"
 
 
@@ -83,17 +85,25 @@ def test_training_ends_with_weights_that_load_and_an_embedding(tmp_path: Path) -
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], bytes]:
     """A training that nothing has interrupted: its job and its weights."""
-    job = training(tmp_path_factory.mktemp("whole"), 12)
+    job = training(tmp_path_factory.mktemp("whole"), STEPS)
     *_, done = inside.done("train", job)
     return job, Path(done.body["result"]["weights"]).read_bytes()
 
 
-@pytest.mark.parametrize("how", ["stop", "SIGTERM", "SIGKILL", "parent gone"])
-def test_training_that_was_ended_goes_on_as_if_it_had_not(
-    tmp_path: Path, whole: tuple[dict[str, Any], bytes], how: str
+@pytest.mark.parametrize("hows", [("stop", "SIGKILL"), ("SIGTERM", "parent gone")], ids=" then ".join)
+def test_training_that_was_ended_twice_goes_on_as_if_it_had_not(
+    tmp_path: Path, whole: tuple[dict[str, Any], bytes], hows: tuple[str, str]
 ) -> None:
     job = whole[0] | {"work_dir": str(tmp_path / "work")}
-    process = start("train", job)
+    for how in hows:
+        end_after_a_checkpoint(start("train", job), how)
+    *_, resumed = rest(start("train", job))
+    assert resumed.body["result"]["step"] == STEPS
+    assert Path(resumed.body["result"]["weights"]).read_bytes() == whole[1]
+
+
+def end_after_a_checkpoint(process: subprocess.Popen[str], how: str) -> None:
+    """End a training in one of four ways, in the midst of it."""
     until(process, "checkpoint")
     assert process.stdin is not None
     if how == "stop":
@@ -106,9 +116,7 @@ def test_training_that_was_ended_goes_on_as_if_it_had_not(
     assert process.stdout is not None
     process.stdout.read()
     assert process.wait(30) == (-signal.SIGKILL if how == "SIGKILL" else 0)
-    *_, resumed = rest(start("train", job))
-    assert resumed.body["result"]["step"] == 12
-    assert Path(resumed.body["result"]["weights"]).read_bytes() == whole[1]
+    process.stdout.close()
 
 
 def test_training_that_had_ended_tells_the_same_again(tmp_path: Path) -> None:
