@@ -9,6 +9,8 @@ import errno
 import hashlib
 import os
 import re
+import shlex
+import shutil
 import stat
 import sys
 from dataclasses import dataclass
@@ -177,6 +179,22 @@ class Paths:
             "socket", "network_dir", "leases_dir", "weights_cache", "seeds_cache",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
+
+
+def program() -> str:
+    """How this very program is called: by name where PATH leads to it, else by the path it was called with."""
+    called = sys.argv[0]
+    if Path(called).name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m somatui"
+    found = shutil.which("somatui")
+    same = found is not None and Path(called).exists() and Path(found).samefile(called)
+    return "somatui" if same else shlex.quote(called)
+
+
+def command(paths: Paths) -> str:
+    """How a command for these places begins where it is typed: this program, and --home where no variable names it."""
+    named = paths.home is not None and not os.environ.get(HOME_VARIABLE)
+    return f"{program()} --home {shlex.quote(str(paths.home))}" if named else program()
 
 
 def _home_from_environment() -> Path | None:

@@ -270,7 +270,9 @@ class Wallets:
         except (IdError, KeyError):
             there = ", ".join(short(a) for a in by_address)
             raise RpcError(
-                REFUSED, f"The keystore holds {len(seeds)} keys: name the address of the one you want ({there})."
+                REFUSED,
+                f"The keystore holds {len(seeds)} keys: name the address of the one you want ({there}).",
+                {"addresses": list(by_address)},
             ) from None
 
     def _public(self, text: str) -> str:

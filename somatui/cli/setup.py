@@ -21,7 +21,7 @@ from somatui.cli.problem import FAILED, USAGE, Problem
 from somatui.domain.report import Report
 from somatui.domain.setup.after import summary, what_next
 from somatui.domain.setup.steps import NETWORKS, PURPOSES, STEPS, Answers, Field, shown
-from somatui.paths import Paths
+from somatui.paths import Paths, command
 
 if TYPE_CHECKING:
     from somatui.tui.setup.walk import Walk
@@ -192,5 +192,5 @@ def _answer(walk: Walk, steps: list[dict[str, Any]], facts: dict[str, Any], brok
         )
         return Answer(document, text, FAILED)
     rows = [(name, value) for name, value, _ in summary(walk.setup, walk.known.backend)]
-    after = [(command, why) for command, why in what_next(walk.setup)]
+    after = [(line, why) for line, why in what_next(walk.setup, command(walk.paths))]
     return Answer(document, f"{aligned(rows)}\n\nWhat next\n{aligned(after)}")

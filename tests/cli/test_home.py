@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from somatui.cli.day.home import opening, program
+from somatui.cli.day.home import opening
+from somatui.paths import Paths, command, program
 from tests.cli.shell import ROOT
 
 
@@ -44,3 +45,11 @@ def test_a_program_on_the_path_is_named_by_its_name(tmp_path: Path, monkeypatch:
 def test_a_module_is_named_with_its_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [str(ROOT / "somatui" / "__main__.py")])
     assert shlex.split(program()) == [sys.executable, "-m", "somatui"]
+
+
+def test_a_command_names_the_home_where_no_variable_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "somatui" / "__main__.py")])
+    monkeypatch.delenv("SOMATUI_HOME", raising=False)
+    assert command(Paths.for_profile("ops", tmp_path)) == f"{program()} --home {shlex.quote(str(tmp_path))}"
+    monkeypatch.setenv("SOMATUI_HOME", str(tmp_path))
+    assert command(Paths.for_profile("ops")) == program()

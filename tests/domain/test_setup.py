@@ -66,6 +66,17 @@ def test_what_can_be_done_without_is_skipped_and_what_cannot_is_refused() -> Non
             Setup(at=name).skipped()
 
 
+def test_without_a_vault_what_it_would_keep_is_left_out_with_that_reason_and_asked_again_when_there_is_one() -> None:
+    setup = after(Setup(Answers(purpose="submit")), "done", "done", "skipped", "done")
+    assert (setup.at, setup.back().at) == ("extras", "wallet")
+    rows = {name: (value, tone) for name, value, tone in summary(setup)}
+    assert rows["storage"] == rows["hugging face"] == ("skipped: its keys need the vault", "warn")
+    assert from_json(to_json(setup)) == setup
+    assert fields("extras", setup.answers, Known()) == ()
+    made = setup.back().back().done()
+    assert names(made) == ALL and made.at == "storage"
+
+
 def test_back_goes_one_step_and_what_was_done_stays_done() -> None:
     setup = after(Setup(), "done", "done", "done").back()
     assert (setup.at, setup.mark("vault")) == ("vault", "done")
@@ -164,6 +175,13 @@ def test_what_the_vault_keeps_is_said_where_it_would_be_asked() -> None:
         assert "already" in field.hint
 
 
+def test_several_keys_of_a_keystore_are_a_choice_once_they_are_known() -> None:
+    known = Known(vault=True, locked=False, keys=(ADDRESS, "cd" * 32))
+    asked = {f.name: f for f in shown(fields("wallet", Answers(), known), {"wallet": "import"})}
+    assert [name for name, _ in asked["which"].choices] == list(known.keys)
+    assert "which" not in {f.name for f in fields("wallet", Answers(), HERE)}
+
+
 def test_the_end_says_what_was_skipped_and_what_to_do_next() -> None:
     setup = after(Setup(Answers(address=ADDRESS, label="main")), "done", "done", "done", "done", "skipped", "skipped")
     rows = {name: (value, tone) for name, value, tone in summary(setup, "file")}
@@ -172,6 +190,7 @@ def test_the_end_says_what_was_skipped_and_what_to_do_next() -> None:
     for purpose, wanted in (("submit", "score"), ("train", "train"), ("both", "publish"), ("look", "status")):
         said = " ".join(command for command, _ in what_next(Setup(Answers(purpose=purpose))))
         assert wanted in said and "doctor" in said
+    assert all(c.startswith("bin/somatui --home x ") for c, _ in what_next(setup, "bin/somatui --home x"))
 
 
 def test_a_network_that_does_not_answer_is_said_in_the_first_reading() -> None:

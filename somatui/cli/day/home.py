@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +18,7 @@ from somatui.cli.day.teller import Teller
 from somatui.cli.options import Arguments
 from somatui.cli.problem import INTERRUPTED, USAGE, Problem
 from somatui.cli.stop import children, forget, stop_everything
-from somatui.paths import Paths, make_private
+from somatui.paths import Paths, make_private, program
 
 PROFILE = "practice"
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -54,16 +52,6 @@ def cache_of(args: Arguments) -> Path | None:
     """
     home: Path | None = getattr(args, "home", None)
     return None if home is None else Paths.for_profile(PROFILE, home).seeds_cache
-
-
-def program() -> str:
-    """How this very program is called: by name where PATH leads to it, else by the path it was called with."""
-    called = sys.argv[0]
-    if Path(called).name == "__main__.py":
-        return f"{shlex.quote(sys.executable)} -m somatui"
-    found = shutil.which("somatui")
-    same = found is not None and Path(called).exists() and Path(found).samefile(called)
-    return "somatui" if same else shlex.quote(called)
 
 
 def _state(args: Arguments) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from somatui.domain.ids import short
 from somatui.domain.money import soma
 from somatui.domain.setup.state import Setup
+from somatui.domain.setup.steps import taken
 from somatui.domain.snapshot import Snapshot
 
 
@@ -20,11 +21,12 @@ def summary(setup: Setup, backend: str = "") -> list[tuple[str, str, str]]:
         "extras": answers.machine,
     }
     rows: list[tuple[str, str, str]] = []
-    for step in setup.steps:
+    for step in taken(setup.answers):
         if step.name in said:
-            skipped = setup.mark(step.name) == "skipped"
+            why = "its keys need the vault" if step.name in setup.without_vault else step.skip
+            skipped = step.name in setup.without_vault or setup.mark(step.name) == "skipped"
             name = step.title.lower()
-            rows.append((name, f"skipped: {step.skip}" if skipped else said[step.name], "warn" if skipped else ""))
+            rows.append((name, f"skipped: {why}" if skipped else said[step.name], "warn" if skipped else ""))
     return rows
 
 
@@ -46,8 +48,9 @@ def first_reading(seen: Snapshot) -> list[str]:
     return lines
 
 
-def what_next(setup: Setup) -> list[tuple[str, str]]:
-    """Commands with their reason, by what the operator wants to do."""
+def what_next(setup: Setup, program: str = "somatui") -> list[tuple[str, str]]:
+    """Commands, as they are typed where this program is called `program`, with their reason: by what the operator wants
+    to do."""
     purpose, practice = setup.answers.purpose, setup.answers.network == "practice"
     known: dict[str, list[tuple[str, str]]] = {
         "submit": [
@@ -67,4 +70,4 @@ def what_next(setup: Setup) -> list[tuple[str, str]]:
     if practice:
         lines.append(("somatui practice rehearse --list", "lose money on purpose, here where it is worth nothing"))
     lines.append(("somatui doctor", "when something does not work"))
-    return lines
+    return [(program + command.removeprefix("somatui"), why) for command, why in lines]

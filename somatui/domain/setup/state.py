@@ -12,6 +12,8 @@ VERSION = 1
 MARKS = ("done", "skipped")
 FROM_THE_NETWORK = ("purpose", "network", "profile", "rpc_url", "faucet_url")
 """Answers with which everything after them is asked anew."""
+VAULT_KEEPS = ("storage", "huggingface")
+"""Steps whose keys the vault keeps."""
 
 
 class SetupError(ValueError):
@@ -29,7 +31,12 @@ class Setup:
     @property
     def steps(self) -> tuple[Step, ...]:
         """The steps that the answers so far need, in order."""
-        return taken(self.answers)
+        return tuple(step for step in taken(self.answers) if step.name not in self.without_vault)
+
+    @property
+    def without_vault(self) -> tuple[str, ...]:
+        """Steps that are left out because the vault is: nothing would keep their keys."""
+        return VAULT_KEEPS if self.mark("vault") == "skipped" else ()
 
     @property
     def step(self) -> Step:
@@ -84,7 +91,8 @@ class Setup:
 
     def _marked(self, mark: str) -> Setup:
         marks = dict(self.marks) | {self.at: mark}
-        after = [s.name for s in self.steps[self.number :]]
+        marked = replace(self, marks=tuple(marks.items()))
+        after = [s.name for s in marked.steps[marked.number :]]
         ahead = [name for name in after if name not in marks]
         following = (ahead or after[-1:] or [self.at])[0]
         return Setup(self.answers, tuple(marks.items()), following)

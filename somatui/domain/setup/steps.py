@@ -28,6 +28,7 @@ OWN_WALLETS: Choices = (
     ("import", "bring one: secret key or mnemonic"),
 )
 WATCHED: Choices = (("watch", "only watch an address, sign nothing"),)
+ONLY_WATCHED: Choices = (("watch", "only watch an address: a key wants a vault that is open (esc goes back to it)"),)
 DATASET = "bigcode/the-stack-v2"
 
 
@@ -75,7 +76,8 @@ STEPS: tuple[Step, ...] = (
         "Vault",
         "Keys and tokens are kept encrypted, and this passphrase opens them. It is kept nowhere: whoever loses it "
         "needs the wallet's words and new tokens.",
-        "without a vault no key and no token is kept, so this machine can only look",
+        "without a vault no key and no token is kept: this machine can only look, and storage and Hugging Face "
+        "are left out too",
     ),
     Step(
         "wallet",
@@ -134,6 +136,8 @@ class Known:
     wallets: tuple[KnownWallet, ...] = ()
     kept: frozenset[str] = frozenset()
     """Names in the vault, where it is open."""
+    keys: tuple[str, ...] = ()
+    """Addresses of the keys in a keystore that was given and holds several."""
 
     def keeps(self, name: str) -> bool:
         """Whether the vault holds `name`."""
@@ -217,22 +221,35 @@ def _vault(answers: Answers, known: Known) -> tuple[Field, ...]:
     first = Field("passphrase", "passphrase", "a sentence that only you know", secret=True)
     if known.vault:
         return (replace(first, hint="of the vault that is here already"),)
-    return (first, Field("again", "once more", secret=True))
+    return (first, Field("again", "once more", "the same again", secret=True))
 
 
 def _wallet(answers: Answers, known: Known) -> tuple[Field, ...]:
     have = tuple((w.address, f"use {w.label or short(w.address)}, which is here already") for w in known.wallets)
     own = OWN_WALLETS if known.vault and not known.locked else ()
-    choices = (*have, *own, *WATCHED)
+    choices = (*have, *own, *(WATCHED if own else ONLY_WATCHED))
     wanted = answers.address if have and answers.address in dict(have) else answers.wallet
     return (
         Field("wallet", "wallet", value=wanted if wanted in dict(choices) else choices[0][0], choices=choices),
         Field(
             "key",
-            "key or words",
-            "or the path of a keystore; nothing of it is shown",
+            "key",
+            "key, words, or the path of a keystore; nothing of it is shown",
             secret=True,
             only=("wallet", ("import",)),
+        ),
+        *(
+            (
+                Field(
+                    "which",
+                    "which",
+                    value=known.keys[0],
+                    choices=tuple((a, f"0x{short(a)}") for a in known.keys),
+                    only=("wallet", ("import",)),
+                ),
+            )
+            if known.keys
+            else ()
         ),
         Field("address", "address", "0x and 64 hex digits", answers.address, only=("wallet", ("watch",))),
         Field("label", "name", "main", answers.label, only=("wallet", ("new", "import", "watch"))),
@@ -241,12 +258,14 @@ def _wallet(answers: Answers, known: Known) -> tuple[Field, ...]:
 
 def _storage(answers: Answers, known: Known) -> tuple[Field, ...]:
     have = known.keeps(f"store/{answers.name}/secret")
-    hint = "in the vault already" if have else ""
+    access, secret = (
+        ("in the vault already",) * 2 if have else ("of the API token", "shown once, when the token is made")
+    )
     return (
         Field("endpoint", "endpoint", "https://ACCOUNT.r2.cloudflarestorage.com", answers.endpoint),
         Field("bucket", "bucket", "soma-data", answers.bucket),
-        Field("access", "access key", hint, secret=True),
-        Field("secret", "secret", hint, secret=True),
+        Field("access", "access key", access, secret=True),
+        Field("secret", "secret", secret, secret=True),
         Field("public_url", "public URL", "https://pub-….r2.dev", answers.public_url),
     )
 
@@ -259,5 +278,7 @@ def _huggingface(answers: Answers, known: Known) -> tuple[Field, ...]:
 
 
 def _extras(answers: Answers, known: Known) -> tuple[Field, ...]:
+    if not known.vault or known.locked:
+        return ()
     kept = known.keeps("webhook/url")
     return (Field("webhook", "webhook", "in the vault already" if kept else "https://… or empty", secret=True),)

@@ -160,7 +160,9 @@ async def wallet(walk: Walk, entered: Entered, say: Say) -> Report:
     elif kind == "import":
         if not entered.get("key"):
             return failed("wallet", "Type or paste the secret key or the words")
-        found, ms = await timed(walk.ask("wallet.import", label=label, **_secret(entered["key"])))
+        found, ms = await _imported(walk, label, entered)
+        if not found:
+            return failed("wallet", f"The keystore holds {len(walk.known.keys)} keys: choose one below the key")
         said = f"Read as {found['format']}"
     elif kind == "watch":
         found, ms = await timed(walk.ask("wallet.watch", address=entered.get("address", ""), label=label))
@@ -180,6 +182,20 @@ async def wallet(walk: Walk, entered: Entered, say: Say) -> Report:
     if facts.pop("words", False):
         lines.append(Line("words", "ok", "If they are not on paper yet: somatui wallet export shows them"))
     return Report(tuple(lines), facts | {"address": address})
+
+
+async def _imported(walk: Walk, label: str, entered: Entered) -> tuple[dict[str, Any], int]:
+    """What came of the import, and its ms; nothing where the keystore holds several keys and none is chosen yet."""
+    which = {"address": entered["which"]} if entered.get("which") else {}
+    try:
+        found, ms = await timed(walk.ask("wallet.import", label=label, **_secret(entered["key"]), **which))
+    except AgentError as refused:
+        several = tuple(str(address) for address in refused.data.get("addresses") or ())
+        if not several:
+            raise
+        walk.known = replace(walk.known, keys=several)
+        return {}, 0
+    return dict(found), ms
 
 
 def _secret(typed: str) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class Walk:
             if self.setup.at != "purpose" or report.ok:
                 self._keep()
         except (AgentError, ConfigError, PathsError) as refusal:
-            return failed(self.setup.step.title.lower(), str(refusal))
+            return failed("profile" if self.setup.at == "purpose" else self.setup.step.title.lower(), str(refusal))
         except AgentGone:
             return failed("agent", "The agent has gone away: press F5, it is started again")
         except OSError as failure:

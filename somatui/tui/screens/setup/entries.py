@@ -86,7 +86,7 @@ class Entry(Input):
 
     def __init__(self, field: Field) -> None:
         super().__init__(
-            field.value, placeholder=field.hint, password=field.secret, compact=True, id=f"field-{field.name}"
+            field.value, placeholder=field.hint or " ", password=field.secret, compact=True, id=f"field-{field.name}"
         )
         self.field = field
         self.cursor_blink = False

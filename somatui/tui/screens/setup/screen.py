@@ -22,6 +22,7 @@ from somatui.domain.report import Report
 from somatui.domain.setup.after import summary, what_next
 from somatui.domain.setup.state import SetupError
 from somatui.domain.setup.steps import shown
+from somatui.paths import command
 from somatui.tui.screens.panel import rows
 from somatui.tui.screens.setup.entries import Entry, Pick, row
 from somatui.tui.screens.setup.told import told
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 BY_ITSELF = frozenset({"network", "extras", "summary"})
 """Steps that look without being asked."""
 WIDTH = 92
+ROOM_FOR_WHY = 30
+"""Cells beside a command that its reason needs."""
 LEFT = "somatui setup goes on here."
 
 
@@ -145,7 +148,7 @@ class SetupScreen(Screen[None]):
         keys = ["↑↓ choose"] if any(isinstance(w, Pick) for w in self._all) and not busy else []
         keys += ["esc " + ("give up" if busy else "leave" if setup.number == 1 else "back")]
         if not busy:
-            keys += ["F5 retry"] if setup.step.checks and self._report else []
+            keys += ["F5 retry"] if setup.step.checks and self._report and not self._mnemonic else []
             keys += ["F8 skip"] if setup.step.skip else []
             keys.append("enter " + ("open the console" if setup.step is setup.steps[-1] else "next"))
         return keys
@@ -167,9 +170,16 @@ class SetupScreen(Screen[None]):
         said = summary(self.walk.setup, self.walk.known.backend)
         wide = self.room - 16
         pairs = [(n, "\n".join(textwrap.wrap(v, wide)), f"${t}" if t else "") for n, v, t in said]
-        after = [(c, "\n".join(textwrap.wrap(why, self.room - 33)), "") for c, why in what_next(self.walk.setup)]
         head = Content.assemble(("What next", "bold"))
-        return [Content(""), rows(pairs), Content(""), head, rows(after)]
+        return [Content(""), rows(pairs), Content(""), head, *self._next()]
+
+    def _next(self) -> list[Content]:
+        """Commands beside their reasons; above them where the program's name is too long for that."""
+        after = what_next(self.walk.setup, command(self.walk.paths))
+        wide = self.room - 2 - max(len(line) for line, _ in after)
+        if wide < ROOM_FOR_WHY:
+            return [Content.assemble((line, "$muted"), f"\n  {why}") for line, why in after]
+        return [rows([(line, "\n".join(textwrap.wrap(why, wide)), "") for line, why in after])]
 
     def _perform(self) -> None:
         """Try what is entered."""
@@ -191,12 +201,27 @@ class SetupScreen(Screen[None]):
         finally:
             self._quiet()
         self._report = report
+        await self._ask_more()
         self._mnemonic = str(report.facts.get("mnemonic") or "")
         self._show()
         if self._mnemonic:
             self._show_words()
         elif report.ok and self.walk.setup.at == "purpose":
             await self._accept()
+
+    async def _ask_more(self) -> None:
+        """What the check has found to be asked too."""
+        known = {widget.field.name: widget.field.choices for widget in self._all}
+        form = self.query_one("#form")
+        for field in self.walk.fields:
+            if field.choices and field.only and known.get(field.name) != field.choices:
+                self._all = [w for w in self._all if w.field.name != field.name]
+                await form.query(f"#field-{field.name}").remove()
+                pick = Pick(field)
+                self._all.append(pick)
+                await form.mount(row(pick))
+                self._fit()
+                self.set_focus(pick)
 
     def _quiet(self) -> None:
         self._doing = None
@@ -246,8 +271,11 @@ class SetupScreen(Screen[None]):
             await self._accept()
 
     def on_pick_changed(self) -> None:
-        """Another choice asks other things."""
+        """Another choice asks other things, and what was wrong with the one before is no longer said."""
         self._fit()
+        if self._report is not None and not self._report.ok:
+            self._report = None
+            self._show()
 
     def action_retry(self) -> None:
         """Check again."""
