@@ -26,7 +26,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, required=True, help="where the network lives; made when it is not there")
     parser.add_argument("--ports", default="default", help="default (9000,9123,9124,9125,9126), free, or five numbers")
     parser.add_argument("--seed", type=int, default=1, help="fixes the network and its models")
-    parser.add_argument("--epoch-seconds", type=float, help="end epochs by the clock too")
+    parser.add_argument(
+        "--epoch-seconds", type=float, help="end epochs by the clock too; a new network says so on its chain"
+    )
     parser.add_argument("--checkpoint-lag-ms", type=int, help="from execution to its checkpoint; 0: none")
     parser.add_argument("--listen", help="listen on this address instead of 127.0.0.1")
     parser.add_argument(ACKNOWLEDGED, action="store_true", dest="acknowledged", help="goes with --listen")
@@ -67,7 +69,8 @@ async def _run(args: argparse.Namespace) -> int:
     from somatui.practice.genesis import Beginning
     from somatui.practice.serve import serve
 
-    named = {"steps": args.steps, "epoch_ms": args.epoch_ms, "cache": args.cache or _usual_cache()}
+    epoch_ms = args.epoch_ms or (args.epoch_seconds and round(args.epoch_seconds * 1000))
+    named = {"steps": args.steps, "epoch_ms": epoch_ms, "cache": args.cache or _usual_cache()}
     named |= {"dimensions": args.dimensions, "models": args.models}
     beginning = Beginning(**{name: value for name, value in named.items() if value is not None})
     loop, task = asyncio.get_running_loop(), asyncio.current_task()

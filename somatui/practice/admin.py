@@ -6,6 +6,7 @@ import grpc
 
 from somatui.practice.desk import Desk, now_ms
 from somatui.practice.grpc_server import service, unary
+from somatui.practice.ledger.ledger import Ledger
 from somatui.wire.bcs import Reader, Writer
 
 PATH = "/admin.Admin/AdvanceEpoch"
@@ -28,6 +29,18 @@ async def advance(desk: Desk, *, failing: bool = False, upgrading: bool = False)
     return await desk.change(
         lambda ledger: ledger.advance_epoch(now_ms(), failing=failing, upgrading=upgrading), at_once=True
     )
+
+
+async def advance_when_due(desk: Desk, epoch_ms: int) -> int:
+    """End the epoch if so many milliseconds have passed since it began; returns how many are left of the epoch now."""
+
+    def end(ledger: Ledger) -> int:
+        now = now_ms()
+        if ledger.state.epoch_start_timestamp_ms + epoch_ms <= now:
+            ledger.advance_epoch(now)
+        return ledger.state.epoch_start_timestamp_ms + epoch_ms - now
+
+    return await desk.change(end, at_once=True)
 
 
 def services(desk: Desk) -> list[grpc.GenericRpcHandler]:

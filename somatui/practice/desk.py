@@ -72,8 +72,14 @@ class Desk:
             self._reads.shutdown()
             raise
         self._group = Group(
-            self._head, self._ledger, lambda ledger: self._seal(ledger, False), self._reveal, self._give_way
+            self._head,
+            self._ledger,
+            lambda ledger: self._seal(ledger, False),
+            self._reveal,
+            self._give_way,
+            self._answering,
         )
+        self._executed = self._answered = self._head.submit(lambda: self._ledger.executed).result()
         self.newest = self._ledger.newest
         self.headers = describe(self._shown)
 
@@ -104,10 +110,12 @@ class Desk:
 
     async def change(self, work: Callable[[Ledger], T], *, shown: bool = False, at_once: bool = False) -> T:
         """Execute; `at_once` seals now, `shown` answers when readers see it. Raises Refused."""
-        now = at_once or self.lag_ms == 0
+        now, answered = at_once or self.lag_ms == 0, self._answered
 
         def run(ledger: Ledger) -> tuple[T, int]:
+            ledger.answered = answered
             answer = work(ledger)
+            self._executed = ledger.executed
             self._changes += 1
             return answer, self._changes
 
@@ -123,6 +131,10 @@ class Desk:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._until_visible(number), self.lag_ms / 1000 + SHOWN_S)
         return answer
+
+    def _answering(self) -> None:
+        """Called before the answers of a commit go out."""
+        self._answered = self._executed
 
     async def _until_visible(self, number: int) -> None:
         while self._visible < number:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from somatui.practice.ledger.ledger import Ledger
 
 T = TypeVar("T")
 S = TypeVar("S")
+log = logging.getLogger(__name__)
 MOST, SECONDS = 64, 0.010
 """So many changes at most share a commit, and none begins after so long: those that wait behind it wait little."""
 
@@ -39,10 +41,13 @@ class Group(Generic[S]):
         seal: Callable[[Ledger], S | None],
         show: Callable[[S], object] = lambda sealed: None,
         give_way: Callable[[], object] = lambda: None,
+        answering: Callable[[], object] = lambda: None,
     ) -> None:
-        """All three are called on the thread: `seal` once for all changes of a commit when one of them asks for it,
-        `show` with what it returned when that is on the disk, `give_way` before each change.
+        """The first three are called on the thread: `seal` once for all changes of a commit when one of them asks for
+        it, `show` with what it returned when that is on the disk, `give_way` before each change. `answering` is called
+        on the loop before the answers of a commit go out.
         """
+        self._answering = answering
         self._thread, self._ledger, self._seal, self._show, self._give_way = thread, ledger, seal, show, give_way
         self._waiting: deque[_Waiting] = deque()
         self._at_work = False
@@ -67,6 +72,7 @@ class Group(Generic[S]):
 
     def _answer(self, loop: asyncio.AbstractEventLoop, done: list[_Waiting]) -> None:
         self._at_work = False
+        self._answering()
         for one in done:
             if one.answer.done():
                 continue
@@ -93,7 +99,10 @@ class Group(Generic[S]):
                 one.failed = one.failed or why
             return taken
         if sealed is not None:
-            self._show(sealed)
+            try:
+                self._show(sealed)
+            except Exception:
+                log.exception("what a commit left cannot be shown; the next commit shows it")
         return taken
 
     def _take(self, taken: list[_Waiting]) -> None:

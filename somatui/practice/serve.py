@@ -32,7 +32,9 @@ from somatui.practice.store_auth import Credentials
 from somatui.practice.store_files import Folder
 
 GRACE_S = 0.3
+CLOCK_AGAIN_S = 1.0
 FILES = 16_384
+log = logging.getLogger(__name__)
 
 
 async def serve(
@@ -186,9 +188,14 @@ def _raise_file_limit() -> None:
 
 
 async def _clock(desk: Desk, seconds: float) -> None:
+    """End each epoch so long after it began, whoever began it; what cannot be done now is tried again."""
     while True:
-        await asyncio.sleep(seconds)
-        await admin.advance(desk)
+        try:
+            left_s = await admin.advance_when_due(desk, round(seconds * 1000)) / 1000
+        except Exception as why:
+            log.error("The epoch cannot end by the clock (%s); trying again.", why)
+            left_s = CLOCK_AGAIN_S
+        await asyncio.sleep(max(left_s, 0))
 
 
 @contextlib.asynccontextmanager
@@ -205,7 +212,7 @@ async def _grpc(port: int, handlers: Sequence[Any], host: str = HOST) -> AsyncIt
 
 def _http_log() -> logging.Logger:
     """Where the HTTP servers tell of their own faults; what strangers send wrong is answered and not told."""
-    made = logging.getLogger(__name__)
+    made = logging.getLogger(f"{__name__}.http")
     if not made.filters:
         made.addFilter(lambda told: not (told.exc_info and isinstance(told.exc_info[1], HttpProcessingError)))
     return made

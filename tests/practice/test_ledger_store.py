@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -110,10 +111,14 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def together(ledger: Ledger, *works: Callable[[Ledger], object]) -> list[object]:
-    """All of these by one commit."""
+    """All of these by one commit: the thread is busy until they wait."""
+    gate = threading.Event()
     with ThreadPoolExecutor(1) as thread:
+        thread.submit(gate.wait)
         group = Group(thread, ledger, lambda kept: kept.seal_checkpoint(NOW))
-        asked = (group.run(work, seals=True) for work in works)
+        asked = [asyncio.ensure_future(group.run(work, seals=True)) for work in works]
+        await asyncio.sleep(0)
+        gate.set()
         return await asyncio.gather(*asked, return_exceptions=True)
 
 

@@ -92,6 +92,12 @@ def _ref_text(ref: ObjectRef) -> str:
     return f"Object ({hex_id(ref.id)}, Version({ref.version}), o#{b58encode(ref.digest)})"
 
 
+def locked(ref: ObjectRef, holder: bytes) -> Locked:
+    """The refusal of what another transaction holds."""
+    text = f"{_ref_text(ref)} already locked by a different transaction: TransactionDigest({b58encode(holder)})"
+    return Locked("FAILED_PRECONDITION", text)
+
+
 def nothing_lost(object_id: bytes) -> Deletion | None:
     """No lock stands in the way."""
     return None
@@ -109,8 +115,7 @@ def _owned_input(ref: ObjectRef, sender: bytes, find: Find, held: Lost) -> Objec
         raise Refused("INTERNAL", text)
     holder = held(ref.id)
     if holder is not None:
-        text = f"{_ref_text(ref)} already locked by a different transaction: TransactionDigest({b58encode(holder[1])})"
-        raise Locked("FAILED_PRECONDITION", text)
+        raise locked(ref, holder[1])
     if found.owner.address != sender:
         owner = address_hex(found.owner.address) if found.owner.address else "nobody: it is shared"
         raise Refused(

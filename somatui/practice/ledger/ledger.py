@@ -39,6 +39,8 @@ class Ledger:
     """The number of the last checkpoint."""
     portray: Callable[[SystemState], bytes] = staticmethod(lambda state: b"")
     """Makes what is remembered of the state that an epoch begins with; the caller's to set and to read."""
+    answered: int | None = None
+    """How many of `executed` had been answered when the transaction at hand came; None: all. The caller's to set."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -180,22 +182,44 @@ class Ledger:
         try:
             gone = self._deleted_now
             done, state = rules.run(signed.data, self.state, self._store.object, gone, now_ms, held=gone)
-        except Stale as why:
-            raise self._before_checkpoint(why) from None
-        except Locked as why:
-            raise self._by_validators(why) from None
+        except Refused as why:
+            raise self._told(signed.data, why) from None
         done = replace(done, signed=signed.to_bytes())
         with self._store.writing():
             self._store.keep(done, state)
         self.state = state
         return done
 
-    def _before_checkpoint(self, why: Stale) -> Refused:
-        """The refusal as validators tell it who know a newer version than the checkpoints (protocol.md 9.7, item 2)."""
-        last = self.transaction(why.last)
-        if last is None or last.checkpoint is not None:
-            return why
-        return self._by_validators(why)
+    @property
+    def executed(self) -> int:
+        """How many transactions have been executed, the system's own among them."""
+        return self._store.last()
+
+    def _told(self, data: TransactionData, why: Refused) -> Refused:
+        """A refusal as validators tell it, who know a newer version than the checkpoints (protocol.md 9.7, item 2)."""
+        locked = why if isinstance(why, Locked) else self._in_flight(data)
+        if locked is not None:
+            return self._by_validators(locked)
+        last = self.transaction(why.last) if isinstance(why, Stale) else None
+        return self._by_validators(why) if last is not None and last.checkpoint is None else why
+
+    def _in_flight(self, data: TransactionData) -> Locked | None:
+        """The refusal of one that names what another uses whose answer was not out yet (protocol.md 9.5; 9.7, item 3).
+
+        An object's version belongs to the first transaction that names it.
+        """
+        if self.answered is None:
+            return None
+        refs = {
+            (ref.id, ref.version): ref for ref in (*data.gas_payment, *rules.RULES[type(data.kind)].refs(data.kind))
+        }
+        for digest in self._store.after(self.answered):
+            other = self.transaction(digest)
+            for change in other.effects.changed if other else ():
+                ref = refs.get((change.id, change.input[0])) if change.input else None
+                if ref is not None:
+                    return rules.locked(ref, digest)
+        return None
 
     def _by_validators(self, why: Refused) -> Refused:
         """The refusal in the words of the validators that made it."""

@@ -212,6 +212,16 @@ class Store:
         query = "SELECT digest FROM done WHERE number > (SELECT COALESCE(MAX(last), 0) FROM checkpoint) ORDER BY number"
         return [row[0] for row in self.sql.execute(query)]
 
+    def last(self) -> int:
+        """How many transactions have been executed."""
+        found: int = self.sql.execute("SELECT COALESCE(MAX(number), 0) FROM done").fetchone()[0]
+        return found
+
+    def after(self, number: int) -> list[bytes]:
+        """Digests of all that were executed after so many, in order of execution."""
+        query = "SELECT digest FROM done WHERE number > ? ORDER BY number"
+        return [row[0] for row in self.sql.execute(query, (number,))]
+
     def seal(self, made: Checkpoint) -> None:
         """Write a checkpoint of all that none holds yet; call inside `writing`."""
         query = "INSERT INTO checkpoint VALUES (?, (SELECT MAX(number) FROM done), ?)"

@@ -26,7 +26,7 @@ class Stale(Refused):
 
 
 class Locked(Refused):
-    """A reference to an object that another transaction holds until the epoch ends."""
+    """A reference to an object that another transaction holds: one on its way, or until the epoch ends."""
 
 
 class LedgerError(Exception):

@@ -44,9 +44,6 @@ def _named_digests(event: Event) -> set[str]:
     return {c.input_digest for c in changed} | {c.output_digest for c in changed}
 
 
-_IN_FLIGHT = {"7USY7AXCLNtf3EUeLAejBskgRqGYgPFkfpmhs3dgjabH": "FAILED_PRECONDITION"}
-"""The one loser of two transactions in flight together (steps 84 and 85 of lanes)."""
-
 TABLE: tuple[Intended, ...] = (
     Intended(
         "refused at once instead of after 90 s",
@@ -80,13 +77,6 @@ TABLE: tuple[Intended, ...] = (
         "this network's own faucet account pays it, so id and digest are others; amount and status are compared",
         "RequestGas",
         r"coins\[\d+\]\.(id|digest)",
-    ),
-    Intended(
-        "two transactions in flight with one coin",
-        "protocol.md 9.7, item 3: here one is executed after the other, so the loser reads that its coin is stale",
-        "ExecuteTransaction",
-        r"error\.(code|message)",
-        lambda e, _d: e.error is not None and _IN_FLIGHT.get(e.request.transaction.digest) == e.error[0],
     ),
     Intended(
         "the bond stays in the balance",
