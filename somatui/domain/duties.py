@@ -31,7 +31,9 @@ def _model_duties(snapshot: Snapshot, model: ModelView, *, auto_reveal: bool) ->
     reveal = reveal_window(model)
     if reveal is not None and reveal.last is not None and epoch.number <= reveal.last:
         first = model.state == "pending"
-        armed = auto_reveal and model.key_at_hand
+        able = model.key_at_hand and snapshot.wallet.unlocked
+        armed = auto_reveal and able
+        hindrance = "key missing" if not model.key_at_hand else "by hand" if able else "vault locked"
         return [
             Duty(
                 action="reveal",
@@ -42,7 +44,7 @@ def _model_duties(snapshot: Snapshot, model: ModelView, *, auto_reveal: bool) ->
                 at_stake_shannons=half if first else 0,
                 armed=armed,
                 severity="bad" if first and not armed else "warn" if not armed else "info",
-                note="armed" if armed else "key missing" if not model.key_at_hand else "by hand",
+                note="armed" if armed else hindrance,
             )
         ]
     commit = commit_window(model)
@@ -89,7 +91,7 @@ def _claim_duty(snapshot: Snapshot, *, auto_claim: bool, least: int) -> list[Dut
             opens_epoch=snapshot.epoch.number,
             closes_epoch=None,
             at_stake_shannons=0,
-            armed=auto_claim,
+            armed=auto_claim and snapshot.wallet.unlocked,
             note=f"+{soma(total)} SOMA",
         )
     ]

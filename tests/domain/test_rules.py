@@ -175,6 +175,16 @@ def test_duties_come_by_urgency_and_say_whether_they_are_armed() -> None:
     assert found[1].note == "slashed again at every boundary until committed"
 
 
+def test_a_duty_is_not_armed_while_the_vault_is_locked_and_says_so() -> None:
+    pending = model("a1", state="pending", commit_epoch=411, key_at_hand=True)
+    paid = target(status="claimable", fill_epoch=410, mine=True, bond_shannons=1)
+    picture = world(models=(pending, replace(pending, id="a2", key_at_hand=False)), targets=(paid,))
+    locked = replace(picture, wallet=replace(picture.wallet, unlocked=False))
+    reveal, lost, claim = duties.duties(locked, auto_reveal=True, auto_claim=True)
+    assert (reveal.armed, reveal.severity, reveal.note) == (False, "bad", "vault locked")
+    assert lost.note == "key missing" and not claim.armed
+
+
 def test_a_claim_that_costs_more_than_it_brings_is_no_duty() -> None:
     paid = target(status="claimable", fill_epoch=410, mine=True, reward_shannons=100)
     assert duties.duties(world(models=(), targets=(paid,)), auto_reveal=True, auto_claim=True) == ()

@@ -13,6 +13,7 @@ from somatui.domain.snapshot import Snapshot
 CURES = {
     ("reveal", ""): "somatui models reveal",
     ("reveal", "key missing"): "bring the key back: restore vault and journal of the machine that committed",
+    ("reveal", "vault locked"): "somatui vault unlock, and leave it open until the reveal is through",
     ("commit", ""): "somatui ledger show says what was left undone; leave the agent running, it goes on with it",
     ("claim", ""): "somatui targets claim --all",
 }
