@@ -71,7 +71,7 @@ class Checking:
         found = await Reach(
             rpc_url or profile.rpc_url,
             faucet_url or (profile.faucet_url if own else ""),
-            auth or (self._auth() if own else ""),
+            auth or (self.ground.node_auth() if own else ""),
             chain=profile.chain if own else "",
             address=self.ground.address,
             now_ms=self.ground.now_ms,
@@ -143,11 +143,6 @@ class Checking:
             return ""
         except VaultError as locked:
             raise RpcError(LOCKED, str(locked)) from None
-
-    def _auth(self) -> str:
-        """The node's credentials; none while the vault is locked, since most nodes want none."""
-        locked = self.ground.vault is not None and self.ground.vault.locked
-        return "" if locked else self._kept(f"rpc/{self.ground.profile.name}/auth")
 
     def _vault_set(self, name: str, value: str) -> None:
         if self.ground.vault is None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from somatui.agent.journal import Journal
 from somatui.chain.client import Chain, Endpoints
@@ -93,6 +94,8 @@ class Ground:
     def reload(self) -> bool:
         """Read profile and settings again; whether the network's addresses have changed. Raises ConfigError."""
         config = load(self.paths)
+        if (config.profile.network == "practice") != (self.profile.network == "practice"):
+            raise ConfigError(f"Profile {self.profile.name} has changed to or from practice: stop its agent first.")
         self.settings = config.settings
         moved = endpoints_of(config.profile) != self.chain.endpoints
         self.profile = config.profile
@@ -106,15 +109,36 @@ class Ground:
             ending = asyncio.ensure_future(self.chain.aclose())
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
-        self.chain = Chain(endpoints_of(self.profile), auth=self._auth, chain=self.profile.chain)
+        self.chain = Chain(endpoints_of(self.profile), auth=self.node_auth, chain=self.profile.chain)
 
-    def _auth(self) -> str:
-        """The node's credentials; empty while the vault is locked, or where there are none."""
+    @property
+    def auth_name(self) -> str:
+        """Where the vault keeps the node's credentials."""
+        return f"rpc/{self.profile.name}/auth"
+
+    @property
+    def auth_host_name(self) -> str:
+        """Where the vault keeps whom they are for."""
+        return f"rpc/{self.profile.name}/host"
+
+    @property
+    def node_host(self) -> str:
+        """The host of the profile's node."""
+        return urlsplit(self.profile.rpc_url).hostname or ""
+
+    def node_auth(self) -> str:
+        """The node's credentials; empty while the vault is locked, or where there are none for a node of this host."""
         if self.vault is None or self.vault.locked or self.profile.network == "practice":
             return ""
         try:
-            return self.vault.get(f"rpc/{self.profile.name}/auth").decode()
+            found = self.vault.get(self.auth_name).decode()
         except (KeyError, VaultError):
+            return ""
+        try:
+            return found if self.vault.get(self.auth_host_name).decode() == self.node_host else ""
+        except KeyError:
+            return found
+        except VaultError:
             return ""
 
     async def upload(self, source: Path, object_key: str, *, encrypt_key: bytes | None = None) -> Uploaded:

@@ -19,6 +19,7 @@ from somatui.agent.journal import Intent
 from somatui.agent.purse import Held, Purse
 from somatui.chain.effects import EffectsView
 from somatui.chain.errors import ChainError, NotFound, Refused, Timeout
+from somatui.chain.identity import OtherChain
 from somatui.domain.snapshot import CoinView
 from somatui.wire.text import b58encode, hex_id, parse_address
 from somatui.wire.transaction import SignedTransaction, TransactionData
@@ -236,17 +237,23 @@ class Signer:
         return signed
 
     async def _land(self, digest: str, signed: bytes, *, look_first: bool = False) -> EffectsView:
-        """Send the same bytes until the outcome is known, however long that takes."""
+        """Send the same bytes until the outcome is known, however long that takes.
+
+        A node of another network has nothing to say of them and is sent nothing, whenever the profile came to name it.
+        """
         pause, refusals = FIRST_PAUSE_S, 0
         while True:
-            if look_first and (found := await self._found(digest)) is not None:
-                return found
             try:
+                if look_first:
+                    await belongs(self.ground, reading=True)
+                    if (found := await self._found(digest)) is not None:
+                        return found
                 return await self.ground.chain.execute(signed)
             except ChainError as failure:
                 log.warning("transaction %s: %s", digest, failure)
-                refusals += _refusal(failure)
-                if _final(failure) or refusals >= REFUSALS:
+                other = isinstance(failure, OtherChain) or not await self._of_this_network()
+                refusals += _refusal(failure) and not other
+                if not other and (_final(failure) or refusals >= REFUSALS):
                     for _ in range(LOOKS_AFTER_REFUSAL):
                         if (found := await self._found(digest)) is not None:
                             return found
@@ -256,6 +263,14 @@ class Signer:
             look_first = True
             await asyncio.sleep(pause)
             pause = min(pause * 2, MOST_PAUSE_S)
+
+    async def _of_this_network(self) -> bool:
+        """Whether the node that refused is one of the profile's network, as far as it says."""
+        try:
+            await belongs(self.ground)
+        except ChainError:
+            return False
+        return True
 
     async def _found(self, digest: str) -> EffectsView | None:
         try:

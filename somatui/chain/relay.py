@@ -158,7 +158,7 @@ class Relay:
             self._open.add(task)
             task.add_done_callback(self._open.discard)
         with contextlib.suppress(OSError, asyncio.CancelledError):
-            if is_own(writer.get_extra_info("peername")):
+            if is_own(writer.get_extra_info("peername"), writer.get_extra_info("sockname")):
                 await self._connect(reader, writer)
         writer.close()
 
@@ -181,12 +181,19 @@ class Relay:
         await asyncio.gather(*self._open, return_exceptions=True)
 
 
-def is_own(peer: tuple[str, int]) -> bool:
-    """Whether the other end of a loopback connection is a socket of this process."""
+def is_own(peer: tuple[str, int], here: tuple[str, int]) -> bool:
+    """Whether the far end of the loopback connection from `peer` to `here` is a socket of this process.
+
+    Both ends count: several sockets, also of different users, may share a port as long as they go elsewhere.
+    """
     import psutil
 
-    own = (c.laddr for c in psutil.Process().net_connections(kind="tcp") if c.laddr)
-    return any((a.ip.removeprefix("::ffff:"), a.port) == tuple(peer) for a in own)
+    own = (c for c in psutil.Process().net_connections(kind="tcp") if c.laddr and c.raddr)
+    return any((_at(c.laddr), _at(c.raddr)) == (tuple(peer), tuple(here)) for c in own)
+
+
+def _at(address: Any) -> tuple[str, int]:
+    return address.ip.removeprefix("::ffff:"), address.port
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

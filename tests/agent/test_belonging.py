@@ -17,6 +17,7 @@ from somatui.chain.identity import Identity, OtherChain
 from somatui.config import NetworkKind, Profile, load, save_profile
 from somatui.paths import Paths
 from somatui.practice.card import NetworkInfo
+from tests.agent.cut import Rough, until
 from tests.agent.world import World, operator
 from tests.chain.nets import gate_beside, networks
 
@@ -59,6 +60,23 @@ async def test_the_first_contact_writes_down_the_network_and_another_one_is_neve
     with pytest.raises(OtherChain, match="profile ops is for"):
         await ops.signer.refresh()
     assert load(ops.ground.paths).profile.chain == known
+
+
+async def test_what_another_network_says_of_signed_bytes_is_not_believed(
+    ops: World, nets: tuple[NetworkInfo, NetworkInfo], caplog: pytest.LogCaptureFixture
+) -> None:
+    await ops.fund()
+    ops.ground.chain = line = Rough(ops.ground.chain)
+    line.executing = ["away"] * 1_000
+    task = asyncio.ensure_future(ops.publish())
+    await until(lambda: any(i.in_flight for i in ops.ground.journal.unfinished()))
+    use(ops, nets[1])
+    await until(lambda: "nothing is signed" in caplog.text)
+    assert [i.state for i in ops.ground.journal.unfinished()] == ["create_signed"]
+    use(ops, nets[0])
+    await task
+    states = [s for s, _ in ops.ground.journal.events(ops.ground.journal.intents("publish")[0].id)]
+    assert states.count("create_signed") == 1 and await ops.difference() == 0
 
 
 async def test_the_watcher_shows_a_node_of_another_network_as_no_network(
@@ -105,6 +123,9 @@ async def test_the_nodes_credentials_come_from_the_vault_while_it_is_open(
             await ops.signer.refresh()
         vault.set("rpc/ops/auth", b"X-Api-Key: k-1234")
         await ops.publish("with-key")
+        vault.set("rpc/ops/host", b"node.example")
+        assert ops.ground.node_auth() == ""
+        vault.set("rpc/ops/host", b"127.0.0.1")
         vault.lock()
         with pytest.raises(ChainError, match="wants credentials"):
             await ops.signer.refresh()

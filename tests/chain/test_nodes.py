@@ -15,7 +15,7 @@ from soma_sdk import SomaClient
 from somatui.chain.client import Chain, Endpoints
 from somatui.chain.errors import NotFound, Refused, Unreachable
 from somatui.chain.identity import OtherChain, ask
-from somatui.chain.relay import Door, header_of
+from somatui.chain.relay import Door, header_of, is_own
 from somatui.practice.card import NetworkInfo
 from tests.chain.nets import gate, networks
 from tests.recordings import calls
@@ -140,6 +140,13 @@ async def test_nobody_else_on_the_machine_is_let_through_the_relay(net: NetworkI
         said, _ = await process.communicate()
         assert said.strip() in (b"0", b"") and node.asked == 0
         assert (await ask(address, 10)).name == "practice"
+
+
+def test_a_port_that_this_process_uses_for_another_way_lets_nobody_in() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as own:
+        assert is_own(own.getsockname(), server.getsockname())
+        assert not is_own(own.getsockname(), ("127.0.0.1", server.getsockname()[1] + 1))
+        assert not is_own(server.getsockname(), server.getsockname())
 
 
 async def test_the_second_node_gets_the_firsts_credentials_on_the_same_host_alone(net: NetworkInfo) -> None:
