@@ -265,3 +265,18 @@ def test_two_who_write_at_once_lose_nothing(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda a: config.save_wallet(paths, a, label=a[-2:]), addresses))
     assert set(config.load(paths).profile.wallets) == set(addresses)
+
+
+def test_a_practice_vault_never_becomes_another_ones_nor_another_one_a_practice_vault(tmp_path: Path) -> None:
+    practice = Paths.for_profile("practice", tmp_path).create()
+    practice.vault.touch()
+    practice.passphrase.touch()
+    config.save_profile(practice, wallet="ab" * 32)
+    with pytest.raises(ConfigError, match="passphrase lies in plain text beside it"):
+        config.save_profile(practice, network="testnet")
+    real = Paths.for_profile("ops", tmp_path).create()
+    real.vault.touch()
+    config.save_profile(real, network="testnet")
+    with pytest.raises(ConfigError, match="was not made for practice"):
+        config.save_profile(real, network="practice")
+    assert config.load(real).profile.network == "testnet" and config.load(practice).profile.network == "practice"

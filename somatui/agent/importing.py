@@ -185,7 +185,7 @@ async def tracked_by_git(file: Path) -> bool:
 
 
 def _shred(file: Path, rest: str) -> str:
-    """Overwrite the file's bytes, then delete it or write it anew with what is left; which of the two was done."""
+    """Overwrite the file's bytes, and delete it; what is left in it is written anew before that. Which was done."""
     keeps = any(line.strip() and not line.strip().startswith("#") for line in rest.splitlines())
     try:
         if file.is_symlink() or file.stat().st_nlink > 1:
@@ -194,7 +194,9 @@ def _shred(file: Path, rest: str) -> str:
                 f"Everything is moved, and {file} is left as it is since the same bytes have another name too: "
                 "delete them by hand.",
             )
-        with open(file, "r+b") as opened:
+        with open(os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "r+b") as opened:
+            if keeps:
+                write_whole(file, rest.encode())
             size = os.fstat(opened.fileno()).st_size
             for filling in (os.urandom(size), bytes(size)):
                 opened.seek(0)
@@ -202,7 +204,6 @@ def _shred(file: Path, rest: str) -> str:
                 opened.flush()
                 os.fsync(opened.fileno())
         if keeps:
-            write_whole(file, rest.encode())
             return "cleaned"
         file.unlink()
     except OSError as failure:

@@ -15,8 +15,10 @@ from typing import Any, TypeVar
 from somatui.agent.ground import Ground
 from somatui.agent.journal import JournalError
 from somatui.agent.lease import LeaseHeld
+from somatui.agent.mnemonics import address_of_key
 from somatui.agent.opening import open_by_keyring
 from somatui.agent.server import FAILED, LOCKED, REFUSED, Method, RpcError
+from somatui.agent.wallet_in_use import PREFIX
 from somatui.config import VAULT_KINDS, ConfigError, save_profile
 from somatui.vault import backends, note
 from somatui.vault.backends.asking import Unusable
@@ -33,6 +35,8 @@ OLD_COPY = (
     "Put the newest copy back, or take this one for good with somatui vault rotate."
 )
 NO_VAULT = "This profile has no vault: make one with somatui vault create."
+IRREPLACEABLE = (PREFIX, "mnemonic/", "model-key/")
+"""Beginnings of names whose secrets nobody can make again."""
 T = TypeVar("T")
 
 
@@ -162,6 +166,8 @@ class Vaulting:
         """Put a copy in the vault's place; what was there stays beside it. `lacks` counts the changes it misses."""
         self._not_for_practice("cannot be replaced: practice reset makes a new one")
         source, ground = _absolute(path), self.ground
+        if ground.journal.unfinished() and self._opens():
+            raise RpcError(REFUSED, "Acts are not finished and need the keys of this vault: wait until they are.")
         before = note.read(ground.paths.vault)
         vault, lacks = await self._trying(
             lambda: FileVault.restore(source, ground.paths.vault, passphrase, self._held())
@@ -185,8 +191,21 @@ class Vaulting:
             raise RpcError(REFUSED, "The value must be given in base64.") from None
         if not 0 < len(value) <= MOST_VALUE_BYTES:
             raise RpcError(REFUSED, f"A secret has 1 to {MOST_VALUE_BYTES} bytes.")
+        if name.startswith(IRREPLACEABLE):
+            await self._irreplaceable(vault, name, value)
         await _doing(lambda: vault.set(name, value))
+        if name == self.ground.auth_name:
+            host = self.ground.node_host.encode()
+            await _doing(lambda: vault.set(self.ground.auth_host_name, host))
         return self._changed(name)
+
+    async def _irreplaceable(self, vault: FileVault, name: str, value: bytes) -> None:
+        """See that no key is lost under another one of its name, and that a wallet's key is that wallet's."""
+        if name.startswith(PREFIX) and (len(value) != 32 or PREFIX + address_of_key(value) != name):
+            raise RpcError(REFUSED, "That is not the key of this wallet: bring keys with somatui wallet import.")
+        with contextlib.suppress(KeyError):
+            if await _doing(lambda: vault.get(name)) != value:
+                raise RpcError(REFUSED, "The vault has another secret of that name, perhaps its only copy: keep it.")
 
     async def remove(self, name: str) -> dict[str, Any]:
         """Forget a secret."""
@@ -226,6 +245,13 @@ class Vaulting:
             except VaultError as failure:
                 raise RpcError(FAILED, str(failure)) from None
         return vault if isinstance(vault, FileVault) else None
+
+    def _opens(self) -> bool:
+        """Whether there is a vault that is open and sound."""
+        vault = self.ground.vault
+        with contextlib.suppress(VaultError):
+            return vault is not None and bool(vault.names())
+        return False
 
     def _vault(self) -> FileVault:
         vault = self._found()

@@ -129,6 +129,7 @@ def _profile(paths: Paths, own: Mapping[str, Any], where: str) -> Profile:
     network = own.get("network", paths.profile)
     if network not in NETWORK_KINDS:
         raise ConfigError(f"network of profile {paths.profile} in {where} must be one of {', '.join(NETWORK_KINDS)}.")
+    _kept_apart(paths, network == "practice")
     known = {*KEYS, "store", "settings", "wallets"}
     for name in own:
         if name not in known:
@@ -158,6 +159,22 @@ def _profile(paths: Paths, own: Mapping[str, Any], where: str) -> Profile:
         colour=cast(Colour, _one_of(own, "colour", COLOURS, _usual_colour(paths.profile, network, urls[0]), where)),
         wallets=_wallets(own, where),
     )
+
+
+def _kept_apart(paths: Paths, practice: bool) -> None:
+    """A practice vault opens for anybody who reads its folder and goes with practice reset: no other may become one,
+    nor it another. Raises ConfigError."""
+    kept = paths.passphrase.exists()
+    if kept and not practice:
+        raise ConfigError(
+            f"Profile {paths.profile} was made for practice, and its vault's passphrase lies in plain text beside it: "
+            "use another profile for another network."
+        )
+    if practice and not kept and paths.vault.exists():
+        raise ConfigError(
+            f"Profile {paths.profile} has a vault that was not made for practice: use another profile to practise, or "
+            f"move {paths.vault} away."
+        )
 
 
 def _chain(own: Mapping[str, Any], where: str) -> str:

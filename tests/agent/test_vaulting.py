@@ -16,6 +16,7 @@ import pexpect
 import pytest
 
 from somatui.agent.client import AgentError
+from somatui.agent.mnemonics import address_of_key
 from somatui.vault.held import kernel_keyring
 from tests.agent.lone import Lone, lone
 from tests.vault.desktop import desktop
@@ -76,6 +77,28 @@ def test_secrets_are_kept_named_and_forgotten_and_wrong_ones_refused(own: Lone) 
     for value in ("", "not base64!", base64.b64encode(b"x" * 65_537).decode()):
         assert refused(own, "vault.set", name="a", value_b64=value).code == REFUSED
     assert own.call("vault.list")["names"] == ["hf/token"]
+
+
+def test_what_nobody_can_make_again_is_not_written_over(own: Lone) -> None:
+    key = os.urandom(32)
+    name = f"wallet/{address_of_key(key)}"
+    for wrong in (os.urandom(32), b"x"):
+        assert (
+            "not the key of this wallet"
+            in refused(own, "vault.set", name=name, value_b64=base64.b64encode(wrong).decode()).message
+        )
+    keep(own, "model-key/1", key)
+    keep(own, "model-key/1", key)
+    other = base64.b64encode(b"another one").decode()
+    assert "perhaps its only copy" in refused(own, "vault.set", name="model-key/1", value_b64=other).message
+    own.call("vault.remove", name="model-key/1")
+
+
+def test_the_nodes_credentials_are_kept_with_the_host_that_they_are_for(own: Lone) -> None:
+    keep(own, "rpc/own/auth", b"Basic me:hidden")
+    assert "rpc/own/host" in own.call("vault.list")["names"]
+    for name in ("rpc/own/auth", "rpc/own/host"):
+        own.call("vault.remove", name=name)
 
 
 def test_a_lock_closes_it_for_everybody_and_wrong_passphrases_look_alike_and_take_longer(own: Lone) -> None:

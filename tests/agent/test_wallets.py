@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from soma_sdk import Keypair
 
+from somatui.agent import importing
 from somatui.agent.client import AgentError
 from somatui.agent.lease import wallet_lease
+from somatui.agent.server import RpcError
 from somatui.config import StoreConfig, load, save_store
 from tests.agent.operators import PASSPHRASE, Operator, operator
 
@@ -207,6 +209,21 @@ def test_what_is_not_known_is_left_in_the_file(ops: Operator, tmp_path: Path) ->
     assert (said["file"], [i["name"] for i in said["left"]]) == ("cleaned", ["HF_TOKEN", "DATABASE_URL"])
     assert file.read_text() == "# quickstart\nexport HF_TOKEN=paste here\nexport DATABASE_URL=postgres://x\n"
     refused(ops, "Nothing in .env can be moved", "env.move", path=str(file))
+
+
+def test_what_is_left_in_a_file_is_written_before_its_bytes_are_destroyed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("HF_TOKEN=moved\nDATABASE_URL=kept\n")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(importing, "write_whole", full)
+    with pytest.raises(RpcError, match="no space left"):
+        importing._shred(file, "DATABASE_URL=kept\n")
+    assert file.read_text() == "HF_TOKEN=moved\nDATABASE_URL=kept\n"
 
 
 def test_a_file_that_git_tracks_or_others_can_read_is_warned_of(ops: Operator, tmp_path: Path) -> None:
