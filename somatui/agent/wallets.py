@@ -124,7 +124,8 @@ class Wallets:
             }
             for k in known
         ]
-        return {"wallets": rows, "locked": self.ground.vault is None or self.ground.vault.locked}
+        vault = self.ground.vault
+        return {"wallets": rows, "vault": vault is not None, "locked": vault is None or vault.locked}
 
     async def use(self, address: str, anyway: bool = False) -> dict[str, Any]:
         """Act for another wallet from now on; `anyway` though the present one has a deadline to keep."""

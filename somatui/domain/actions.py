@@ -291,10 +291,12 @@ class UseWallet(Action):
             return (Check(False, f"Say which one: :wallet use with one of {names}."),)
         open_acts = [i for i in context.snapshot.intents if i.state not in ENDED]
         scores = any(j.kind == "score" and j.running for j in context.snapshot.jobs)
-        return (
-            Check(not open_acts, "Acts of the wallet in use are not finished: wait until they are."),
-            Check(not scores, "A score job submits for the wallet in use: stop it first with x in the jobs pane."),
-        )
+        if open_acts:
+            return (Check(False, "Acts of the wallet in use are not finished: wait until they are."),)
+        if scores:
+            stop = "A score job submits for the wallet in use: stop it first with x in the jobs pane."
+            return (Check(False, stop),)
+        return (Check(True, "no act and no score job of the wallet in use is under way"),)
 
     def meaning(self, context: Context) -> Consequence | None:
         chosen = self._chosen(context)

@@ -40,11 +40,15 @@ def bar(epoch: EpochView, now_ms: int, cells: int = 14) -> str:
     return "█" * full + "░" * (cells - full)
 
 
+def network_words(snapshot: Snapshot) -> str:
+    """The network's kind, and the profile's name where that is another."""
+    kind, name = snapshot.network.kind, snapshot.network.name or snapshot.network.kind
+    return name.upper() if name.lower() == kind else f"{kind.upper()} {name}"
+
+
 def network_parts(snapshot: Snapshot) -> list[Part]:
     """The network's name on its own colour, so that practice is never mistaken for money."""
-    name = snapshot.network.name or snapshot.network.kind
-    words = name.upper() if name.lower() == snapshot.network.kind else f"{snapshot.network.kind.upper()} {name}"
-    return [(f" {words} ", f"bold $on-network on ${network_colour(snapshot)}")]
+    return [(f" {network_words(snapshot)} ", f"bold $on-network on ${network_colour(snapshot)}")]
 
 
 def network_colour(snapshot: Snapshot) -> str:

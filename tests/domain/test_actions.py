@@ -129,6 +129,13 @@ def others(*names: WalletName) -> Snapshot:
 TWO = (WalletName("cc" * 32, "ops-2"), WalletName("dd" * 32, "cold", True))
 
 
+def test_what_holds_is_said_as_such_beside_its_tick() -> None:
+    use = by_name("use")
+    assert use is not None
+    (check,) = use.checks(at(others(*TWO), words=("ops-2",)))
+    assert check.ok and check.text.startswith("no act and no score job")
+
+
 @pytest.mark.parametrize(
     ("picture", "words", "says"),
     [

@@ -70,7 +70,7 @@ def test_without_a_vault_what_it_would_keep_is_left_out_with_that_reason_and_ask
     setup = after(Setup(Answers(purpose="submit")), "done", "done", "skipped", "done")
     assert (setup.at, setup.back().at) == ("extras", "wallet")
     rows = {name: (value, tone) for name, value, tone in summary(setup)}
-    assert rows["storage"] == rows["hugging face"] == ("skipped: its keys need the vault", "warn")
+    assert rows["storage"] == rows["Hugging Face"] == ("skipped: its keys need the vault", "warn")
     assert from_json(to_json(setup)) == setup
     assert fields("extras", setup.answers, Known()) == ()
     made = setup.back().back().done()
@@ -185,7 +185,7 @@ def test_several_keys_of_a_keystore_are_a_choice_once_they_are_known() -> None:
 def test_the_end_says_what_was_skipped_and_what_to_do_next() -> None:
     setup = after(Setup(Answers(address=ADDRESS, label="main")), "done", "done", "done", "done", "skipped", "skipped")
     rows = {name: (value, tone) for name, value, tone in summary(setup, "file")}
-    assert rows["vault"] == ("file", "")
+    assert rows["vault"] == ("an encrypted file, which its passphrase opens", "")
     assert rows["storage"][1] == "warn" and "nothing can be submitted" in rows["storage"][0]
     for purpose, wanted in (("submit", "score"), ("train", "train"), ("both", "publish"), ("look", "status")):
         said = " ".join(command for command, _ in what_next(Setup(Answers(purpose=purpose))))

@@ -53,8 +53,12 @@ def lock(args: Arguments) -> Answer:
         path = paths_of(args).vault
         if path.exists():
             FileVault.open(path, Held(kernel_keyring())).lock()
-        return _shown(_without_agent(args), before="The vault is locked.")
-    return _shown(live.call(args, "vault.lock"), before="The vault is locked.")
+        return _locked(_without_agent(args))
+    return _locked(live.call(args, "vault.lock"))
+
+
+def _locked(said: dict[str, Any]) -> Answer:
+    return _shown(said, before="The vault is locked." if said["exists"] else "There is nothing to lock.")
 
 
 def keep(args: Arguments) -> Answer:
@@ -121,8 +125,8 @@ def restore(args: Arguments) -> Answer:
 def _restored_here(args: Arguments, file: Path, words: str) -> dict[str, Any]:
     """Restore without an agent: it does not start with a vault that is damaged."""
     from somatui.agent.lease import profile_lease
+    from somatui.hardening import harden_process
     from somatui.vault.file import FileVault
-    from somatui.vault.process import harden_process
 
     paths = paths_of(args).create()
     if paths.passphrase.exists():
@@ -164,7 +168,7 @@ def _shown(said: dict[str, Any], status: int = DONE, before: str = "") -> Answer
         [
             ("vault", state),
             ("opened by", OPENERS.get(said["backend"], "")),
-            ("because", said["why"]),
+            ("because" if said["exists"] else "cure", said["why"]),
             ("key in", {"kernel": "the kernel's keyring", "agent": "the agent"}.get(said["cached"], "")),
             ("locks itself", f"after {auto} s" if auto else ""),
             ("old copy", said.get("copy_sentence") or ("yes" if said["copy_is_old"] else "")),

@@ -39,7 +39,10 @@ def show(args: Arguments) -> Answer:
             ("address", "0x" + wallet.address if wallet.address else "none yet"),
             ("label", wallet.label),
             ("key", "watch-only" if wallet.watch_only else "unlocked" if wallet.unlocked else "locked"),
-            ("free", f"{amount(wallet.free_shannons, 9)} in {len(wallet.coins)} coins"),
+            (
+                "free",
+                f"{amount(wallet.free_shannons, 9)} in {len(wallet.coins)} coin{'' if len(wallet.coins) == 1 else 's'}",
+            ),
             ("staked", amount(wallet.staked_shannons, 9)),
             ("in bonds", amount(seen.bonded_shannons, 9)),
         ]
@@ -66,7 +69,11 @@ def listing(args: Arguments) -> Answer:
         )
         for w in said["wallets"]
     ]
-    hint = "\nThe vault is locked: which wallets have a key is not known for sure." if said["locked"] else ""
+    hint = (
+        "\nThe vault is locked: which wallets have a key is not known for sure."
+        if said["locked"] and said.get("vault", True)
+        else ""
+    )
     none = "No wallet yet: make one with somatui wallet new, or import one."
     return Answer(said, (table("use label address here", rows) if rows else none) + (hint if rows else ""))
 
@@ -235,8 +242,14 @@ def _secret(args: Arguments) -> tuple[str, bool]:
     """What was given, and whether it is base64 of a file's bytes: from a file, a descriptor, or typed without echo."""
     data: bytes | None = None
     if args.file is not None:
-        with open(args.file, "rb") as opened:
-            data = opened.read(asked.MOST_BYTES + 1)
+        try:
+            with open(args.file, "rb") as opened:
+                data = opened.read(asked.MOST_BYTES + 1)
+        except OSError as failure:
+            why = (failure.strerror or "").lower()
+            raise Problem(
+                f"{args.file} cannot be read ({why}): name another file, or correct its mode.", USAGE
+            ) from None
         if not data or len(data) > asked.MOST_BYTES:
             raise Problem(f"{args.file} holds nothing, or far too much: name the file of a key.", USAGE)
     else:

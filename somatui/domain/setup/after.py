@@ -8,13 +8,20 @@ from somatui.domain.setup.state import Setup
 from somatui.domain.setup.steps import taken
 from somatui.domain.snapshot import Snapshot
 
+VAULTS = {
+    "file": "an encrypted file, which its passphrase opens",
+    "secret-service": "an encrypted file; the desktop's Secret Service opens it too",
+    "keychain": "an encrypted file; the Keychain opens it too",
+    "pass": "an encrypted file; pass opens it too",
+}
+
 
 def summary(setup: Setup, backend: str = "") -> list[tuple[str, str, str]]:
     """Name, value and tone (`good`, `warn` or none) of each thing that was set up or skipped."""
     answers = setup.answers
     said = {
         "network": f"{answers.network}, profile {answers.name}",
-        "vault": backend or "made",
+        "vault": VAULTS.get(backend, backend) or "made",
         "wallet": (answers.label + "  " if answers.label else "") + (short(answers.address) if answers.address else ""),
         "storage": f"{answers.bucket} at {answers.endpoint.partition('//')[2]}",
         "huggingface": answers.dataset,
@@ -25,7 +32,7 @@ def summary(setup: Setup, backend: str = "") -> list[tuple[str, str, str]]:
         if step.name in said:
             why = "its keys need the vault" if step.name in setup.without_vault else step.skip
             skipped = step.name in setup.without_vault or setup.mark(step.name) == "skipped"
-            name = step.title.lower()
+            name = step.title if step.name in ("huggingface", "extras") else step.title.lower()
             rows.append((name, f"skipped: {why}" if skipped else said[step.name], "warn" if skipped else ""))
     return rows
 

@@ -19,7 +19,7 @@ from somatui.domain.actions import Action, Context
 from somatui.domain.checks import Check, Consequence, refusal
 from somatui.domain.ids import short
 from somatui.domain.money import soma_exact
-from somatui.tui.header import network_colour
+from somatui.tui.header import network_colour, network_words
 from somatui.tui.link import Link
 from somatui.tui.screens.panel import Panel, rows
 
@@ -125,9 +125,8 @@ class ConfirmScreen(Panel[bool]):
     def follow(self) -> None:
         """Say it all."""
         said, snapshot, room = self._consequence, self._where.snapshot, self.room
-        network = snapshot.network.kind.upper()
         facts = [
-            ("network", network, f"bold ${network_colour(snapshot)}"),
+            ("network", network_words(snapshot), f"bold ${network_colour(snapshot)}"),
             ("wallet", snapshot.wallet.label or short(snapshot.wallet.address), ""),
         ]
         if self._on_chain:

@@ -162,7 +162,7 @@ async def wallet(walk: Walk, entered: Entered, say: Say) -> Report:
             return failed("wallet", "Type or paste the secret key or the words")
         found, ms = await _imported(walk, label, entered)
         if not found:
-            return failed("wallet", f"The keystore holds {len(walk.known.keys)} keys: choose one below the key")
+            return failed("wallet", f"The keystore holds {len(walk.known.keys)} keys: choose which of them")
         said = f"Read as {found['format']}"
     elif kind == "watch":
         found, ms = await timed(walk.ask("wallet.watch", address=entered.get("address", ""), label=label))
