@@ -27,6 +27,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "config": frozenset({"tomlkit"}),
     "paths.py": frozenset({"platformdirs"}),
     "files.py": frozenset(),
+    "hardening.py": frozenset(),
     "asking.py": frozenset(),
     "__main__.py": frozenset(),
     "chain": frozenset({"soma_sdk", "grpc", "google", "base58", "psutil"}),

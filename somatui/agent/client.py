@@ -170,7 +170,7 @@ async def _answers(paths: Paths) -> bool:
 def _start(paths: Paths, profile: str) -> str | None:
     """Start an agent in a session of its own and wait until it says that it is ready; its sentence if it refuses."""
     ready, told = os.pipe()
-    words = [sys.executable, "-m", "somatui.agent", "--profile", profile, "--ready-fd", str(told)]
+    words = [sys.executable, "-P", "-m", "somatui.agent", "--profile", profile, "--ready-fd", str(told)]
     if paths.home is not None:
         words += ["--home", str(paths.home)]
     log = os.open(paths.agent_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -37,9 +37,9 @@ from somatui.agent.watcher import Watcher
 from somatui.chain.client import Chain
 from somatui.config import ConfigError, load
 from somatui.domain.snapshot import Snapshot, empty
+from somatui.hardening import harden_process
 from somatui.paths import Paths, PathsError
 from somatui.vault.base import VaultError
-from somatui.vault.process import harden_process
 
 log = logging.getLogger("somatui.agent")
 

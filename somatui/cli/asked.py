@@ -7,7 +7,7 @@ import sys
 
 from somatui.cli.options import Arguments
 from somatui.cli.problem import USAGE, Problem
-from somatui.vault.process import harden_process
+from somatui.hardening import harden_process
 
 MOST_BYTES = 1024 * 1024
 

@@ -14,7 +14,7 @@ CREDENTIAL = "somatui-passphrase"
 
 def start_words(paths: Paths) -> tuple[str, ...]:
     """The command line of the profile's agent; no secret is ever in it."""
-    words = (sys.executable, "-m", "somatui.agent", "--profile", paths.profile)
+    words = (sys.executable, "-P", "-m", "somatui.agent", "--profile", paths.profile)
     return (*words, "--home", str(paths.home)) if paths.home is not None else words
 
 

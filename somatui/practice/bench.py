@@ -196,7 +196,7 @@ async def _load(lanes: list[Lane], seconds: float) -> int:
 @asynccontextmanager
 async def _reader(info: NetworkInfo) -> AsyncIterator[Callable[[float], Awaitable[list[float]]]]:
     """A client that reads when it is told for how many seconds, and tells what each read took."""
-    words = (sys.executable, "-m", "somatui.practice.reads")
+    words = (sys.executable, "-P", "-m", "somatui.practice.reads")
     child = await asyncio.create_subprocess_exec(
         *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**24
     )

@@ -71,7 +71,7 @@ def start_network(
     except OSError as why:
         raise ServeError(f"{folder} cannot be written to ({why.strerror}): choose a writable place.") from None
     read_end, write_end = os.pipe()
-    words = [sys.executable, "-m", "somatui.practice", "--folder", str(folder), "--ports", ports]
+    words = [sys.executable, "-P", "-m", "somatui.practice", "--folder", str(folder), "--ports", ports]
     words += ["--seed", str(seed), "--ready-fd", str(write_end)]
     named = {
         "--epoch-seconds": epoch_seconds,

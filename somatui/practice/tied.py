@@ -13,7 +13,7 @@ _PR_SET_PDEATHSIG = 1
 
 def command(module: str) -> list[str]:
     """The command line that runs `module` tied to this process."""
-    return [sys.executable, "-m", "somatui.practice.tied", module]
+    return [sys.executable, "-P", "-m", "somatui.practice.tied", module]
 
 
 def program(words: list[str]) -> list[str]:

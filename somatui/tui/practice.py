@@ -27,7 +27,8 @@ class PracticeStart:
     @property
     def words(self) -> list[str]:
         """The command line."""
-        words = [sys.executable, "-m", "somatui", "practice", "serve", "--background", "--profile", self._paths.profile]
+        words = [sys.executable, "-P", "-m", "somatui", "practice", "serve", "--background"]
+        words += ["--profile", self._paths.profile]
         words += ["--ports", self._ports] if self._ports else []
         return words + (["--home", str(self._paths.home)] if self._paths.home is not None else [])
 

@@ -86,7 +86,7 @@ def ask_torch(limit_s: float = CHILD_S) -> dict[str, Any]:
     """PyTorch's version, its CUDA, and whether it can use a card; {"error"} where it cannot be asked."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _ASK_TORCH],
+            [sys.executable, "-P", "-c", _ASK_TORCH],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

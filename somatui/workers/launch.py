@@ -53,7 +53,7 @@ class WorkerProcess:
         try:
             with stderr_path.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", module,
+                    sys.executable, "-P", "-m", module,
                     stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, limit=LINE_LIMIT,
                     start_new_session=True, env=PATIENT | os.environ, pass_fds=() if read_end is None else (read_end,),
                 )  # fmt: skip

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import json
-import os
-import resource
-import sys
-
-_PR_SET_DUMPABLE = 4
 
 
 class SecretsError(ValueError):
     """The pipe held no secrets; the text never repeats what it held."""
-
-
-def harden() -> None:
-    """Private files, no core dumps, and on Linux no `ptrace` or reading of `/proc` by the user's other processes."""
-    os.umask(0o077)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def take(descriptor: object) -> dict[str, str]:

@@ -13,8 +13,9 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from somatui.hardening import harden_process
 from somatui.workers.protocol import VERSION, Emitter, ProtocolError, parse_job
-from somatui.workers.secrets import SecretsError, harden, take
+from somatui.workers.secrets import SecretsError, take
 
 ORPHAN_S = 30
 """Seconds that a worker whose parent is gone may take to save its work."""
@@ -78,7 +79,7 @@ def run(jobs: str | tuple[str, ...], work: Work, *refusals: type[Exception], orp
     `orphan_s` is how long it may go on once its parent is gone. Anything but the named refusals is a defect: it leaves
     its traceback on standard error and still says `failed`.
     """
-    harden()
+    harden_process()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     emitter = Emitter()

@@ -30,7 +30,7 @@ def test_the_unit_starts_the_agent_of_the_profile_and_holds_no_secret(system: bo
     unit = read(units.agent_unit(paths, system=system, credential=Path("/etc/own.cred")))
     service = unit["Service"]
     words = [word.replace("%%", "%") for word in shlex.split(service["ExecStart"])]
-    assert words == [sys.executable, "-m", "somatui.agent", "--profile", "own", "--home", str(paths.home)]
+    assert words == [sys.executable, "-P", "-m", "somatui.agent", "--profile", "own", "--home", str(paths.home)]
     assert service["LoadCredentialEncrypted"] == "somatui-passphrase:/etc/own.cred"
     assert (service["UMask"], service["LimitCORE"], service["Restart"]) == ("0077", "0", "on-failure")
     assert ("User" in service, unit["Install"]["WantedBy"]) == (

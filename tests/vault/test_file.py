@@ -252,7 +252,7 @@ def test_the_practice_vault_opens_by_itself_and_says_when_its_passphrase_is_gone
 
 HARDENED = """
 import os, resource
-from somatui.vault.process import harden_process
+from somatui.hardening import harden_process
 harden_process()
 print(resource.getrlimit(resource.RLIMIT_CORE), oct(os.umask(0)))
 """

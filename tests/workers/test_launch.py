@@ -39,6 +39,12 @@ asyncio.run(main())
 """
 
 
+@pytest.fixture(autouse=True)
+def _workers_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers look for modules in no working folder; the stand-in is in one."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
 class Heard:
     """A worker, what it has said, and a way to wait until it has begun."""
 

@@ -21,7 +21,7 @@ WORD = b"done"
 @contextlib.contextmanager
 def guarded(paths: Paths) -> Iterator[None]:
     """Keep a guard over everything that runs on this state, until the block ends and the word is given."""
-    words = [sys.executable, "-m", GUARD, paths.profile, str(paths.home)]
+    words = [sys.executable, "-P", "-m", GUARD, paths.profile, str(paths.home)]
     guard = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
     assert guard.stdin is not None
     try:

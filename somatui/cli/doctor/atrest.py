@@ -91,7 +91,8 @@ def names_in(file: Path) -> list[str]:
 def _tracked(file: Path) -> bool:
     try:
         told = subprocess.run(
-            ["git", "-C", str(file.parent), "ls-files", "--error-unmatch", file.name],
+            [*("git", "-c", "core.fsmonitor=false", "-C", str(file.parent)),
+             *("ls-files", "--error-unmatch", "--", file.name)],
             capture_output=True, timeout=5, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

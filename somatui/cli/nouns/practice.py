@@ -97,7 +97,7 @@ def serve(args: Arguments) -> Answer:
                           models=args.models, cache=paths.seeds_cache)
         )  # fmt: skip
         return Answer({"ok": True} | card, fields((k, str(v)) for k, v in card.items()))
-    words = [sys.executable, "-m", "somatui.practice", "--folder", str(paths.network_dir), "--ports", ports]
+    words = [sys.executable, "-P", "-m", "somatui.practice", "--folder", str(paths.network_dir), "--ports", ports]
     words += ["--seed", str(args.seed), "--cache", str(paths.seeds_cache)]
     words += ["--dimensions", str(args.dimensions)] if args.dimensions else []
     words += [] if args.models else ["--no-models"]

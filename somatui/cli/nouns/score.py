@@ -71,7 +71,7 @@ def worker(module: str, job: dict[str, Any], tell: Callable[[float], None] = lam
         Problem: the worker failed or ended without a result.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        [sys.executable, "-P", "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     )
     assert process.stdin is not None and process.stdout is not None
     try:

@@ -27,6 +27,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: Arguments) -> Answer:
     """Walk the operator through it, or do what the file says."""
+    from somatui.hardening import harden_process
+
+    harden_process()
     paths = paths_of(args)
     named = getattr(args, "profile", None) is not None
     if args.answers is not None:

@@ -105,9 +105,11 @@ class FirstScreen(Screen[None]):
     def action_setup(self) -> None:
         """Open the guided setup, where it was left if it was left."""
         if self._start is None:
+            from somatui.hardening import harden_process
             from somatui.tui.screens.setup.screen import SetupScreen
             from somatui.tui.setup.walk import Walk
 
+            harden_process()
             self.app.push_screen(SetupScreen(Walk.begin(self._paths)))
 
     async def action_stop(self) -> None:

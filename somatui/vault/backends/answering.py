@@ -11,8 +11,8 @@ import sys
 from contextlib import closing
 from typing import Any, Protocol
 
+from somatui.hardening import harden_process
 from somatui.vault.backends.asking import Unusable
-from somatui.vault.process import harden_process
 
 
 class _Keyring(Protocol):

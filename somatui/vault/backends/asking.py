@@ -23,7 +23,7 @@ def ask(what: str, backend: str, service: str, name: str, value: str = "", limit
     seconds = limit_s or (SLOW_LIMIT_S if backend == "pass" else LIMIT_S)
     question = {"what": what, "backend": backend, "service": service, "name": name, "value": value}
     process = subprocess.Popen(
-        [sys.executable, "-m", "somatui.vault.backends.answering"],
+        [sys.executable, "-P", "-m", "somatui.vault.backends.answering"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
