@@ -98,6 +98,7 @@ def test_text_is_read_as_the_settings_own_type() -> None:
         ("[profiles.practice]\nnetwork = 'custom'", "needs rpc_url"),
         ("[profiles.practice]\nnetwork = 'custom'\nrpc_url = 'x:1'", "begins with https"),
         ("[profiles.practice]\nnetwork = 'localnet'\nstore = {bucket = 'b'}", "needs endpoint and bucket"),
+        ("[profiles.practice]\nnetwork = 'localnet'\nrpc_url = 'http://u:p@x'", "has a password in it: take"),
         ("[profiles.practice]\nnetwork = 'localnet'\nstore = {secret = 'b'}", "store.secret"),
     ],
 )

@@ -63,7 +63,9 @@ class Item:
     def corrected(self, value: str, problem: str) -> Item:
         """The same with a value that was put right."""
         both = f"{self.problem} {problem}".strip()
-        return replace(self, value=value, masked=value if self.role in SHOWN else self.masked, problem=both)
+        return replace(
+            self, value=value, masked=_masked(self.role, value) if self.role in SHOWN else self.masked, problem=both
+        )
 
 
 def looks_like_env(text: str) -> bool:
@@ -113,7 +115,7 @@ def _item(name: str, value: str | None, text: str, address_of: Callable[[Found],
 
 
 def _masked(role: str, value: str) -> str:
-    if role in SHOWN or not value:
+    if not value or role in SHOWN and "@" not in value:
         return value
     return f"•••• ({len(value)} character{'s' if len(value) != 1 else ''})"
 
@@ -145,6 +147,8 @@ def _address(item: Item) -> Item:
             return item.refused("Not a web address: it begins with https://.")
         item = item.corrected(f"https://{item.value}", "https:// was missing and is put in front.")
     parts = urlsplit(item.value)
+    if "@" in parts.netloc and item.role in SHOWN:
+        return item.refused("A password stands in it, up to the @: take that out, keys have variables of their own.")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return item.refused("Not a web address: it begins with https://.")
     if parts.scheme == "http" and parts.hostname not in _LOCAL:

@@ -128,6 +128,8 @@ async def _walk(paths: Paths, answers: dict[str, Any], secrets: Secrets) -> Answ
                 steps.append({"name": step.name, "state": "skipped", "detail": step.skip, "lines": []})
                 continue
             report = await walk.perform(_entered(walk, secrets), lambda text: note(f"{text}…"))
+            if report.facts.get("mnemonic"):
+                note("The new wallet's words are on no paper yet: somatui wallet export --form words shows them.")
             facts |= {k: v for k, v in report.facts.items() if k in ("free_shannons", "address")}
             state = "done" if report.ok else "failed"
             steps.append(

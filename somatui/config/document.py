@@ -44,6 +44,8 @@ def url(value: object, name: str, where: str) -> str:
     """An address without its last slash; empty stays empty. Raises ConfigError."""
     if not isinstance(value, str) or (value and not value.startswith(("http://", "https://"))):
         raise ConfigError(f"{name} in {where} must be an address that begins with https:// or http://.")
+    if "@" in value.partition("//")[2].partition("/")[0]:
+        raise ConfigError(f"{name} in {where} has a password in it: take that out, secrets belong into the vault.")
     return value.rstrip("/")
 
 

@@ -36,5 +36,6 @@ def store(own: Mapping[str, Any], where: str) -> StoreConfig | None:
         raise ConfigError(f"store in {where} needs endpoint and bucket.")
     if found.get("public_mode", "public_url") not in PUBLIC_MODES:
         raise ConfigError(f"store.public_mode in {where} must be one of {', '.join(PUBLIC_MODES)}.")
-    url(found["endpoint"], "store.endpoint", where)
+    for name in ("endpoint", "public_url"):
+        url(found.get(name, ""), f"store.{name}", where)
     return StoreConfig(**found)

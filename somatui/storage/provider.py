@@ -62,6 +62,9 @@ OTHER = Provider(
 )  # fmt: skip
 
 
+_KEYS_APART = "take everything up to the @ out, and enter the keys in their own fields"
+
+
 def provider_of(endpoint: str, bucket: str = "") -> Provider:
     """The provider behind an endpoint; empty means AWS itself."""
     host = (urlsplit(endpoint if "//" in endpoint else f"//{endpoint}").hostname or "").lower()
@@ -91,6 +94,8 @@ def _endpoint(endpoint: str, bucket: str) -> Line | None:
         return _bad("endpoint", "The endpoint has a space, a line end or quotes in it", "enter the address alone")
     if not endpoint.startswith(("http://", "https://")):
         return _bad("endpoint", "The endpoint does not begin with https://", f"enter https://{endpoint.lstrip('/')}")
+    if "@" in endpoint.partition("//")[2].partition("/")[0]:
+        return _bad("endpoint", "The endpoint has keys in it, which every log would show", _KEYS_APART)
     try:
         address = urlsplit(endpoint)
         host, _ = (address.hostname or "").lower(), address.port
@@ -146,6 +151,9 @@ def _public(public_url: str, endpoint: str, bucket: str) -> Line | None:
             return _bad("public_url", "R2 serves the public at an address of its own, and none is given", R2.opens)
         return None
     address = urlsplit(public_url)
+    if "@" in address.netloc:
+        return _bad("public_url", "The public address has a password in it, which everybody would read on the chain",
+                    "enter the address that opens without one")  # fmt: skip
     if address.scheme not in ("http", "https") or not address.hostname or re.search(r"[\s'\"]", public_url):
         return _bad("public_url", "The public address is no http address",
                     "enter it as a browser shows it, with https:// and without quotes")  # fmt: skip

@@ -91,6 +91,7 @@ REFUSED = [
     ("S3_ENDPOINT_URL", "https://s3.example.com/other", "A path stands behind"),
     ("S3_ENDPOINT_URL", "soma-data", "Not a web address"),
     ("S3_PUBLIC_URL", "https://acc.r2.cloudflarestorage.com/soma-data", "where nobody can read"),
+    ("S3_ENDPOINT_URL", "https://id:hidden@s3.example.com", "A password stands in it"),  # pragma: allowlist secret
     ("S3_BUCKET", "https://s3.example.com/soma", "Not a bucket's name"),
     ("S3_BUCKET", "Soma_Data", "Not a bucket's name"),
     ("S3_ACCESS_KEY_ID", "ab" * 32, "seem to be swapped"),
@@ -103,7 +104,7 @@ REFUSED = [
 @pytest.mark.parametrize(("name", "value", "says"), REFUSED, ids=range(len(REFUSED)))
 def test_what_is_wrong_stays_in_the_file_and_says_why(name: str, value: str, says: str) -> None:
     found = one(name, value)
-    assert not found.moves and not found.goes_to and says in found.problem
+    assert not found.moves and not found.goes_to and says in found.problem and "hidden" not in found.masked
 
 
 def test_a_half_alone_does_not_move() -> None:

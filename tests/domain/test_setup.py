@@ -147,6 +147,11 @@ def test_secrets_are_fields_that_no_answer_can_hold() -> None:
                 assert not secret & (kept - {"auth"})
 
 
+def test_an_address_with_a_password_in_it_does_not_reach_the_resume_file() -> None:
+    typed = Setup(Answers(endpoint="https://id:hidden@store.example", bucket="b"))  # pragma: allowlist secret
+    assert to_json(typed)["answers"]["endpoint"] == "" and to_json(typed)["answers"]["bucket"] == "b"
+
+
 def test_a_node_and_its_faucet_are_asked_only_for_a_network_of_ones_own() -> None:
     wanted = fields("purpose", Answers(), Known())
     assert [f.name for f in shown(wanted, {"network": "testnet"})] == ["purpose", "network", "profile"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -12,6 +13,7 @@ VERSION = 1
 MARKS = ("done", "skipped")
 FROM_THE_NETWORK = ("purpose", "network", "profile", "rpc_url", "faucet_url")
 """Answers with which everything after them is asked anew."""
+_PASSWORD = re.compile(r"//[^/?#]*@")
 VAULT_KEEPS = ("storage", "huggingface")
 """Steps whose keys the vault keeps."""
 
@@ -99,8 +101,9 @@ class Setup:
 
 
 def to_json(setup: Setup) -> dict[str, Any]:
-    """As it stands in the resume file."""
+    """As it stands in the resume file, without addresses that have a password in them."""
     answers = {f.name: getattr(setup.answers, f.name) for f in fields(Answers)}
+    answers |= {name: "" for name, value in answers.items() if _PASSWORD.search(str(value))}
     return {"version": VERSION, "at": setup.at, "marks": dict(setup.marks), "answers": answers}
 
 
