@@ -27,7 +27,13 @@ async def connect(paths: Paths) -> Any:
 
 
 def no_agent(paths: Paths) -> Problem:
-    """The sentence for a profile without a running agent."""
+    """The sentence for a profile without a running agent, or for one that is not there at all."""
+    from somatui.config import ConfigError, load
+
+    try:
+        load(paths)
+    except ConfigError as wrong:
+        return Problem(str(wrong), FAILED)
     return Problem(
         f"No agent runs for profile {paths.profile}: start it with somatui agent run --background "
         "(and a practice network with somatui practice serve --background).",

@@ -214,7 +214,12 @@ class Score(Action):
         snapshot = context.snapshot
         is_open = any(t.status == "open" for t in snapshot.targets)
         submits = bool(context.options.get("submit", True))
+        wallet = snapshot.wallet
         return (
+            Check(
+                not (submits and wallet.address and not wallet.unlocked and not wallet.watch_only),
+                "The key is locked, so hits would be lost: somatui vault unlock, or score without submitting.",
+            ),
             Check(
                 not (submits and snapshot.wallet.watch_only),
                 "This wallet is watch-only and cannot submit: import its key, or score without submitting.",

@@ -16,7 +16,7 @@ from textual.driver import Driver
 from textual.screen import Screen
 
 from somatui.domain.actions import ACTIONS, Context, by_name
-from somatui.paths import Paths
+from somatui.paths import Paths, command
 from somatui.tui.acting import Operator
 from somatui.tui.keys import SHELL_KEYS
 from somatui.tui.link import Link
@@ -158,10 +158,10 @@ class SomatuiApp(App[int]):
         snapshot = self.world.snapshot
         running = sum(j.running for j in snapshot.jobs) if snapshot else 0
         if self.world.connected:
+            line = command(self.paths)
             jobs = f" and {running} job{'s' if running != 1 else ''}" if running else ""
             self.farewell = (
-                f"The agent{jobs} {'go' if running else 'goes'} on: somatui opens here again, "
-                "somatui agent stop ends it."
+                f"The agent{jobs} {'go' if running else 'goes'} on: {line} opens here again, {line} agent stop ends it."
             )
         self.exit(0)
 

@@ -126,6 +126,13 @@ def others(*names: WalletName) -> Snapshot:
     return replace(base, wallet=replace(base.wallet, label="ops-1", others=names))
 
 
+def test_hits_are_not_looked_for_with_a_locked_key_that_could_not_send_them() -> None:
+    base, score = world(), by_name("score")
+    locked = replace(base, wallet=replace(base.wallet, unlocked=False))
+    assert score is not None and "vault unlock" in (score.unavailable(at(locked)) or "")
+    assert "vault unlock" not in (score.unavailable(at(locked, options={"submit": False})) or "")
+
+
 TWO = (WalletName("cc" * 32, "ops-2"), WalletName("dd" * 32, "cold", True))
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from somatui.domain.actions import ACTIONS, PANES, Context
-from somatui.paths import Paths
+from somatui.paths import Paths, command
 from somatui.tui.footer import fitting, footer, offers
 from somatui.tui.keys import SHELL_KEYS, clashes
 from tests.domain.worlds import NOW_MS
@@ -121,4 +121,4 @@ async def test_q_leaves_and_says_what_goes_on(paths: Paths) -> None:
     async with console(paths) as c:
         await c.press("q")
         await c.until(lambda: c.app.farewell, "the farewell")
-        assert c.app.farewell.startswith("The agent and 2 jobs go on: somatui opens here again")
+        assert c.app.farewell.startswith(f"The agent and 2 jobs go on: {command(c.app.paths)} opens here again")

@@ -53,7 +53,8 @@ def _coins(seen: Snapshot) -> Iterator[Finding]:
     largest = max((c.balance_shannons for c in wallet.coins), default=0)
     need = bond(parameters, USUAL_BYTES) + 10 * parameters.base_fee_shannons
     if largest < need:
-        detail = f"the largest coin holds {soma_exact(largest)} SOMA of {soma_exact(wallet.free_shannons)}"
+        held = f"the largest coin holds {soma_exact(largest)} SOMA of {soma_exact(wallet.free_shannons)}"
+        detail = held if wallet.coins else "the wallet has none"
         meaning = f"bond and fee of {USUAL_BYTES:,} bytes are {soma_exact(need)} SOMA, out of one single coin"
         yield Finding("coins", "warn", detail, meaning, "ask the faucet, send one larger coin, or submit smaller data")
     else:
