@@ -31,7 +31,7 @@ from somatui.agent.server import REFUSED, RpcError, Server
 from somatui.agent.signer import Signer
 from somatui.agent.states import fault_from_environment
 from somatui.agent.vaulting import Vaulting
-from somatui.agent.wallet_in_use import WalletInUse
+from somatui.agent.wallet_in_use import WalletBusy, WalletInUse
 from somatui.agent.wallets import Wallets
 from somatui.agent.watcher import Watcher
 from somatui.chain.client import Chain
@@ -117,10 +117,18 @@ class Agent:
         self._soon()
 
     def _wallet_changed(self) -> None:
-        """The vault is open or another wallet is in use: what waited for its key goes on. Raises LeaseHeld."""
-        if self._wallet.settle():
-            self.signer.forget()
-            self.watcher.forget()
+        """The vault is open or another wallet is in use: what waited for its key goes on, also where the present wallet
+        is too busy to be left. Raises LeaseHeld."""
+        try:
+            if self._wallet.settle():
+                self.signer.forget()
+                self.watcher.forget()
+        except WalletBusy:
+            self._go_on()
+            raise
+        self._go_on()
+
+    def _go_on(self) -> None:
         self._recorded_at = ()
         self._changed()
         self._boards.add(asyncio.ensure_future(self.flows.resume()))

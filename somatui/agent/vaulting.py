@@ -18,7 +18,7 @@ from somatui.agent.lease import LeaseHeld
 from somatui.agent.mnemonics import address_of_key
 from somatui.agent.opening import open_by_keyring
 from somatui.agent.server import FAILED, LOCKED, REFUSED, Method, RpcError
-from somatui.agent.wallet_in_use import PREFIX
+from somatui.agent.wallet_in_use import PREFIX, WalletBusy
 from somatui.config import VAULT_KINDS, ConfigError, save_profile
 from somatui.vault import backends, note
 from somatui.vault.backends.asking import Unusable
@@ -133,11 +133,14 @@ class Vaulting:
         await self._trying(lambda: vault.unlock(passphrase))
 
     async def lock(self) -> dict[str, Any]:
-        """Forget the key, here and in the kernel."""
+        """Forget the key, here and in the kernel; `waits` says what cannot be done in time without it."""
         if self.ground.vault is not None:
             self.ground.vault.lock()
         self.ground.changed()
-        return await self.status()
+        waits = ""
+        for due in [d for d in self.ground.snapshot().duties if d.has_deadline][:1]:
+            waits = f"{due.title}, on the chain by the end of epoch {due.closes_epoch}: open it in time"
+        return await self.status() | {"waits": waits}
 
     async def passphrase(self, old: str, new: str) -> dict[str, Any]:
         """Change the passphrase."""
@@ -291,6 +294,8 @@ class Vaulting:
         self.ground.vault = vault
         try:
             self.changed_wallet()
+        except WalletBusy:
+            pass
         except (LeaseHeld, JournalError) as held:
             vault.lock()
             raise RpcError(REFUSED, str(held)) from None

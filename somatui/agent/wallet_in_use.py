@@ -14,6 +14,7 @@ from somatui.vault.base import Vault
 from somatui.wire.hashes import address_of
 
 PREFIX = "wallet/"
+BUSY = "Acts of the wallet in use are not finished: wait until they are, then use the other one."
 
 
 class WalletBusy(LeaseHeld):
@@ -32,21 +33,26 @@ class WalletInUse:
 
         Raises:
             LeaseHeld: another agent signs for it; nothing has changed.
-            WalletBusy: acts of the present one are not finished; nothing has changed.
+            WalletBusy: acts of the present one are not finished; it stays in use, and can sign if its key is there.
             JournalError: its journal cannot be opened; nothing has changed.
         """
         ground = self._ground
         address = address_in_use(ground.profile, ground.vault)
         holds = holds_key(ground.vault, address)
         if address and address != ground.address:
+            if ground.address and ground.journal.unfinished():
+                self._stay(holds_key(ground.vault, ground.address))
+                raise WalletBusy(BUSY)
             self._move(address, keyless=not holds and _marked_watch_only(ground.profile, address))
-            moved = True
-        else:
-            if holds and self._lease is None:
-                self._lease = self._take(ground.address)
-            moved = False
-        ground.can_sign = holds
-        return moved
+            ground.can_sign = holds
+            return True
+        self._stay(holds)
+        return False
+
+    def _stay(self, holds: bool) -> None:
+        if holds and self._lease is None:
+            self._lease = self._take(self._ground.address)
+        self._ground.can_sign = holds
 
     def release(self) -> None:
         """Let other agents sign for it."""
@@ -56,8 +62,6 @@ class WalletInUse:
 
     def _move(self, address: str, keyless: bool) -> None:
         ground = self._ground
-        if ground.address and ground.journal.unfinished():
-            raise WalletBusy("Acts of the wallet in use are not finished: wait until they are, then use the other one.")
         lease = None if keyless else self._take(address)
         try:
             ground.journal = of_wallet(ground.journal, address, ground.paths, fault_from_environment())

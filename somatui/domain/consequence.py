@@ -103,7 +103,7 @@ def claim(snapshot: Snapshot, targets: tuple[TargetView, ...]) -> Consequence:
 def use_wallet(snapshot: Snapshot, chosen: WalletName) -> Consequence:
     """Another wallet: nothing is signed, but nobody keeps the deadlines of the one that is left."""
     name, left = chosen.label or short(chosen.address), snapshot.wallet.label or short(snapshot.wallet.address)
-    due = [d for d in snapshot.duties if d.at_stake_shannons and d.closes_epoch is not None]
+    due = [d for d in snapshot.duties if d.has_deadline]
     lost = sum(d.at_stake_shannons for d in due)
     what = "is only watched" if chosen.watch_only else "is read and signed for"
     return Consequence(

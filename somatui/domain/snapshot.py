@@ -226,6 +226,11 @@ class Duty:
     severity: Severity = "info"
     note: str = ""
 
+    @property
+    def has_deadline(self) -> bool:
+        """Whether stake is lost where it is not done in time."""
+        return bool(self.at_stake_shannons) and self.closes_epoch is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Alert:

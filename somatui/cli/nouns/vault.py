@@ -172,6 +172,7 @@ def _shown(said: dict[str, Any], status: int = DONE, before: str = "") -> Answer
             ("key in", {"kernel": "the kernel's keyring", "agent": "the agent"}.get(said["cached"], "")),
             ("locks itself", f"after {auto} s" if auto else ""),
             ("old copy", said.get("copy_sentence") or ("yes" if said["copy_is_old"] else "")),
+            ("waits for it", said.get("waits", "")),
             ("problem", said["problem"]),
         ]
     )
