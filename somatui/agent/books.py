@@ -23,10 +23,11 @@ RECONCILE_PAUSE_S = 0.3
 
 
 class Books:
-    """The journal's money against the wallet's coins."""
+    """The journal's money against the wallet's coins; of the wallet and journal that are in use when it is made."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
+        self._journal = ground.journal
         self._known: set[str] = set()
 
     async def admit(self, listed: Listed, known: Callable[[str], bool]) -> tuple[CoinView, ...]:
@@ -36,7 +37,7 @@ class Books:
         Raises ChainError.
         """
         origins = {origin for _, origin in listed} - self._known
-        journal = self._ground.journal
+        journal = self._journal
         opening = not journal.accounted()
         unwritten = {i.digest for i in journal.unfinished() if i.digest}
         for origin in sorted(origins):
@@ -52,7 +53,7 @@ class Books:
         """Book all that one foreign transaction brought; a claim by somebody else touches the system's state."""
         effects = await self._ground.chain.transaction(origin)
         ground = self._ground
-        if ground.journal.accounted(origin) or origin in {i.digest for i in ground.journal.unfinished()}:
+        if self._journal.accounted(origin) or origin in {i.digest for i in self._journal.unfinished()}:
             return
         total = sum(c.balance_shannons for c in coins)
         epoch = effects.epoch if effects else ground.snapshot().epoch.number
@@ -62,14 +63,14 @@ class Books:
             target, bond = self._own_bond(effects)
             rows = [Money(origin, "earned", max(total - bond, 0), epoch, target)]
             rows += [Money(origin, "bond_returned", min(bond, total), epoch, target)] if bond else []
-        ground.journal.record(rows, ground.now_ms())
+        self._journal.record(rows, ground.now_ms())
         ground.changed()
 
     def _own_bond(self, effects: EffectsView) -> tuple[str, int]:
         """The target that a foreign claim paid out, and the bond that lay in it if it was filled by this wallet."""
         gone = set(effects.gone)
         for target in effects.gone:
-            intent = self._ground.journal.done("submit", target)
+            intent = self._journal.done("submit", target)
             if intent is not None:
                 return target, int(intent.result.get("bond_shannons", 0))
         return next((t.id for t in self._ground.snapshot().targets if t.id in gone), ""), 0
@@ -86,10 +87,10 @@ class Books:
             listed = await ground.chain.coins_and_origins(ground.address) if ground.address else ()
             await self.admit(listed, lambda _: True)
             free = sum(coin.balance_shannons for coin, _ in listed)
-            expected = ground.journal.expected_free_shannons()
+            expected = self._journal.expected_free_shannons()
             if free == expected:
                 break
-        sums = ground.journal.sums()
+        sums = self._journal.sums()
         return {
             "earned_shannons": sums["earned"],
             "fees_shannons": sums["fee"],

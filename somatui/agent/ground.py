@@ -84,6 +84,17 @@ class Ground:
         except KeyError:
             raise VaultLocked(WATCH_ONLY) from None
 
+    def secret_names(self) -> frozenset[str] | None:
+        """The names of all that is in the vault; None while it is locked, none at all where it cannot be read."""
+        if self.vault is None:
+            return None
+        try:
+            return frozenset(self.vault.names())
+        except VaultLocked:
+            return None
+        except VaultError:
+            return frozenset()
+
     @property
     def watch_only(self) -> bool:
         """Whether the wallet is an address without a key, as far as can be known while the vault is locked."""

@@ -98,11 +98,13 @@ class Signer:
         """Take the chain's listing over, money that came from elsewhere into the books first. Raises ChainError."""
         await belongs(self.ground, reading=True)
         async with self.turn:
-            began = self._purse.begin_listing()
+            books, purse = self.books, self._purse
+            began = purse.begin_listing()
             listed = await self.ground.chain.coins_and_origins(self.ground.address)
-            admitted = await self.books.admit(listed, self._purse.knows)
-            self._purse.listed(admitted, began, self.ground.snapshot().epoch.number)
-            self._listed = True
+            admitted = await books.admit(listed, purse.knows)
+            if books is self.books:
+                purse.listed(admitted, began, self.ground.snapshot().epoch.number)
+                self._listed = True
         self._freed.set()
 
     async def send(

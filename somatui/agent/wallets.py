@@ -133,7 +133,7 @@ class Wallets:
         ground = self.ground
         if at == ground.address:
             return {"address": at, "label": self._known()[at].label}
-        due = [d for d in ground.snapshot().duties if d.at_stake_shannons and d.closes_epoch is not None]
+        due = [d for d in ground.snapshot().duties if d.has_deadline]
         if due and not anyway:
             raise RpcError(
                 REFUSED,
@@ -230,7 +230,7 @@ class Wallets:
     def _known(self) -> dict[str, Known]:
         """Every wallet by its address."""
         ground = self.ground
-        held = frozenset(ground.vault.names()) if ground.vault is not None and not ground.vault.locked else frozenset()
+        held = ground.secret_names() or frozenset()
         entries = ground.profile.wallets
         keyed = {n.removeprefix(PREFIX) for n in held if n.startswith(PREFIX)}
         found: dict[str, Known] = {}

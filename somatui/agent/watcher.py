@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from somatui.agent.belonging import belongs
 from somatui.agent.ground import Ground
+from somatui.agent.journal import JournalError
 from somatui.agent.picture import Seen
 from somatui.chain.errors import ChainError
 from somatui.chain.snapshot import SystemView
@@ -58,7 +59,11 @@ class Watcher:
         """Look for ever."""
         while True:
             self._wake.clear()
-            await self.look()
+            try:
+                await self.look()
+            except Exception:
+                self._failures += 1
+                log.exception("a look met something unforeseen")
             pause = self._ground.settings.watch_interval_ms / 1_000
             pause = min(pause * 2 ** min(self._failures, 8), max(pause, MOST_WAIT_S))
             try:
@@ -78,7 +83,7 @@ class Watcher:
             try:
                 self.seen = await self._look()
                 self._failures = 0
-            except ChainError as failure:
+            except (ChainError, JournalError) as failure:
                 self._failures += 1
                 self._moved()
                 here = self._ground.profile.network == "practice" and not self._ground.profile.rpc_url

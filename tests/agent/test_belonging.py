@@ -11,6 +11,7 @@ import pytest
 
 from somatui.agent.belonging import belongs, fits
 from somatui.agent.flows import ActRefused
+from somatui.agent.journal import JournalError
 from somatui.agent.watcher import Watcher
 from somatui.chain.errors import ChainError
 from somatui.chain.identity import Identity, OtherChain
@@ -91,6 +92,20 @@ async def test_the_watcher_shows_a_node_of_another_network_as_no_network(
     use(ops, nets[0])
     await watcher.look()
     assert watcher.seen.network.reachable and watcher.seen.network.colour == "testnet"
+
+
+async def test_a_look_that_cannot_be_written_down_is_told_and_not_the_last_one(ops: World) -> None:
+    full = [JournalError("The disk that holds the journal is full: free some space.")]
+
+    async def list_coins() -> None:
+        if full:
+            raise full.pop()
+
+    watcher = Watcher(ops.ground, list_coins, lambda: None)
+    await watcher.look()
+    assert not watcher.seen.network.reachable and "is full" in str(watcher.seen.network.error)
+    await watcher.look()
+    assert watcher.seen.network.reachable
 
 
 async def test_what_is_read_comes_from_the_second_node_and_nothing_is_signed_while_the_first_is_dead(

@@ -278,6 +278,11 @@ def test_another_wallet_waits_for_acts_and_deadlines_of_the_one_in_use(ops: Oper
     assert "not finished" in asyncio.run(busy_while_publishing(ops))
     assert ops.look()["duties"][0]["action"] == "reveal"
     refused(ops, "Reveal latex-01 must be on the chain by the end of epoch 1", "wallet.use", address="ops-2")
+    assert ops.ask("vault.lock")["waits"].startswith("reveal latex-01, on the chain by the end of epoch 1")
+    locked = ops.look()["duties"][0]
+    assert (locked["armed"], locked["note"]) == (False, "vault locked")
+    ops.ask("vault.unlock", passphrase=PASSPHRASE)
+    assert ops.look()["duties"][0]["armed"]
     assert ops.look()["wallet"]["label"] == "ops-1"
     ops.ask("wallet.use", address="ops-2", anyway=True)
     assert ops.look()["duties"] == []

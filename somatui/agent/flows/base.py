@@ -145,8 +145,8 @@ class Flow:
 def seen_keys(ground: Ground) -> set[str]:
     """Ids of the models whose key this vault holds; while it is locked, what the journal says of it."""
     published = {i.id: str(i.result.get("model_id", "")) for i in ground.journal.intents("publish")}
-    if ground.vault is not None and not ground.vault.locked:
-        names = set(ground.vault.names())
+    names = ground.secret_names()
+    if names is not None:
         published = {i: m for i, m in published.items() if key_name(i) in names}
     return {model for model in published.values() if model}
 
