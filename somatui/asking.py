@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from somatui.domain.hosts import LOOPBACK
+
 MOST = 1024 * 1024
 """Bytes of an answer that are read."""
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _LAYERS = 8
 
 
@@ -49,7 +50,7 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def opener(url: str, *handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
     """What opens the address; one of this machine never goes by a proxy."""
-    direct = [urllib.request.ProxyHandler({})] if (urlsplit(url).hostname or "") in _LOOPBACK else []
+    direct = [urllib.request.ProxyHandler({})] if (urlsplit(url).hostname or "") in LOOPBACK else []
     return urllib.request.build_opener(*direct, *handlers)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
+from somatui.domain.hosts import LOOPBACK
 from somatui.domain.ids import short
 from somatui.wire.secretkey import PLACEHOLDER, Found, recognise
 from somatui.wire.text import TextError
@@ -40,7 +41,6 @@ _GOES = {
     "region": "config: store.region",
 }
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_LOCAL = ("127.0.0.1", "localhost", "[::1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def _address(item: Item) -> Item:
         return item.refused("A password stands in it, up to the @: take that out, keys have variables of their own.")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return item.refused("Not a web address: it begins with https://.")
-    if parts.scheme == "http" and parts.hostname not in _LOCAL:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         item = item.corrected(item.value, "http:// sends in the open: use https:// if the store has it.")
     return item.corrected(item.value.rstrip("/"), "") if item.value.endswith("/") else item
 

@@ -20,13 +20,13 @@ from urllib.parse import urlsplit
 
 from somatui.chain.errors import Refused
 from somatui.chain.identity import UNLIMITED, dialled
+from somatui.domain.hosts import LOOPBACK
 
 Auth = Callable[[], str]
 """The vault's `Basic user:pass` or `Header-Name: value` for the node; empty where there is none or it is shut."""
 
 CHUNK = 64 * 1024
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def no_auth() -> str:
@@ -56,7 +56,7 @@ def meant_for(url: str, first: str, auth: Auth) -> Auth:
 def readable_on_the_way(address: str) -> bool:
     """Whether credentials sent to this address could be read by others: plain http to another machine."""
     parts = urlsplit(address)
-    return parts.scheme != "https" and parts.hostname not in _LOOPBACK
+    return parts.scheme != "https" and parts.hostname not in LOOPBACK
 
 
 class Door:

@@ -14,9 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from somatui.asking import Trouble
+from somatui.domain.hosts import LOOPBACK
 from somatui.domain.report import Line, Report, Status
 from somatui.storage.outside import Seen, look
-from somatui.storage.provider import AWS, LOOPBACK, PRACTICE, Provider, key_mistakes, mistakes, provider_of
+from somatui.storage.provider import AWS, PRACTICE, Provider, key_mistakes, mistakes, provider_of
 from somatui.storage.s3 import Bucket, PublicMode, StorageError, Store
 
 SLOW_MS = 3_000

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import base58
 
+from somatui.domain.hosts import LOOPBACK
 from somatui.engine.cipher import Pass, Stream
 from somatui.workers.board import BoardModel
 from somatui.workers.session import Session
@@ -22,7 +23,6 @@ PIECE = 4 * 1024 * 1024
 SILENCE_S = 30
 """The longest silence of a server."""
 TRIES, PAUSE_S = 3, 1.0
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class FetchError(ValueError):
@@ -78,7 +78,7 @@ def _download(model: BoardModel, path: Path, checksum: bytes, session: Session) 
     address = urlsplit(model.url)
     if address.scheme not in ("http", "https"):
         raise FetchError("its address is no http address")
-    direct = [urllib.request.ProxyHandler({})] if address.hostname in _LOOPBACK else []
+    direct = [urllib.request.ProxyHandler({})] if address.hostname in LOOPBACK else []
     asked = urllib.request.Request(model.url, headers={"User-Agent": "somatui"})
     handle, beside = tempfile.mkstemp(prefix=".fetch-", dir=path.parent)
     try:

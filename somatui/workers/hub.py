@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from somatui.asking import Answer, Trouble, ask
+from somatui.domain.hosts import LOOPBACK
 from somatui.domain.report import Line, Report
 
 HUB = "https://huggingface.co"
@@ -57,7 +58,7 @@ def mistakes(token: str, dataset: str) -> Line | None:
 
 def _open_line(token: str, hub: str) -> Line | None:
     address = urlsplit(hub)
-    if token and address.scheme != "https" and address.hostname not in ("127.0.0.1", "::1", "localhost"):
+    if token and address.scheme != "https" and address.hostname not in LOOPBACK:
         return Line("token", "bad", f"The hub's address {hub:.60} would carry the token where others can read it",
                     "set HF_ENDPOINT to an https:// address, or leave it out")  # fmt: skip
     return None

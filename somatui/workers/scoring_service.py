@@ -25,6 +25,7 @@ import base58
 import numpy as np
 import torch
 
+from somatui.domain.hosts import LOOPBACK
 from somatui.engine import contract, weights
 from somatui.engine.weights import ModelConfig, Tensors
 
@@ -32,7 +33,6 @@ MODELS_KEPT, SCORES_KEPT = 64, 4096
 LARGEST = 64 * 1024 * 1024
 """Bytes of one download, far above any model of the small architecture."""
 SILENCE_S = 30.0
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 Value = TypeVar("Value")
 
 
@@ -64,7 +64,7 @@ def fetch(url: str, checksum: str, size: int) -> bytes:
         raise RequestError(f"Invalid address {url:.200}: it is no http address")
     if not 0 < size <= LARGEST:
         raise RequestError(f"Invalid size {size} of {url:.200}: it must be 1 to {LARGEST} bytes")
-    direct = [urllib.request.ProxyHandler({})] if address.hostname in _LOOPBACK else []
+    direct = [urllib.request.ProxyHandler({})] if address.hostname in LOOPBACK else []
     try:
         with urllib.request.build_opener(*direct).open(url, timeout=SILENCE_S) as answer:
             data: bytes = answer.read(size + 1)

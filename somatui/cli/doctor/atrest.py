@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from somatui.cli.doctor.finding import Finding, Scene, Status, made_private
+from somatui.cli.doctor.finding import Finding, Scene, made_private
+from somatui.domain.report import Status
 
 NAMES = re.compile(
     r"^\s*(?:export\s+)?(SOMA_SECRET_KEY|HF_TOKEN|S3_SECRET_ACCESS_KEY|S3_ACCESS_KEY_ID|AWS_SECRET_ACCESS_KEY)"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from somatui.cli.doctor.finding import Finding, Scene, Status
+from somatui.cli.doctor.finding import Finding, Scene
 from somatui.domain.fees import bond
 from somatui.domain.ids import short
 from somatui.domain.money import soma, soma_exact
+from somatui.domain.report import Status
 from somatui.domain.snapshot import Snapshot
 
 CURES = {

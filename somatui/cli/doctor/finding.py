@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from somatui.domain.report import Status
 from somatui.domain.snapshot import Snapshot
 from somatui.paths import Paths
 
-Status = Literal["ok", "warn", "bad", "skipped"]
 Fix = Callable[[], str]
 """Mends what is safe to mend and says what it did. Raises OSError."""
 
