@@ -38,7 +38,10 @@ async def test_every_recorded_state_is_read_as_the_sdk_reads_it() -> None:
         assert states == {"created", "pending", "active", "inactive"}
 
 
-@pytest.mark.parametrize("answer", [b"", b"\x0a\x00", b"\x0a\x02\x1a\x00", b"\x0a\x7f", b"\x0b", b"\xff" * 20])
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"\x0a\x00", b"\x0a\x02\x1a\x00", b"\x0a\x7f", b"\x0b", b"\xff" * 20, b"\x08" + b"\xff" * 9 + b"\x7f"],
+)
 def test_what_is_no_state_is_refused(answer: bytes) -> None:
     with pytest.raises(ProtoError):
         large.read(answer)
