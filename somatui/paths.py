@@ -193,7 +193,7 @@ def program() -> str:
 
 def command(paths: Paths) -> str:
     """How a command for these places begins where it is typed: this program, and --home where no variable names it."""
-    named = paths.home is not None and not os.environ.get(HOME_VARIABLE)
+    named = paths.home is not None and paths.home != Paths.for_profile(paths.profile).home
     return f"{program()} --home {shlex.quote(str(paths.home))}" if named else program()
 
 

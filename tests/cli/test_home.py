@@ -53,3 +53,4 @@ def test_a_command_names_the_home_where_no_variable_does(tmp_path: Path, monkeyp
     assert command(Paths.for_profile("ops", tmp_path)) == f"{program()} --home {shlex.quote(str(tmp_path))}"
     monkeypatch.setenv("SOMATUI_HOME", str(tmp_path))
     assert command(Paths.for_profile("ops")) == program()
+    assert command(Paths.for_profile("ops", tmp_path / "other")) == f"{program()} --home {tmp_path / 'other'}"
