@@ -213,8 +213,10 @@ class Vaulting:
     async def remove(self, name: str) -> dict[str, Any]:
         """Forget a secret."""
         vault = self._vault()
-        if name == f"wallet/{self.ground.address}" and self.ground.journal.unfinished():
-            raise RpcError(REFUSED, "Acts of this wallet are not finished and need its key: wait until they are.")
+        if name == f"{PREFIX}{self.ground.address}" and (
+            self.ground.journal.unfinished() or any(d.has_deadline for d in self.ground.snapshot().duties)
+        ):
+            raise RpcError(REFUSED, "Acts of this wallet are not finished or due, and need its key: wait for them.")
         try:
             await _doing(lambda: vault.delete(name))
         except KeyError:

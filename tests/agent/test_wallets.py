@@ -283,6 +283,7 @@ def test_another_wallet_waits_for_acts_and_deadlines_of_the_one_in_use(ops: Oper
     assert (locked["armed"], locked["note"]) == (False, "vault locked")
     ops.ask("vault.unlock", passphrase=PASSPHRASE)
     assert ops.look()["duties"][0]["armed"]
+    refused(ops, "not finished or due", "vault.remove", name=f"wallet/{address_of(PLANTED['first'])}")
     assert ops.look()["wallet"]["label"] == "ops-1"
     ops.ask("wallet.use", address="ops-2", anyway=True)
     assert ops.look()["duties"] == []
