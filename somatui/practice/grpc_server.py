@@ -17,12 +17,17 @@ log = logging.getLogger(__name__)
 
 MESSAGE_BYTES = 4 * 1024 * 1024
 """The longest request; the real node's limit too."""
+STREAMS = 1024
+"""So many calls at a time on one connection."""
+PINGS = 1000
+"""A client that sends so many pings in a row sooner than once a second is let go; soma_sdk's come every 5 s."""
 OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
-    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.http2.max_ping_strikes", PINGS),
+    ("grpc.max_concurrent_streams", STREAMS),
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", -1),

@@ -32,6 +32,8 @@ from somatui.practice.store_auth import Credentials
 from somatui.practice.store_files import Folder
 
 GRACE_S = 0.3
+STOP_S = 2.0
+"""The library may wait for ever for calls that a client began and dropped by the thousand; no end waits longer."""
 CLOCK_AGAIN_S = 1.0
 FILES = 16_384
 log = logging.getLogger(__name__)
@@ -207,7 +209,8 @@ async def _grpc(port: int, handlers: Sequence[Any], host: str = HOST) -> AsyncIt
     try:
         yield bound
     finally:
-        await server.stop(GRACE_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(server.stop(GRACE_S), STOP_S)
 
 
 def _http_log() -> logging.Logger:

@@ -231,6 +231,26 @@ def test_slow_and_half_open_clients_keep_nobody_waiting_and_are_let_go(info: Net
     assert answers(info)
 
 
+def test_calls_begun_and_dropped_by_the_thousand_keep_nobody_waiting(info: NetworkInfo) -> None:
+    process = psutil.Process(info.pid)
+    before = process.memory_info().rss
+    names = {":method": "POST", ":path": INFO, ":scheme": "http", ":authority": "x", "content-type": "application/grpc"}
+    fields = _headers(names | {"te": "trailers"})
+    begun, dropped = Talk(info), Talk(info)
+    with contextlib.suppress(OSError):
+        for n in range(1, 20_000, 2):
+            part = _http2(0, 0, n, frame(b"abc", size=MESSAGE_BYTES))
+            begun.socket.sendall(_http2(HEADERS, END_HEADERS, n, fields) + part)
+    with contextlib.suppress(OSError):
+        for n in range(1, 20_000, 2):
+            gone = _http2(RST_STREAM, 0, n, bytes(4))
+            dropped.socket.sendall(_http2(HEADERS, END_HEADERS | END_STREAM, n, fields) + gone)
+    assert answers(info)
+    assert process.memory_info().rss - before < 48 * 1024 * 1024
+    begun.socket.close()
+    dropped.socket.close()
+
+
 def test_a_listener_that_never_reads_costs_no_memory_that_grows(info: NetworkInfo) -> None:
     process = psutil.Process(info.pid)
     talks = []
