@@ -71,6 +71,7 @@ def test_without_a_vault_what_it_would_keep_is_left_out_with_that_reason_and_ask
     assert (setup.at, setup.back().at) == ("extras", "wallet")
     rows = {name: (value, tone) for name, value, tone in summary(setup)}
     assert rows["storage"] == rows["Hugging Face"] == ("skipped: its keys need the vault", "warn")
+    assert [c for c, _ in what_next(setup)][:3] == ["somatui status --watch", "somatui targets list", "somatui setup"]
     assert from_json(to_json(setup)) == setup
     assert fields("extras", setup.answers, Known()) == ()
     made = setup.back().back().done()

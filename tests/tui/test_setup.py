@@ -199,7 +199,7 @@ async def test_who_only_looks_watches_an_address_and_a_secret_in_its_place_is_re
         await hand.shows("Watched, nothing can be signed here: abab…abab")
         await hand.press("enter")
         await hand.step("Ready")
-        await hand.shows("somatui status --watch")
+        await hand.shows("epoch, money, duties in one screen")
 
 
 async def test_practice_needs_no_keys_and_no_store_of_ones_own_and_the_setup_is_pictured_on_it(home: Path) -> None:

@@ -73,7 +73,10 @@ def what_next(setup: Setup, program: str = "somatui") -> list[tuple[str, str]]:
             ("somatui targets list", "what is open, and what it pays"),
         ],
     }
-    lines = known["submit"][:1] + known["train"] if purpose == "both" else list(known[purpose])
+    if setup.without_vault:
+        lines = [*known["look"], ("somatui setup", "again, with a vault: only then can anything be signed")]
+    else:
+        lines = known["submit"][:1] + known["train"] if purpose == "both" else list(known[purpose])
     if practice:
         lines.append(("somatui practice rehearse --list", "lose money on purpose, here where it is worth nothing"))
     lines.append(("somatui doctor", "when something does not work"))

@@ -52,6 +52,8 @@ class SetupScreen(Screen[None]):
         Binding("enter", "next", show=False, priority=True),
         Binding("up", "move(-1)", show=False, priority=True),
         Binding("down", "move(1)", show=False, priority=True),
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
     ]
     # With priority, so that each key meets the field that has the focus when its turn comes: what is typed faster than
     # it is read would else go all to the same one.
@@ -168,7 +170,7 @@ class SetupScreen(Screen[None]):
 
     def _end(self) -> list[Content]:
         said = summary(self.walk.setup, self.walk.known.backend)
-        wide = self.room - 16
+        wide = self.room - 17
         pairs = [(n, "\n".join(textwrap.wrap(v, wide)), f"${t}" if t else "") for n, v, t in said]
         head = Content.assemble(("What next", "bold"))
         return [Content(""), rows(pairs), Content(""), head, *self._next()]
@@ -176,7 +178,7 @@ class SetupScreen(Screen[None]):
     def _next(self) -> list[Content]:
         """Commands beside their reasons; above them where the program's name is too long for that."""
         after = what_next(self.walk.setup, command(self.walk.paths))
-        wide = self.room - 2 - max(len(line) for line, _ in after)
+        wide = self.room - 3 - max(len(line) for line, _ in after)
         if wide < ROOM_FOR_WHY:
             return [Content.assemble((line, "$muted"), f"\n  {why}") for line, why in after]
         return [rows([(line, "\n".join(textwrap.wrap(why, wide)), "") for line, why in after])]
