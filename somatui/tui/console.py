@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import signal
 import time
 from collections.abc import Callable, Iterable
 from pathlib import PurePath
@@ -18,6 +16,7 @@ from textual.screen import Screen
 from somatui.domain.actions import ACTIONS, Context, by_name
 from somatui.paths import Paths, command
 from somatui.tui.acting import Operator
+from somatui.tui.ending import Ending
 from somatui.tui.keys import SHELL_KEYS
 from somatui.tui.link import Link
 from somatui.tui.screens.home import HomeScreen
@@ -75,13 +74,15 @@ class SomatuiApp(App[int]):
             return FirstScreen(self.paths)
         return HomeScreen()
 
+    def on_mount(self) -> None:
+        """From the first moment: be told when to end."""
+        if not self.is_headless:
+            Ending(self)
+
     def on_ready(self) -> None:
         """Once something is painted: tidy up after the start, call the agent."""
         gc.enable()
         gc.freeze()
-        if not self.is_headless:
-            for ending in (signal.SIGTERM, signal.SIGHUP):
-                asyncio.get_running_loop().add_signal_handler(ending, self.exit, 128 + ending)
         if not self._first:
             self.link.open()
 

@@ -107,3 +107,48 @@ def test_standard_error_that_is_no_terminal_is_said(served: dict[str, str]) -> N
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 2
+
+
+def test_a_terminal_that_goes_without_a_signal_ends_the_console_too(served: dict[str, str]) -> None:
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(ours, (24, 80))
+    command = [sys.executable, "-m", "somatui"]
+    console = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=served, start_new_session=True)
+    os.close(theirs)
+    said = b""
+    while b"412" not in said:
+        said += os.read(ours, 65536)
+    os.close(ours)
+    assert console.wait(20) == 128 + signal.SIGHUP
+
+
+STUCK = """
+import asyncio
+import os
+from textual.app import App
+from textual.screen import Screen
+from somatui.tui import ending
+
+class Stuck(Screen):
+    async def on_mount(self):
+        os.write(2, b"stuck")
+        await asyncio.sleep(3600)
+
+class Console(App):
+    def on_ready(self):
+        ending.PATIENCE_S = 0.3
+        ending.Ending(self)
+        self.push_screen(Stuck())
+
+Console().run()
+"""
+
+
+def test_a_screen_that_waits_for_ever_does_not_keep_the_console_from_ending(served: dict[str, str]) -> None:
+    child = pexpect.spawn(sys.executable, ["-c", STUCK], env=served, timeout=30)
+    child.expect("stuck")
+    child.kill(signal.SIGTERM)
+    child.expect(pexpect.EOF)
+    assert CLOSED in child.before
+    child.close()
+    assert child.exitstatus == 128 + signal.SIGTERM
