@@ -64,7 +64,8 @@ async def test_another_wallet_comes_into_use_after_a_question(paths: Paths) -> N
         await c.press("colon")
         await c.type("wallet use ops-2")
         await c.shows("ops-2 is read and signed for from now on; ops-1 stays as it is")
-        assert "fee" not in c.flat and not c.agent.calls("preview")
+        panel = c.flat.partition("─ Use ops-2 ")[2].partition("y Use")[0]
+        assert panel and "fee" not in panel and not c.agent.calls("preview")
         await c.press("y")
         await c.until(lambda: c.agent.calls("wallet.use"), "the call")
         assert c.agent.calls("wallet.use") == [{"address": OTHER, "anyway": True}]
