@@ -32,7 +32,7 @@ def as_problem(error: BaseException) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, KeyboardInterrupt):
-        return Problem("Interrupted.", INTERRUPTED)
+        return Problem(str(error) or "Interrupted.", INTERRUPTED)
     code = getattr(error, "code", None)
     if isinstance(code, int):
         return _from_agent(error, code)

@@ -16,7 +16,7 @@ from pathlib import Path
 from somatui.cli.day.guard import guarded
 from somatui.cli.day.teller import Teller
 from somatui.cli.options import Arguments
-from somatui.cli.problem import INTERRUPTED, USAGE, Problem
+from somatui.cli.problem import USAGE, Problem
 from somatui.cli.stop import children, forget, stop_everything
 from somatui.paths import Paths, make_private, program
 
@@ -78,7 +78,8 @@ def _signals_raise() -> Iterator[None]:
     """SIGTERM and SIGHUP end the day like Ctrl-C does, with everything stopped."""
 
     def leave(number: int, _frame: object) -> None:
-        raise Problem(f"Stopped by {signal.Signals(number).name}.", INTERRUPTED)
+        # No Exception: whatever runs just now may expect some of those and go on.
+        raise KeyboardInterrupt(f"Stopped by {signal.Signals(number).name}.")
 
     before = {name: signal.signal(name, leave) for name in SIGNALS}
     try:
