@@ -31,7 +31,7 @@ from tests.practice.ledgers import DAY, KEY, NOW, Wallet, commit, network, revea
 from tests.practice.oracles import COIN, STAKE, TARGET, Life, Mirror, fee, held, supply, target_in
 
 SOMA = 10**9
-RUNS = int(os.environ.get("MODEL_RUNS", "12"))
+RUNS = int(os.environ.get("MODEL_RUNS", "6"))
 WALLETS = st.integers(0, 2)
 PICKS = st.integers(0, 30)
 SHARES = st.sampled_from([None, 0, 1, 1000, 10**6, SOMA // 3, SOMA, 3 * SOMA, 2**63])
