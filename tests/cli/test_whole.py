@@ -53,7 +53,9 @@ def test_one_file_is_scored_exactly_by_a_worker(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.timeout(400)
-@pytest.mark.skipif("CI_DAY_S" in os.environ, reason=f"done just now, in {os.environ.get('CI_DAY_S')} s with installing")
+@pytest.mark.skipif(
+    "CI_DAY_S" in os.environ, reason=f"done just now, in {os.environ.get('CI_DAY_S')} s with installing"
+)
 @pytest.mark.usefixtures("seeded_home")
 def test_the_whole_day_ends_with_money_and_without_a_difference(tmp_path: Path) -> None:
     state = tmp_path / "day"
