@@ -78,7 +78,9 @@ async def test_an_operators_day_is_the_same_to_the_shannon(tmp_path: Path) -> No
         assert [await sdk.advance_epoch(), await sdk.advance_epoch()] == [3, 4]
         before, rate = await balance(sdk, key), (await sdk.get_latest_system_state()).parameters.value_fee_bps
         await sdk.claim_rewards(key, target.id)
-        others = 0 if target.model_ids[scored.winner] == model else target.reward_pool * 4975 // 10_000
+        # Targets list ids without their leading zeros (protocol.md 8, item 13).
+        own = int(target.model_ids[scored.winner], 16) == int(model, 16)
+        others = 0 if own else target.reward_pool * 4975 // 10_000
         fee = 1000 + 6 * 300 + target.reward_pool * (rate // 2) // 10_000
         assert await balance(sdk, key) == before + target.reward_pool - others + bond - fee
         with pytest.raises(RuntimeError, match="ClaimRewards failed .* InputObjectDeleted"):
