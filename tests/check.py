@@ -59,7 +59,7 @@ def marked_alone() -> list[str]:
 def running() -> list[tuple[str, list[str]]]:
     """The tests, in order: what may run side by side, then what may not."""
     pytest = [sys.executable, "-m", "pytest", "-q"]
-    side_by_side = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
+    side_by_side = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
     return [
         ("fast tests", [*pytest, "-n", "3", "-m", "not slow"]),
         ("slow tests", [*pytest, *side_by_side, "-m", "slow and not alone", *LONGEST, "tests"]),
