@@ -10,7 +10,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from somatui.agent.states import ENDED
 from somatui.config import Settings
 from somatui.domain.duties import worth_claiming
 from somatui.domain.snapshot import Duty, Snapshot
@@ -80,7 +79,7 @@ def is_open(duty: Duty, epoch: int) -> bool:
 
 def _args(duty: Duty, snapshot: Snapshot, least_net_shannons: int) -> dict[str, Any] | None:
     """What the act needs; None where somebody else has begun it already."""
-    busy = {i.subject for i in snapshot.intents if i.action == duty.action and i.state not in ENDED}
+    busy = {i.subject for i in snapshot.intents if i.action == duty.action and not i.ended}
     if duty.action == "reveal":
         return None if duty.subject in busy else {"model_id": duty.subject}
     if duty.action == "claim":

@@ -17,8 +17,6 @@ from somatui.domain.ids import IdError, resolve, short
 from somatui.domain.snapshot import OWN_NETWORKS, ModelView, Snapshot, TargetView, WalletName
 from somatui.domain.versions import fits
 
-ENDED = frozenset({"done", "refused", "failed", "lost"})
-"""The states of an intent after which nothing more happens to it."""
 PANES = ("wallet", "targets", "models", "epochs", "jobs")
 
 
@@ -221,7 +219,7 @@ class Score(Action):
                 "The key is locked, so hits would be lost: somatui vault unlock, or score without submitting.",
             ),
             Check(
-                not (submits and snapshot.wallet.watch_only),
+                not (submits and wallet.watch_only),
                 "This wallet is watch-only and cannot submit: import its key, or score without submitting.",
             ),
             Check(snapshot.network.reachable, "The network does not answer: wait, or check the address of its RPC."),
@@ -294,7 +292,7 @@ class UseWallet(Action):
             return (Check(False, f"{wallet.label} is the wallet in use already."),)
         if self._chosen(context) is None:
             return (Check(False, f"Say which one: :wallet use with one of {names}."),)
-        open_acts = [i for i in context.snapshot.intents if i.state not in ENDED]
+        open_acts = [i for i in context.snapshot.intents if not i.ended]
         scores = any(j.kind == "score" and j.running for j in context.snapshot.jobs)
         if open_acts:
             return (Check(False, "Acts of the wallet in use are not finished: wait until they are."),)

@@ -11,6 +11,8 @@ from typing import Literal
 NetworkKind = Literal["practice", "localnet", "testnet", "custom"]
 OWN_NETWORKS: tuple[NetworkKind, ...] = ("practice", "localnet")
 """Networks that run on the operator's own machine, whose epochs may be ended and which may be made anew."""
+ENDED = frozenset({"done", "refused", "failed", "lost"})
+"""The states of an act after which nothing more happens to it."""
 TargetStatus = Literal["open", "filled", "claimable", "expired"]
 ModelState = Literal["created", "pending", "active", "inactive"]
 JobState = Literal["starting", "running", "stopping", "stopped", "done", "failed"]
@@ -210,6 +212,11 @@ class IntentView:
     updated_at_ms: int
     digest: str | None = None
     note: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens to it."""
+        return self.state in ENDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from somatui.domain.ids import short
 from somatui.domain.snapshot import ModelView, Snapshot, TargetView
 
-_ENDED = frozenset({"done", "refused", "failed", "lost"})
-"""The states of the journal that are an act's last."""
 _NEEDED: dict[str, str] = {
     "created": "is about to be committed",
     "pending": "waits for its reveal",
@@ -35,7 +33,7 @@ def kept_for(snapshot: Snapshot, url: str) -> str | None:
 
 def _for_what_is_under_way(snapshot: Snapshot, url: str) -> str | None:
     """What a picture cannot tie to one address, by the folder: `weights/` and `data/` of acts that have not ended."""
-    acting = {i.action for i in snapshot.intents if i.state not in _ENDED}
+    acting = {i.action for i in snapshot.intents if not i.ended}
     updating = any(m.mine and m.update_commit_epoch is not None for m in snapshot.models)
     if "/weights/" in url and ("publish" in acting or updating):
         return "An own model waits for commit or reveal, and these may be its new weights: delete them afterwards."

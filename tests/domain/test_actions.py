@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from somatui.agent import states
-from somatui.domain import actions
+from somatui.domain import snapshot
 from somatui.domain.actions import ACTIONS, Context, by_name
 from somatui.domain.snapshot import Duty, IntentView, JobView, NetworkView, Snapshot, WalletName, WalletView
 from tests.domain.worlds import NOW_MS, an_id, model, target, world
@@ -160,7 +160,7 @@ def test_another_wallet_is_not_used_where_that_would_harm(picture: Snapshot, wor
 
 
 def test_registry_and_journal_know_the_same_ends() -> None:
-    assert actions.ENDED == states.ENDED
+    assert snapshot.ENDED == states.ENDED
 
 
 def test_another_wallet_is_named_by_label_or_address_or_is_the_only_one() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from somatui.domain.ids import short
-from somatui.domain.money import soma
+from somatui.domain.money import bps, soma
 from somatui.domain.setup.state import Setup
 from somatui.domain.setup.steps import taken
 from somatui.domain.snapshot import Snapshot
@@ -48,7 +48,7 @@ def first_reading(seen: Snapshot) -> list[str]:
     if epoch.threshold:
         lines.append(
             f"A hit lies within {epoch.threshold:.3f} of its target and brings the submitter "
-            f"{soma(epoch.reward_shannons * epoch.parameters.submitter_share_bps // 10_000, 4)} SOMA."
+            f"{soma(bps(epoch.reward_shannons, epoch.parameters.submitter_share_bps), 4)} SOMA."
         )
     if not opened:
         lines.append("Targets appear when the epoch turns, once a model is active.")

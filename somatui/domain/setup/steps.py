@@ -228,7 +228,9 @@ def _wallet(answers: Answers, known: Known) -> tuple[Field, ...]:
     have = tuple((w.address, f"use {w.label or short(w.address)}, which is here already") for w in known.wallets)
     own = OWN_WALLETS if known.vault and not known.locked else ()
     choices = (*have, *own, *(WATCHED if own else ONLY_WATCHED))
-    wanted = answers.address if have and answers.address in dict(have) else answers.wallet
+    wanted = answers.address if answers.address in dict(have) else answers.wallet
+    keys = tuple((a, f"0x{short(a)}") for a in known.keys)
+    which = (Field("which", "which", value=keys[0][0], choices=keys, only=("wallet", ("import",))),) if keys else ()
     return (
         Field("wallet", "wallet", value=wanted if wanted in dict(choices) else choices[0][0], choices=choices),
         Field(
@@ -238,19 +240,7 @@ def _wallet(answers: Answers, known: Known) -> tuple[Field, ...]:
             secret=True,
             only=("wallet", ("import",)),
         ),
-        *(
-            (
-                Field(
-                    "which",
-                    "which",
-                    value=known.keys[0],
-                    choices=tuple((a, f"0x{short(a)}") for a in known.keys),
-                    only=("wallet", ("import",)),
-                ),
-            )
-            if known.keys
-            else ()
-        ),
+        *which,
         Field("address", "address", "0x and 64 hex digits", answers.address, only=("wallet", ("watch",))),
         Field("label", "name", "main", answers.label, only=("wallet", ("new", "import", "watch"))),
     )
