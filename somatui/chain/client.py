@@ -126,9 +126,7 @@ class Chain:
 
     async def identity(self) -> Identity:
         """Who the first node is, which is the one that transactions are sent to. Raises ChainError."""
-        if not self._door.url:
-            raise Unreachable("No address is known for the network: is it running, is it in the profile's settings?")
-        found = await ask_identity(await self._door.address(), self._limit_s)
+        found = await self._read.ask_past_sdk(ask_identity, self._limit_s)
         self._known = (found.chain_id, found.name)
         return found
 
@@ -159,7 +157,7 @@ class Chain:
     async def _is_same(self, failure: ChainError) -> bool:
         """Whether the second node answers and belongs to the network that is known; that it does not is told."""
         try:
-            second = await ask_identity(await self._door_2.address(), self._limit_s)
+            second = await self._read_2.ask_past_sdk(ask_identity, self._limit_s)
         except ChainError:
             return False
         if self._known and not {second.chain_id, second.name} & set(self._known):
