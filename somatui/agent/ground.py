@@ -98,8 +98,7 @@ class Ground:
     @property
     def watch_only(self) -> bool:
         """Whether the wallet is an address without a key, as far as can be known while the vault is locked."""
-        entry = self.profile.wallets.get(self.address)
-        marked = entry is not None and entry.watch_only
+        marked = self.profile.watches(self.address)
         return bool(self.address) and not self.can_sign and (marked or not (self.vault is None or self.vault.locked))
 
     def reload(self) -> bool:

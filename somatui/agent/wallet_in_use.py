@@ -43,7 +43,7 @@ class WalletInUse:
             if ground.address and ground.journal.unfinished():
                 self._stay(holds_key(ground.vault, ground.address))
                 raise WalletBusy(BUSY)
-            self._move(address, keyless=not holds and _marked_watch_only(ground.profile, address))
+            self._move(address, keyless=not holds and ground.profile.watches(address))
             ground.can_sign = holds
             return True
         self._stay(holds)
@@ -97,8 +97,3 @@ def new_wallet(vault: Vault) -> str:
     address = address_of(Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()).hex()
     vault.set(PREFIX + address, key)
     return address
-
-
-def _marked_watch_only(profile: Profile, address: str) -> bool:
-    entry = profile.wallets.get(address)
-    return entry is not None and entry.watch_only

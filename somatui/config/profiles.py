@@ -60,6 +60,11 @@ class Profile:
     wallets: Mapping[str, WalletEntry] = field(default_factory=lambda: MappingProxyType({}))
     """By address, 64 hex digits."""
 
+    def watches(self, address: str) -> bool:
+        """Whether that wallet is written down as an address without a key."""
+        entry = self.wallets.get(address)
+        return entry is not None and entry.watch_only
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
