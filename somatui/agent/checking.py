@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from somatui.agent.ground import Ground, UploadFailed, run_worker
 from somatui.agent.server import FAILED, LOCKED, REFUSED, Method, RpcError
 from somatui.config import PUBLIC_MODES, ConfigError, StoreConfig, save_store
+from somatui.domain.setup.steps import DATASET
 from somatui.domain.stored import kept_for
 from somatui.vault.base import VaultError
 from somatui.workers.protocol import VERSION
 
-DATASET = "bigcode/the-stack-v2"
 FIELDS = ("endpoint", "bucket", "region", "public_url")
 
 
@@ -115,11 +115,11 @@ class Checking:
         except UploadFailed as failed:
             raise RpcError(FAILED, str(failed)) from None
 
-    def _own_store(self) -> dict[str, str]:
+    def _own_store(self) -> dict[str, Any]:
         store = self.ground.profile.store
         if store is None:
             raise RpcError(REFUSED, f"Profile {self.ground.profile.name} has no store: set one up first.")
-        return {name: str(getattr(store, name)) for name in (*FIELDS, "public_mode")}
+        return asdict(store)
 
     def _keys(self, access: str, secret: str) -> tuple[str, str]:
         if access and secret:

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from somatui.domain.hosts import LOOPBACK
 from somatui.domain.ids import short
 from somatui.wire.secretkey import PLACEHOLDER, Found, recognise
 from somatui.wire.text import TextError
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 ROLES: dict[str, tuple[str, ...]] = {
     "key": ("SOMA_SECRET_KEY", "SOMA_PRIVATE_KEY", "SOMA_KEY", "SOMA_MNEMONIC"),
@@ -76,10 +80,8 @@ def looks_like_env(text: str) -> bool:
 
 def read(text: str, address_of: Callable[[Found], str]) -> list[Item]:
     """Every value of a file's text, in order; `address_of` derives a wallet and raises TextError."""
-    from dotenv.parser import parse_stream
-
     found: list[Item] = []
-    for binding in parse_stream(io.StringIO(text.replace("\ufeff", ""))):
+    for binding in _bindings(text):
         line, original = f"line {binding.original.line}", binding.original.string
         if binding.error:
             found.append(Item(line, problem="Cannot be read: a quote is open, or = is missing.", text=original))
@@ -93,6 +95,12 @@ def read(text: str, address_of: Callable[[Found], str]) -> list[Item]:
         for i in found
     ]
     return _together(found)
+
+
+def _bindings(text: str) -> Iterator[Binding]:
+    from dotenv.parser import parse_stream
+
+    return parse_stream(io.StringIO(text.replace("\ufeff", "")))
 
 
 def _item(name: str, value: str | None, text: str, address_of: Callable[[Found], str]) -> Item:
@@ -217,9 +225,11 @@ def _together(items: list[Item]) -> list[Item]:
     bucket, endpoint = by_role.get("bucket"), by_role.get("endpoint")
     changed: dict[str, Item] = {}
     if endpoint:
-        changed["endpoint"] = _without_bucket(endpoint, bucket.value if bucket else "")
-        if bucket is None:
-            changed["endpoint"] = endpoint.refused("No usable S3_BUCKET stands beside it: both are needed.")
+        changed["endpoint"] = (
+            _without_bucket(endpoint, bucket.value)
+            if bucket
+            else endpoint.refused("No usable S3_BUCKET stands beside it: both are needed.")
+        )
     elif bucket:
         changed["bucket"] = bucket.refused("No usable S3_ENDPOINT_URL stands beside it: both are needed.")
     for role in ("public_url", "region"):
@@ -234,7 +244,7 @@ def _together(items: list[Item]) -> list[Item]:
 def _without_bucket(endpoint: Item, bucket: str) -> Item:
     parts = urlsplit(endpoint.value)
     host, path = parts.netloc, parts.path.strip("/")
-    if bucket and host.startswith(f"{bucket}."):
+    if host.startswith(f"{bucket}."):
         host = host.removeprefix(f"{bucket}.")
     elif not path:
         return endpoint
@@ -245,10 +255,7 @@ def _without_bucket(endpoint: Item, bucket: str) -> Item:
 
 def key_in(text: str) -> Found:
     """The wallet's secret among a file's values. Raises TextError."""
-    from dotenv.parser import parse_stream
-
-    bindings = parse_stream(io.StringIO(text.replace("\ufeff", "")))
-    values = [b.value for b in bindings if b.key and _ROLE.get(b.key.upper()) == "key" and b.value]
+    values = [b.value for b in _bindings(text) if b.key and _ROLE.get(b.key.upper()) == "key" and b.value]
     if not values:
         raise TextError("These are lines of NAME=value without SOMA_SECRET_KEY: put the wallet's key there.")
     found = recognise(values[-1])

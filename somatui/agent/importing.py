@@ -17,8 +17,9 @@ from somatui.agent import envfile, mnemonics
 from somatui.agent.envfile import Item
 from somatui.agent.ground import Ground
 from somatui.agent.server import FAILED, REFUSED, Method, RpcError
+from somatui.agent.vaulting import absolute
 from somatui.agent.wallets import Wallets
-from somatui.config import ConfigError, StoreConfig, save_store
+from somatui.config import StoreConfig, save_store
 from somatui.files import write_whole
 from somatui.vault.base import Vault, VaultError
 from somatui.wire.secretkey import Found, recognise
@@ -111,11 +112,8 @@ class Importing:
         changes = {r: moving[r].value for r in ("region", "public_url") if r in moving}
         if not changes.get("public_url") and not store.public_url:
             changes["public_mode"] = "policy"
-        try:
-            save_store(self.ground.paths, replace(store, **changes))  # type: ignore[arg-type]
-            self.ground.reload()
-        except ConfigError as wrong:
-            raise RpcError(FAILED, str(wrong)) from None
+        kept = replace(store, **changes)  # type: ignore[arg-type]
+        self.wallets.write(lambda: save_store(self.ground.paths, kept))
 
 
 def _no_address(item: Item, known: Mapping[str, str]) -> Item:
@@ -137,9 +135,7 @@ def _told(item: Item) -> dict[str, Any]:
 
 
 def _read(path: str) -> tuple[Path, str]:
-    file = Path(path)
-    if not file.is_absolute():
-        raise RpcError(REFUSED, "The agent needs the whole path of the file, from / on.")
+    file = absolute(path)
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as opened:

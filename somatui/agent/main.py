@@ -13,8 +13,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from somatui.agent.checking import Checking
 from somatui.agent.flows import Flows
@@ -80,7 +81,7 @@ class Agent:
         )
         self.server = Server(ground.paths.socket, self.methods.table())
         self._board = ""
-        self._boards: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         ground.changed = self._changed
 
     async def run(self, ready: int | None) -> None:
@@ -131,7 +132,13 @@ class Agent:
     def _go_on(self) -> None:
         self._recorded_at = ()
         self._changed()
-        self._boards.add(asyncio.ensure_future(self.flows.resume()))
+        self._aside(self.flows.resume())
+
+    def _aside(self, doing: Coroutine[Any, Any, None]) -> None:
+        """Do it beside everything else; nobody waits for it."""
+        task = asyncio.ensure_future(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     @contextlib.asynccontextmanager
     async def _quiet(self) -> AsyncIterator[None]:
@@ -194,9 +201,7 @@ class Agent:
         """Tell scoring jobs when other targets are open than before."""
         now = frozenset(t.id for t in self._picture.targets if t.status == "open")
         if now - frozenset(t.id for t in before.targets if t.status == "open"):
-            task = asyncio.ensure_future(self._renew_boards())
-            self._boards.add(task)
-            task.add_done_callback(self._boards.discard)
+            self._aside(self._renew_boards())
 
     async def _renew_boards(self) -> None:
         try:

@@ -161,14 +161,14 @@ class Vaulting:
     async def export(self, path: str, passphrase: str) -> dict[str, Any]:
         """Write an encrypted copy that opens with the vault's passphrase."""
         vault = self._vault()
-        target = _absolute(path)
+        target = absolute(path)
         await self._trying(lambda: vault.export(target, passphrase))
         return {"path": str(target)}
 
     async def restore(self, path: str, passphrase: str) -> dict[str, Any]:
         """Put a copy in the vault's place; what was there stays beside it. `lacks` counts the changes it misses."""
         self._not_for_practice("cannot be replaced: practice reset makes a new one")
-        source, ground = _absolute(path), self.ground
+        source, ground = absolute(path), self.ground
         if ground.journal.unfinished() and self._opens():
             raise RpcError(REFUSED, "Acts are not finished and need the keys of this vault: wait until they are.")
         before = note.read(ground.paths.vault)
@@ -270,7 +270,7 @@ class Vaulting:
         return held
 
     def _changed(self, name: str) -> dict[str, Any]:
-        if name.startswith("wallet/"):
+        if name.startswith(PREFIX):
             try:
                 self.changed_wallet()
             except (LeaseHeld, JournalError) as held:
@@ -320,11 +320,7 @@ class Vaulting:
         wanted, known = self.ground.profile.vault, note.read(vault.path)
         if self._practice or wanted in ("auto", known.backend):
             return
-        try:
-            chosen = await asyncio.to_thread(backends.choose, wanted)
-        except VaultError as failure:
-            chosen = backends.Choice(backends.FILE, str(failure))
-        await self._keep_key(vault, chosen)
+        await self._keep_key(vault, await asyncio.to_thread(_chosen, wanted))
 
     async def _keep_key(self, vault: FileVault, chosen: backends.Choice) -> None:
         """Give the key to the chosen keyring, take it from the one before, and note which it is."""
@@ -377,7 +373,8 @@ def _long_enough(passphrase: str) -> None:
         )
 
 
-def _absolute(path: str) -> Path:
+def absolute(path: str) -> Path:
+    """A file that somebody else named, whose folder may be another than the agent's. Raises RpcError."""
     found = Path(path)
     if not found.is_absolute():
         raise RpcError(REFUSED, "The agent needs the whole path of the file, from / on.")

@@ -107,7 +107,7 @@ class Wallets:
         if here is not None and here.has_key:
             raise RpcError(REFUSED, f"The vault holds the key of {short(at)}: it is more than watched already.")
         self._free_label(label, at)
-        self._write(lambda: save_wallet(self.ground.paths, at, label=label or None, watch_only=True))
+        self.write(lambda: save_wallet(self.ground.paths, at, label=label or None, watch_only=True))
         await self._first(at)
         return {"address": at, "label": label, "active": at == self.ground.address}
 
@@ -148,7 +148,7 @@ class Wallets:
         """Give a wallet a label."""
         at = self._find(address).address
         self._free_label(label, at)
-        self._write(lambda: save_wallet(self.ground.paths, at, label=label))
+        self.write(lambda: save_wallet(self.ground.paths, at, label=label))
         return {"address": at, "label": label}
 
     async def test(self, text: str, raw: bool = False, address: str = "") -> dict[str, Any]:
@@ -196,7 +196,7 @@ class Wallets:
             await asyncio.to_thread(vault.set, PREFIX + at, seed)
         except VaultError as failed:
             raise RpcError(FAILED, str(failed)) from None
-        self._write(lambda: save_wallet(self.ground.paths, at, label=label or None, watch_only=False))
+        self.write(lambda: save_wallet(self.ground.paths, at, label=label or None, watch_only=False))
         await self._first(at)
         return at
 
@@ -207,7 +207,7 @@ class Wallets:
             await self._switch(address)
             return
         if not ground.profile.wallet:
-            self._write(lambda: save_profile(ground.paths, wallet=ground.address))
+            self.write(lambda: save_profile(ground.paths, wallet=ground.address))
         try:
             self.changed_wallet()
         except (LeaseHeld, JournalError) as held:
@@ -216,11 +216,11 @@ class Wallets:
     async def _switch(self, address: str) -> None:
         ground, before = self.ground, self.ground.profile.wallet
         async with self.quiet():
-            self._write(lambda: save_profile(ground.paths, wallet=address))
+            self.write(lambda: save_profile(ground.paths, wallet=address))
             try:
                 self.changed_wallet()
             except (LeaseHeld, JournalError, VaultError) as held:
-                self._write(lambda: save_profile(ground.paths, wallet=before))
+                self.write(lambda: save_profile(ground.paths, wallet=before))
                 raise RpcError(REFUSED, str(held)) from None
 
     def names(self) -> tuple[WalletName, ...]:
@@ -259,8 +259,8 @@ class Wallets:
     def _recognised(self, text: str, raw: bool, address: str) -> tuple[Found, bytes]:
         """What was given, and the one key that is meant. Raises RpcError."""
         found = _read(lambda: _found(text, raw))
-        if found.seed.hex() in self._known():
-            label = self._known()[found.seed.hex()].label or short(found.seed.hex())
+        if (named := self._known().get(found.seed.hex())) is not None:
+            label = named.label or short(named.address)
             raise RpcError(REFUSED, f"That is the address of wallet {label}, not its key: an address signs nothing.")
         seeds = found.seeds or (_read(lambda: mnemonics.key_of(found)),)
         if len(seeds) == 1:
@@ -310,7 +310,7 @@ class Wallets:
             raise RpcError(LOCKED, "The vault is locked: unlock it first, with somatui vault unlock.")
         return vault
 
-    def _write(self, saving: Callable[[], object]) -> None:
+    def write(self, saving: Callable[[], object]) -> None:
         """Change config.toml and take it over. Raises RpcError."""
         try:
             saving()
