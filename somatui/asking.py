@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import re
 import socket
@@ -128,8 +127,7 @@ def _named(one: BaseException, host: str, limit_s: float) -> Trouble | None:
     if isinstance(one, http.client.HTTPException | UnicodeError | ValueError):
         if isinstance(one, http.client.InvalidURL | UnicodeError) or "unknown url" in text:
             return Trouble("address", "The address cannot be read", "enter it as a browser shows it")
-        with contextlib.suppress(IndexError):
-            return Trouble("no http", f"What answers at {host} does not speak HTTP", "correct the port in the address")
+        return Trouble("no http", f"What answers at {host} does not speak HTTP", "correct the port in the address")
     return None
 
 

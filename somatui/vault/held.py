@@ -104,7 +104,7 @@ class Held:
     @property
     def where(self) -> str:
         """`kernel` or `agent`, empty where there is no key."""
-        if self._mine is not None and self._mine.left_s() is not None:
+        if self._mine is not None and not self._mine.over:
             return "agent"
         return "kernel" if self.take() is not None else ""
 
@@ -119,7 +119,7 @@ class Held:
     def take(self) -> bytes | None:
         """The key, None where the vault is locked: never opened, closed, its time over, or revoked by anybody."""
         if self._mine is not None:
-            if self._mine.left_s() is not None:
+            if not self._mine.over:
                 return self._mine.key
             self._mine = None
         if self._keyring is None or not self._name:
@@ -161,10 +161,10 @@ class _Timed:
     key: bytes
     until_s: float | None
 
-    def left_s(self) -> float | None:
-        """Seconds it has left, infinite where it has no end; None when it is over."""
-        left = float("inf") if self.until_s is None else self.until_s - _now_s()
-        return left if left > 0 else None
+    @property
+    def over(self) -> bool:
+        """Whether its time has come; never where it has no end."""
+        return self.until_s is not None and self.until_s <= _now_s()
 
 
 def _now_s() -> float:

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from somatui.wire.text import SECRET_PREFIX, TextError, b58decode32, decode_secret
 
@@ -76,8 +76,7 @@ def recognise(text: str) -> Found:
     assigned = _ASSIGNED.match(text)
     if assigned and assigned.end() < len(text) and "\n" not in text:
         inner = recognise(text[assigned.end() :])
-        notes += ("a name and = stood in front of it", *inner.notes)
-        return Found(inner.form, inner.seed, inner.words, notes, inner.others)
+        return replace(inner, notes=(*notes, "a name and = stood in front of it", *inner.notes))
     if text[0] in "[{":
         return _keystore(text, notes)
     found = _spaced(text, notes)
@@ -267,9 +266,10 @@ def _is_hex(text: str) -> bool:
 
 def _is_base58_of_32(text: str) -> bool:
     try:
-        return len(b58decode32(text)) == 32
+        b58decode32(text)
     except TextError:
         return False
+    return True
 
 
 def _base64(text: str) -> bytes | None:
