@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from somatui.domain.snapshot import Snapshot
 from somatui.paths import Paths
@@ -50,6 +51,15 @@ class Console:
     async def shows(self, text: str) -> None:
         """Wait until the screen shows `text`, line breaks and frames left aside."""
         await self.until(lambda: text in self.flat, text)
+
+    async def answers_only_to(self, word: str, other: str) -> None:
+        """The panel that asks for a typed word acts on that word, and not on another one."""
+        await self.until(lambda: isinstance(self.app.focused, Input), "the entry")
+        await self.type(other)
+        assert not self.agent.calls("act")
+        self.app.screen.query_one(Input).value = ""
+        await self.type(word)
+        await self.until(lambda: self.agent.calls("act"), "the act")
 
     @property
     def screen(self) -> str:

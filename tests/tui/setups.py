@@ -80,6 +80,17 @@ class Hand(Console):
             focused.post_message(events.Paste(text))
             await self.pilot.pause()
 
+    async def give(self, *texts: str, key: str = "enter") -> None:
+        """Put texts into the fields, and have the last one read."""
+        await self.paste(*texts)
+        await self.press(key)
+
+    async def passes(self, found: str, title: str) -> None:
+        """Wait for what the checks find, and go on to the step of that title."""
+        await self.shows(found)
+        await self.press("enter")
+        await self.step(title)
+
     async def step(self, title: str) -> None:
         """Wait for a step by its title."""
         await self.shows(f" of {self.of} {title} ")
