@@ -15,6 +15,7 @@ from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from somatui.cli.aside import on_terminal
 from somatui.cli.output import Answer, note
 from somatui.cli.output import fields as aligned
 from somatui.cli.problem import FAILED, USAGE, Problem
@@ -98,7 +99,7 @@ class Secrets:
             self._taken[name] = _read(name, self._descriptors[name])
         if name in self._descriptors:
             return self._taken[name]
-        if sys.stdin.isatty() and sys.stderr.isatty():
+        if on_terminal():
             hint = f" ({field.hint})" if field.hint else ""
             return getpass(f"{field.label}{hint}: ", stream=sys.stderr)
         return ""
@@ -194,5 +195,5 @@ def _answer(walk: Walk, steps: list[dict[str, Any]], facts: dict[str, Any], brok
         )
         return Answer(document, text, FAILED)
     rows = [(name, value) for name, value, _ in summary(walk.setup, walk.known.backend)]
-    after = [(line, why) for line, why in what_next(walk.setup, command(walk.paths))]
+    after = what_next(walk.setup, command(walk.paths))
     return Answer(document, f"{aligned(rows)}\n\nWhat next\n{aligned(after)}")

@@ -83,13 +83,14 @@ def _answers(scene: Scene) -> Finding | None:
     import socket
     from urllib.parse import urlsplit
 
+    from somatui.cli.doctor.credentials import MEANINGS
     from somatui.config import ConfigError, load
 
     try:
         known = load(scene.paths).profile
     except ConfigError:
         return Finding("network", "skipped", "settings first")
-    meaning = "until it is well nothing can be read or sent"
+    meaning = MEANINGS["network"]
     if not known.rpc_url:
         return Finding(
             "network", "warn", "no practice network runs here", meaning, "somatui practice serve --background"

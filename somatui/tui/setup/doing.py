@@ -6,7 +6,6 @@ One coroutine for each step, named like it; each takes the walk, what was entere
 from __future__ import annotations
 
 import base64
-import time
 import uuid
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -54,7 +53,7 @@ async def purpose(walk: Walk, entered: Entered, say: Say) -> Report:
     if network != "practice" or answers.name != "practice":
         save_profile(paths, network=network, rpc_url=answers.rpc_url, faucet_url=answers.faucet_url)
     say(f"starting the agent of {answers.name}")
-    (_, ms) = await timed(walk.ask("profile.reload"))
+    _, ms = await timed(walk.ask("profile.reload"))
     await walk.look()
     _known_already(walk)
     return Report((Line("profile", "ok", f"Its agent runs: {answers.name}", ms=ms),))
@@ -280,13 +279,11 @@ async def _funds(walk: Walk, seen: Snapshot, say: Say) -> Line:
         cure = f"send some to 0x{seen.wallet.address}"
         return Line("funds", "warn", f"{soma(have)} SOMA, and this network has no faucet", cure)
     say("waiting for the faucet's coins")
-    began = time.monotonic()
     try:
-        given = await walk.ask("act", action="faucet", args={}, key=uuid.uuid4().hex)
+        given, ms = await timed(walk.ask("act", action="faucet", args={}, key=uuid.uuid4().hex))
     except AgentError as refused:
         cure = "ask again with F5, or later with somatui wallet faucet"
         return Line("funds", "warn", f"{soma(have)} SOMA; {refused.message.rstrip('.')}", cure)
-    ms = round((time.monotonic() - began) * 1000)
     coins = int((given.get("result") or {}).get("received_shannons") or 0)
     return Line("funds", "ok", f"{soma(coins)} SOMA came from the faucet", ms=ms)
 
