@@ -72,29 +72,36 @@ class Walker:
         await self.line.dial("somatui setup")
         self.resumed.append(name)
 
+    async def _next(self) -> None:
+        """The checks have ended well: on to the next step."""
+        await self.line.shows("enter next")
+        self.line.keys(ENTER)
+
+    def _fill(self, *texts: str) -> None:
+        """Paste a text into each of the fields."""
+        for text in texts:
+            self.line.paste(text)
+            self.line.keys(ENTER)
+
     async def purpose(self) -> None:
         """Submit, a node of one's own, profile ops."""
         await self.line.shows("only look")
         self.line.keys(ENTER)
         self.line.keys(DOWN + ENTER)
         await self.line.shows("https://…")
-        for text in (self.net.rpc_url, self.net.faucet_url):
-            self.line.paste(text)
-            self.line.keys(ENTER)
+        self._fill(self.net.rpc_url, self.net.faucet_url)
         self.line.keys("ops" + ENTER)
 
     async def network(self) -> None:
         """It looks by itself."""
         await self.line.shows("✓ faucet")
-        await self.line.shows("enter next")
-        self.line.keys(ENTER)
+        await self._next()
 
     async def vault(self) -> None:
         """A passphrase, twice, by hand."""
         self.line.keys(PASSPHRASE + ENTER + PASSPHRASE + ENTER)
         await self.line.shows("✓ vault")
-        await self.line.shows("enter next")
-        self.line.keys(ENTER)
+        await self._next()
 
     async def wallet(self) -> None:
         """Twelve words from the screen to paper, two of them typed back; where the line breaks meanwhile, the wallet
@@ -109,8 +116,7 @@ class Walker:
             await self.line.shows("use main, which is here already")
             self.line.keys(ENTER)
             await self.line.shows("somatui wallet export shows them")
-            await self.line.shows("enter next")
-            self.line.keys(ENTER)
+            await self._next()
             return
         self.line.keys(ENTER)
         await self.line.shows("Which are word")
@@ -122,12 +128,9 @@ class Walker:
     async def storage(self) -> None:
         """Five values, pasted."""
         net = self.net
-        for text in (net.store_url, net.bucket, net.access_key, net.secret_key, net.public_url):
-            self.line.paste(text)
-            self.line.keys(ENTER)
+        self._fill(net.store_url, net.bucket, net.access_key, net.secret_key, net.public_url)
         await self.line.shows("✓ delete")
-        await self.line.shows("enter next")
-        self.line.keys(ENTER)
+        await self._next()
 
     async def huggingface(self) -> None:
         """Left out, knowingly."""
@@ -137,8 +140,7 @@ class Walker:
 
     async def extras(self) -> None:
         """It looks at the GPU by itself."""
-        await self.line.shows("enter next")
-        self.line.keys(ENTER)
+        await self._next()
 
     async def summary(self) -> None:
         """Coins have come, the board is read; on to the console, and out of it."""
