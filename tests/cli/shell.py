@@ -38,6 +38,14 @@ def somatui(*words: str, stdin: str | None = None, timeout_s: float = 60, **vari
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+def a_pipe(content: bytes) -> int:
+    """A descriptor that gives this and then ends; who reads it closes it."""
+    read, write = os.pipe()
+    os.write(write, content)
+    os.close(write)
+    return read
+
+
 def one_sentence(text: str) -> bool:
     """Whether this is one line that ends like a sentence and shows no traceback."""
     return text.count("\n") == 1 and text.rstrip().endswith(".") and "Traceback" not in text

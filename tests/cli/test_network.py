@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from somatui.config import load
 from somatui.paths import Paths
 from somatui.practice.card import NetworkInfo
 from tests.chain.nets import gate_beside, networks
-from tests.cli.shell import one_sentence
+from tests.cli.shell import a_pipe, one_sentence
 
 pytestmark = pytest.mark.slow
 
@@ -50,14 +49,6 @@ class Shell:
 @pytest.fixture
 def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
     return Shell(tmp_path / "home", capsys)
-
-
-def a_pipe(content: bytes) -> int:
-    """A descriptor that gives this and then ends; who reads it closes it."""
-    read, write = os.pipe()
-    os.write(write, content)
-    os.close(write)
-    return read
 
 
 def last(err: str) -> str:

@@ -19,7 +19,7 @@ from soma_sdk import Keypair
 from somatui.cli import aside
 from somatui.cli.problem import Problem
 from tests.agent.operators import PASSPHRASE, Operator, operator
-from tests.cli.shell import ROOT, Ended, one_sentence
+from tests.cli.shell import ROOT, Ended, a_pipe, one_sentence
 
 SEED = secrets.token_bytes(32)
 ADDRESS = str(Keypair.from_secret_key(SEED).address())
@@ -36,9 +36,7 @@ def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
 @contextlib.contextmanager
 def pipe_of(text: str) -> Iterator[int]:
     """A descriptor that gives `text`."""
-    read, write = os.pipe()
-    os.write(write, text.encode())
-    os.close(write)
+    read = a_pipe(text.encode())
     try:
         yield read
     finally:

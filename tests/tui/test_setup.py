@@ -19,6 +19,7 @@ from somatui.config import chosen_profile
 from somatui.paths import Paths
 from somatui.tui.screenshots import take_setup
 from tests.chain.nets import gate_beside
+from tests.cli.shell import a_pipe
 from tests.tui.setups import PASSPHRASE, Hand, Network, end_agent, everything_written, lock_vault, network, setting_up
 
 pytestmark = pytest.mark.slow
@@ -199,11 +200,8 @@ def headless(home: Path, file: Path, secrets: dict[str, str]) -> tuple[int, dict
     words = [sys.executable, "-m", "somatui", "--home", str(home), "setup", "--answers", str(file), "--json"]
     opened: list[int] = []
     for name, value in secrets.items():
-        read, write = os.pipe()
-        os.write(write, value.encode())
-        os.close(write)
-        opened.append(read)
-        words += [f"--{name}-fd", str(read)]
+        opened.append(a_pipe(value.encode()))
+        words += [f"--{name}-fd", str(opened[-1])]
     ended = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, pass_fds=opened)
     for descriptor in opened:
         os.close(descriptor)
