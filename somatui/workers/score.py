@@ -32,10 +32,9 @@ from somatui.workers.lazy import EVERY, Plan
 from somatui.workers.owed import Owed
 from somatui.workers.session import JobError, Session, run
 from somatui.workers.stand import Stand
+from somatui.workers.telling import TELL_EVERY_S, Telling
 
-TELL_EVERY_S = 0.5
 SAVE_EVERY_S = 5.0
-RATE_OVER_S = 10.0
 NARROW = 256
 """Dimensions up to which candidates side by side use the cores better than one candidate on all of them."""
 Loaded = tuple[weights.ModelConfig, weights.Tensors]
@@ -95,8 +94,8 @@ class Scoring:
         self._pending: deque[_Taken] = deque()
         self._lazy, self._parts = bool(job.get("lazy", True)), Chunks()
         self._taken, self._owed = 0, Owed(Path(job["work_dir"]) / "owed", self._stand.owed)
-        self._told = self._saved = 0.0
-        self._rates: deque[tuple[float, int, int]] = deque()
+        self._saved = 0.0
+        self._telling = Telling(session, self._stand, self._corpus, self._parts, self._limit)
 
     def run(self) -> dict[str, Any]:
         """Score until the limit, enough hits, the corpus's end or a stop. Raises JobError for a board of no use."""
@@ -106,7 +105,7 @@ class Scoring:
         lanes = self._threads if self._hits.dim <= NARROW else 1
         torch.set_num_threads(self._threads if lanes == 1 else 1)
         pool = ThreadPoolExecutor(lanes)
-        self._rates.append((time.monotonic(), self._stand.scored, 0))
+        self._telling.start()
         try:
             while (reason := self._over()) is None:
                 self._renew()
@@ -118,11 +117,11 @@ class Scoring:
                     break
                 else:
                     self._session.board_changed.wait(0 if self._models.loaded else TELL_EVERY_S)
-                    self._tell(False)
+                    self._tell()
         finally:
             self._corpus.close()
             pool.shutdown(wait=False, cancel_futures=True)
-        self._tell(True)
+        self._telling.tell(now=True)
         self._save()
         return self._stand.result() | {"reason": reason, "dropped": dict(self._corpus.dropped)}
 
@@ -195,36 +194,11 @@ class Scoring:
             self._owed.done(taken.candidate)
         if hit:
             self._save()
-        self._tell(False)
+        self._tell()
 
-    def _tell(self, now: bool) -> None:
-        """Metrics and progress, at most twice a second; rates are those of the last seconds."""
-        at = time.monotonic()
-        if not now and at - self._told < TELL_EVERY_S:
-            return
-        self._told = at
-        self._rates.append((at, self._stand.scored, self._parts.made))
-        while len(self._rates) > 2 and at - self._rates[1][0] >= RATE_OVER_S:
-            self._rates.popleft()
-        since, scored, chunks = self._rates[0]
-        span = max(at - since, 1e-3)
-        dropped = {f"dropped_{reason}": count for reason, count in sorted(self._corpus.dropped.items())}
-        sources = {
-            f"source_{name}_{what}": count
-            for name, told in self._corpus.shares().items()
-            for what, count in zip(("given", "hits"), told, strict=True)
-        }
-        best = {} if self._stand.best_distance is None else {"best_distance": self._stand.best_distance}
-        self._session.emitter.send(
-            "metric",
-            candidates_per_s=(self._stand.scored - scored) / span, chunks_per_s=(self._parts.made - chunks) / span,
-            scored=self._stand.scored, hits=self._stand.hits, owed=len(self._stand.owed), dropped=sum(dropped.values()),
-            **dropped, **best, **sources,
-        )  # fmt: skip
-        if self._limit:
-            done = self._stand.scored / (self._limit + len(self._stand.owed))
-            self._session.emitter.send("progress", done=min(1.0, done))
-        if at - self._saved >= SAVE_EVERY_S:
+    def _tell(self) -> None:
+        self._telling.tell()
+        if time.monotonic() - self._saved >= SAVE_EVERY_S:
             self._save()
 
     def _save(self) -> None:
