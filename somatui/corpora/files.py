@@ -6,7 +6,7 @@ import hashlib
 import os
 import sysconfig
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,17 @@ class Candidate:
     data: bytes
     digest: bytes
     source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one source has given so far: candidates, those of them that hit, those that wait to be taken, and by reason
+    what was left out."""
+
+    given: int
+    hits: int
+    ready: int
+    dropped: Mapping[str, int]
 
 
 def standard_library() -> Path:
@@ -93,7 +104,7 @@ class FileCorpus:
     def learn(self, source: str, hit: bool) -> None:
         """Nothing: there is one source alone."""
 
-    def shares(self) -> dict[str, tuple[int, int]]:
+    def shares(self) -> dict[str, Share]:
         """Nothing, for the same reason."""
         return {}
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from somatui.corpora.files import Candidate, CorpusError
+from somatui.corpora.files import Candidate, CorpusError, Share
 from somatui.corpora.filters import Near, Seen, reason, windows
 from somatui.corpora.source import Cursor, Source
 from somatui.corpora.spool import Spool
@@ -181,9 +181,13 @@ class MixedCorpus:
         if hit and source in self._readers:
             self._readers[source].hits += 1
 
-    def shares(self) -> dict[str, tuple[int, int]]:
-        """By source, how many candidates it gave and how many of them hit."""
-        return {name: (r.given, r.hits) for name, r in self._readers.items()}
+    def shares(self) -> dict[str, Share]:
+        """By source, what it has given."""
+        with self._change:
+            return {
+                name: Share(r.given, r.hits, len(r.ready), dict(r.dropped + r.repeated))
+                for name, r in self._readers.items()
+            }
 
     def cursor(self) -> dict[str, Any]:
         """Where the run stands behind the last candidate given out, as JSON."""

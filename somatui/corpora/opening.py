@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from somatui.corpora.files import Candidate, CorpusError, FileCorpus
+from somatui.corpora.files import Candidate, CorpusError, FileCorpus, Share
 from somatui.corpora.filters import WINDOWS
 from somatui.corpora.folders import Folders
 from somatui.corpora.hub import Hub, named
@@ -41,8 +41,8 @@ class Corpus(Protocol):
         """Note whether a candidate of a source hit."""
         ...
 
-    def shares(self) -> Mapping[str, tuple[int, int]]:
-        """By source, where there are several, how many candidates it gave and how many of them hit."""
+    def shares(self) -> Mapping[str, Share]:
+        """By source, where there are several, what it has given."""
         ...
 
     def cursor(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Telling:
         sources = {
             f"source_{name}_{what}": count
             for name, told in self._corpus.shares().items()
-            for what, count in zip(("given", "hits"), told, strict=True)
+            for what, count in (("given", told.given), ("hits", told.hits))
         }
         best = {} if self._stand.best_distance is None else {"best_distance": self._stand.best_distance}
         self._session.emitter.send(

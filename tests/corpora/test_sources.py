@@ -273,8 +273,8 @@ def test_what_hits_is_drawn_more_often_and_no_source_less_than_the_floor(tmp_pat
     for _ in range(600):
         candidate = next(iter(everything(corpus, 1)))
         corpus.learn(candidate.source, candidate.source == "rich.jsonl")
-    given = {name: count for name, (count, _) in corpus.shares().items()}
+    given = {name: share.given for name, share in corpus.shares().items()}
     assert given["rich.jsonl"] > 400
     assert min(given.values()) > 600 * 0.05 / 2
-    assert corpus.shares()["rich.jsonl"][1] == given["rich.jsonl"]
+    assert corpus.shares()["rich.jsonl"].hits == given["rich.jsonl"]
     corpus.close()
