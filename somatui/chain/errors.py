@@ -132,7 +132,7 @@ def _by_code(answer: _Answer, who: str) -> ChainError:
             f"{_capital(who)} does not answer ({_quoted(answer.message)}): wait, or check its address.",
             outcome_unknown=not unsent,
         )
-    if answer.code == "OutOfRange":
+    if answer.code == "OutOfRange" or (answer.code == "ResourceExhausted" and "larger than max" in answer.message):
         return Refused(
             f"The answer of {who} is larger than the client accepts ({_quoted(answer.message)}): ask for less at once.",
             "too_large",

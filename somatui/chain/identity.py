@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 METHOD = "/soma.rpc.LedgerService/GetServiceInfo"
 _CHAIN_ID, _CHAIN, _SERVER = 1, 2, 8
 _MOST_TEXT = 200
-UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+LARGEST, LONGEST_NAME = 256 * 1024 * 1024, 64 * 1024
+"""Bytes of one message: the system state of thirty thousand models, and a node's word of itself."""
+UP_TO_LARGEST = (("grpc.max_receive_message_length", LARGEST), ("grpc.max_send_message_length", LARGEST))
+_NO_NODE = "What answers there is no node of this network: check the address."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +40,19 @@ class OtherChain(ChainError):
 
 async def ask(address: str, limit_s: float) -> Identity:
     """Ask the node at `address` (http or https) who it is. Raises ChainError."""
-    return read(await unary(address, METHOD, b"", limit_s))
+    try:
+        return read(await unary(address, METHOD, b"", limit_s, LONGEST_NAME))
+    except Refused as refused:
+        raise Unreachable(_NO_NODE) if refused.kind == "too_large" else refused from None
 
 
-async def unary(address: str, method: str, request: bytes, limit_s: float) -> bytes:
-    """One call to a node over a connection of its own, which takes answers of any length. Raises ChainError."""
+async def unary(address: str, method: str, request: bytes, limit_s: float, most_bytes: int = LARGEST) -> bytes:
+    """One call to a node over a connection of its own, which takes no longer answer. Raises ChainError."""
     import grpc
     import grpc.aio
 
     try:
-        async with dialled(address) as channel:
+        async with dialled(address, most_bytes) as channel:
             call = channel.unary_unary(method)
             answer: bytes = await asyncio.wait_for(call(request, timeout=limit_s), limit_s + 1)
             return answer
@@ -60,8 +66,11 @@ async def unary(address: str, method: str, request: bytes, limit_s: float) -> by
         ) from None
 
 
-def dialled(address: str) -> grpc.aio.Channel:
-    """A channel to an http or https address, past any proxy of the environment, as the SDK dials. Raises ValueError."""
+def dialled(address: str, most_bytes: int = LARGEST) -> grpc.aio.Channel:
+    """A channel to an http or https address, past any proxy of the environment, as the SDK dials.
+
+    A longer answer than `most_bytes` is refused before it is read. Raises ValueError.
+    """
     from urllib.parse import urlsplit
 
     import grpc
@@ -72,7 +81,8 @@ def dialled(address: str) -> grpc.aio.Channel:
         raise ValueError(address)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     where = f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
-    options = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1), *UNLIMITED)
+    own = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
+    options = (*own, ("grpc.max_receive_message_length", most_bytes), ("grpc.max_send_message_length", LARGEST))
     if parts.scheme == "https":
         return grpc.aio.secure_channel(where, grpc.ssl_channel_credentials(), options)
     return grpc.aio.insecure_channel(where, options)
@@ -84,7 +94,7 @@ def read(answer: bytes) -> Identity:
         found = Message(answer)
         chain_id, name, server = (_name(found, field) for field in (_CHAIN_ID, _CHAIN, _SERVER))
     except ProtoError:
-        raise Unreachable("What answers there is no node of this network: check the address.") from None
+        raise Unreachable(_NO_NODE) from None
     if not chain_id:
         raise Unreachable("The node does not say which network it belongs to: check the address.")
     return Identity(chain_id, name, server)

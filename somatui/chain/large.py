@@ -27,7 +27,7 @@ _TARGETS = {"targets_generated_this_epoch": 2, "hits_this_epoch": 3, "hits_ema":
 
 
 async def ask(address: str, limit_s: float) -> bytes:
-    """A GetEpochResponse of any length. Raises ChainError."""
+    """A GetEpochResponse of up to 256 MiB. Raises ChainError."""
     return await unary(address, METHOD, REQUEST, limit_s)
 
 

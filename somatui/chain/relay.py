@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from somatui.chain.errors import Refused
-from somatui.chain.identity import UNLIMITED, dialled
-from somatui.domain.hosts import LOOPBACK
+from somatui.chain.identity import UP_TO_LARGEST, dialled
+from somatui.domain.hosts import BASIC, LOOPBACK
 
 Auth = Callable[[], str]
 """The vault's `Basic user:pass` or `Header-Name: value` for the node; empty where there is none or it is shut."""
@@ -37,8 +37,8 @@ def no_auth() -> str:
 def header_of(text: str) -> tuple[str, str]:
     """Name and value of the header that credentials mean. Raises ValueError, whose sentence does not repeat them."""
     text = text.strip()
-    if text.startswith("Basic ") and ":" in text:
-        return "authorization", "Basic " + base64.b64encode(text.removeprefix("Basic ").strip().encode()).decode()
+    if (pair := BASIC.match(text)) and ":" in text[pair.end() :]:
+        return "authorization", "Basic " + base64.b64encode(text[pair.end() :].encode()).decode()
     name, colon, value = text.partition(":")
     if not colon or not _NAME.fullmatch(name) or name.lower().endswith("-bin") or not value.strip():
         raise ValueError("The node's credentials are written as Basic user:password, or as Header-Name: value.")
@@ -119,7 +119,7 @@ class Relay:
         folder = tempfile.mkdtemp(prefix="somatui-")
         self._ends.callback(shutil.rmtree, folder, ignore_errors=True)
         self._channel = await self._ends.enter_async_context(dialled(self._url))
-        server = grpc.aio.server(options=UNLIMITED)
+        server = grpc.aio.server(options=UP_TO_LARGEST)
         server.add_generic_rpc_handlers((Everything(),))
         self._behind = os.path.join(folder, "node")
         server.add_insecure_port(f"unix:{self._behind}")

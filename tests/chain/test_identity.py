@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 
+import grpc.aio
 import pytest
 
-from somatui.chain.errors import Unreachable
-from somatui.chain.identity import Identity, read
+from somatui.chain.errors import Refused, Unreachable
+from somatui.chain.identity import LONGEST_NAME, METHOD, Identity, ask, read, unary
 from somatui.chain.relay import header_of, meant_for, no_auth, readable_on_the_way
 from tests.recordings import lines
 
@@ -28,6 +29,29 @@ def test_what_is_no_node_is_said_to_be_none(answer: bytes) -> None:
 def test_numbers_and_times_in_the_answer_are_passed_over() -> None:
     answer = b"\x0a\x03abc\x12\x07testnet\x18\x96\x01\x2a\x02\x08\x01\x4a\x01z\x42\x0bsoma-node/1"
     assert read(answer) == Identity("abc", "testnet", "soma-node/1")
+
+
+async def test_an_answer_of_any_length_is_refused_before_it_is_read() -> None:
+    class Endless(grpc.GenericRpcHandler):  # type: ignore[misc]
+        def service(self, _details: object) -> object:
+            return grpc.unary_unary_rpc_method_handler(answer)
+
+    async def answer(_request: bytes, _context: object) -> bytes:
+        return bytes(LONGEST_NAME + 1)
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Endless(),))
+    address = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    try:
+        with pytest.raises(Unreachable, match="no node of this network"):
+            await ask(address, 10)
+        assert len(await unary(address, METHOD, b"", 10)) == LONGEST_NAME + 1
+        with pytest.raises(Refused, match="larger than the client accepts") as refused:
+            await unary(address, METHOD, b"", 10, LONGEST_NAME)
+        assert refused.value.kind == "too_large"
+    finally:
+        await server.stop(None)
 
 
 @pytest.mark.parametrize("text", ["", "secret", "Bad Name: x", "grpc-bin: x", "x-key: ", "x-key: naïve"])
