@@ -10,6 +10,7 @@ import pytest
 from somatui.chain.errors import Refused, Unreachable
 from somatui.chain.identity import LONGEST_NAME, METHOD, Identity, ask, read, unary
 from somatui.chain.relay import header_of, meant_for, no_auth, readable_on_the_way
+from somatui.domain.hosts import as_credentials
 from tests.recordings import lines
 
 
@@ -59,6 +60,12 @@ def test_credentials_that_are_no_header_are_refused_without_repeating_them(text:
     with pytest.raises(ValueError) as caught:
         header_of(text)
     assert not text or text not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["ops:secret", " Basic ops:secret\n", "basic  ops:secret", "BASIC ops:secret"])
+def test_user_and_password_are_taken_however_basic_is_written(text: str) -> None:
+    assert header_of(as_credentials(text)) == ("authorization", "Basic " + base64.b64encode(b"ops:secret").decode())
+    assert as_credentials(" x-api-key: k ") == "x-api-key: k" and as_credentials(" ") == ""
 
 
 @pytest.mark.parametrize(

@@ -124,13 +124,13 @@ def _kind(args: Arguments, before: Profile | None) -> str:
 def _auth(args: Arguments) -> str:
     """What the node wants to see, from the descriptor; plain user:password is taken for basic. Raises Problem."""
     from somatui.chain.relay import header_of
+    from somatui.domain.hosts import as_credentials
 
     found = asked.given(args, "auth")
     if found is None:
         return ""
     try:
-        text = found.decode("utf-8").strip()
-        text = text if ": " in text or text.startswith("Basic ") else f"Basic {text}"
+        text = as_credentials(found.decode("utf-8"))
         header_of(text)
     except UnicodeDecodeError:
         raise Problem("What --auth-fd gives is not UTF-8 text.", USAGE) from None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from somatui.agent.client import AgentError
 from somatui.config import StoreConfig, load, save_default, save_profile
 from somatui.domain.codec import from_json
+from somatui.domain.hosts import as_credentials
 from somatui.domain.ids import short
 from somatui.domain.money import soma
 from somatui.domain.report import Line, Report, Status
@@ -94,7 +95,7 @@ async def network(walk: Walk, entered: Entered, say: Say) -> Report:
     """Ask the node who it is, and write its chain into the profile."""
     paths = walk.paths
     profile = load(paths).profile
-    auth = _auth(entered.get("auth", ""))
+    auth = as_credentials(entered.get("auth", ""))
     say(f"asking {profile.rpc_url or 'the practice network'}")
     report = report_of(
         await walk.ask("check.network", rpc_url=profile.rpc_url, faucet_url=profile.faucet_url, auth=auth)
@@ -110,13 +111,6 @@ async def network(walk: Walk, entered: Entered, say: Say) -> Report:
         walk.answered(auth="asked")
         await _keep_auth(walk)
     return report
-
-
-def _auth(text: str) -> str:
-    """What the node wants to see, out of `user:password` or `Header: value`."""
-    if not text or ": " in text or text.lower().startswith("basic "):
-        return text
-    return f"Basic {text}"
 
 
 async def _keep_auth(walk: Walk) -> None:
