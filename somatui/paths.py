@@ -209,16 +209,16 @@ def _user_folders() -> tuple[Path, Path, Path]:
         support = Path(platformdirs.user_data_dir("somatui", appauthor=False))
         return support, support, Path(platformdirs.user_cache_dir("somatui", appauthor=False))
     return (
-        _xdg("XDG_CONFIG_HOME", ".config"),
-        _xdg("XDG_STATE_HOME", ".local/state"),
-        _xdg("XDG_CACHE_HOME", ".cache"),
+        user_folder("XDG_CONFIG_HOME", ".config") / "somatui",
+        user_folder("XDG_STATE_HOME", ".local/state") / "somatui",
+        user_folder("XDG_CACHE_HOME", ".cache") / "somatui",
     )
 
 
-def _xdg(variable: str, fallback: str) -> Path:
+def user_folder(variable: str, fallback: str) -> Path:
+    """The folder that an XDG variable names, else `fallback` in the home folder; relative ones count as not set."""
     value = os.environ.get(variable, "")
-    base = Path(value) if os.path.isabs(value) else _user_home() / fallback
-    return base / "somatui"
+    return Path(value) if os.path.isabs(value) else _user_home() / fallback
 
 
 def _user_home() -> Path:

@@ -7,9 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-from somatui.paths import Paths
+from somatui.paths import Paths, user_folder
 
 CREDENTIAL = "somatui-passphrase"
+SYSTEM = Path("/etc/systemd/system")
 
 
 def start_words(paths: Paths) -> tuple[str, ...]:
@@ -54,11 +55,13 @@ def agent_unit(paths: Paths, *, system: bool, credential: Path | None) -> str:
 
 def place(paths: Paths, *, system: bool) -> Path:
     """Where the unit belongs."""
-    name = f"somatui-agent-{paths.profile}.service"
-    if system:
-        return Path("/etc/systemd/system") / name
-    config = os.environ.get("XDG_CONFIG_HOME", "")
-    return (Path(config) if os.path.isabs(config) else Path.home() / ".config") / "systemd" / "user" / name
+    folder = SYSTEM if system else user_folder("XDG_CONFIG_HOME", ".config") / "systemd" / "user"
+    return folder / f"somatui-agent-{paths.profile}.service"
+
+
+def places() -> tuple[Path, ...]:
+    """Every folder where a unit of an agent may be."""
+    return SYSTEM, user_folder("XDG_CONFIG_HOME", ".config") / "systemd" / "user", Path("/etc/systemd/user")
 
 
 def commands(paths: Paths, *, system: bool) -> tuple[str, ...]:

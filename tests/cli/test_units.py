@@ -77,4 +77,5 @@ def test_it_is_printed_and_written_only_when_asked(
     assert (said["written"], said["path"], place.exists()) == (False, str(place), False)
     assert any("enable --now" in line for line in said["commands"])
     assert main.entry([*words, "--write"]) == 0
+    assert place.parent in units.places(), "the doctor looks elsewhere"
     assert place.read_text() == said["unit"] and stat.S_IMODE(place.stat().st_mode) == 0o644

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from somatui.cli import live
 from somatui.cli.doctor.finding import Finding, Scene
-
-UNITS = ("/etc/systemd/system", "~/.config/systemd/user", "/etc/systemd/user")
+from somatui.cli.units import places
 
 
 def settings(scene: Scene) -> Iterator[Finding]:
@@ -40,7 +39,7 @@ def units(scene: Scene) -> Iterator[Finding]:
     if not Path("/run/systemd/system").is_dir():
         yield Finding("units", "skipped", "no systemd here")
         return
-    found = [f for folder in UNITS for f in Path(folder).expanduser().glob("somatui*") if f.suffix == ".service"]
+    found = [f for folder in places() for f in folder.glob("somatui*.service")]
     if found:
         yield Finding("units", "ok", ", ".join(f.name for f in found[:3]))
     elif scene.network == "practice":
