@@ -20,6 +20,7 @@ from somatui.domain.preflight import WATCH_ONLY
 from somatui.domain.snapshot import Snapshot, empty
 from somatui.paths import Paths
 from somatui.vault.base import Vault, VaultError, VaultLocked
+from somatui.vault.names import WALLET
 from somatui.wire.hashes import blake2b256
 from somatui.workers.launch import WorkerProcess
 from somatui.workers.protocol import VERSION, Message
@@ -80,7 +81,7 @@ class Ground:
         if self.vault is None or not self.address:
             raise VaultLocked("This profile has no key to sign with: set up a wallet first.")
         try:
-            return self.vault.get(f"wallet/{self.address}")
+            return self.vault.get(WALLET + self.address)
         except KeyError:
             raise VaultLocked(WATCH_ONLY) from None
 
@@ -119,7 +120,7 @@ class Ground:
             ending = asyncio.ensure_future(self.chain.aclose())
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
-        self.chain = Chain(endpoints_of(self.profile), auth=self.node_auth, chain=self.profile.chain)
+        self.chain = chain_of(self.profile, self.node_auth)
 
     @property
     def auth_name(self) -> str:
@@ -209,6 +210,11 @@ def endpoints_of(profile: Profile) -> Endpoints:
     return Endpoints(
         profile.rpc_url, profile.faucet_url, profile.scoring_url, profile.admin_url, rpc_url_2=profile.rpc_url_2
     )
+
+
+def chain_of(profile: Profile, auth: Callable[[], str]) -> Chain:
+    """The way to a profile's network; `auth` gives the credentials that its node wants."""
+    return Chain(endpoints_of(profile), auth=auth, chain=profile.chain)
 
 
 async def run_worker(

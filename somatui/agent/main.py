@@ -19,7 +19,7 @@ from typing import Any
 
 from somatui.agent.checking import Checking
 from somatui.agent.flows import Flows
-from somatui.agent.ground import Ground, endpoints_of, wall_ms
+from somatui.agent.ground import Ground, chain_of, wall_ms
 from somatui.agent.importing import Importing
 from somatui.agent.jobs import Jobs
 from somatui.agent.journal import Journal, JournalError
@@ -35,7 +35,6 @@ from somatui.agent.vaulting import Vaulting
 from somatui.agent.wallet_in_use import WalletBusy, WalletInUse
 from somatui.agent.wallets import Wallets
 from somatui.agent.watcher import Watcher
-from somatui.chain.client import Chain
 from somatui.config import ConfigError, load
 from somatui.domain.snapshot import Snapshot, empty
 from somatui.hardening import harden_process
@@ -221,11 +220,10 @@ def open_ground(paths: Paths, passphrase: str | None) -> Ground:
         profile=config.profile,
         settings=config.settings,
         journal=journal,
-        chain=Chain(endpoints_of(config.profile)),
+        chain=chain_of(config.profile, lambda: ground.node_auth()),
         vault=vault,
         now_ms=wall_ms,
     )
-    ground.dial()
     return ground
 
 

@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 
-from somatui.agent.wallet_in_use import PREFIX, new_wallet
+from somatui.agent.wallet_in_use import new_wallet
 from somatui.config import Profile, Settings
 from somatui.paths import Paths
 from somatui.vault import backends, note
@@ -14,6 +14,7 @@ from somatui.vault.backends.asking import Unusable
 from somatui.vault.base import VaultDamaged, VaultError
 from somatui.vault.file import FileVault
 from somatui.vault.held import Held, kernel_keyring
+from somatui.vault.names import WALLET
 from somatui.vault.practice import open_practice_vault
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def open_vault(paths: Paths, profile: Profile, settings: Settings, passphrase: s
     """
     if profile.network == "practice":
         vault = open_practice_vault(paths.vault, paths.passphrase)
-        if not any(name.startswith(PREFIX) for name in vault.names()):
+        if not any(name.startswith(WALLET) for name in vault.names()):
             new_wallet(vault)
         return vault
     if not paths.vault.exists():

@@ -18,13 +18,14 @@ from somatui.agent.lease import LeaseHeld
 from somatui.agent.mnemonics import address_of_key
 from somatui.agent.opening import open_by_keyring
 from somatui.agent.server import FAILED, LOCKED, REFUSED, Method, RpcError
-from somatui.agent.wallet_in_use import PREFIX, WalletBusy
+from somatui.agent.wallet_in_use import WalletBusy
 from somatui.config import VAULT_KINDS, ConfigError, save_profile
 from somatui.vault import backends, note
 from somatui.vault.backends.asking import Unusable
 from somatui.vault.base import VaultError, VaultLocked, WrongPassphrase
 from somatui.vault.file import FileVault
 from somatui.vault.held import Held, kernel_keyring
+from somatui.vault.names import IRREPLACEABLE, WALLET
 from somatui.vault.patience import Patience
 
 LEAST_PASSPHRASE = 8
@@ -35,8 +36,6 @@ OLD_COPY = (
     "Put the newest copy back, or take this one for good with somatui vault rotate."
 )
 NO_VAULT = "This profile has no vault: make one with somatui vault create."
-IRREPLACEABLE = (PREFIX, "mnemonic/", "model-key/")
-"""Beginnings of names whose secrets nobody can make again."""
 T = TypeVar("T")
 
 
@@ -204,7 +203,7 @@ class Vaulting:
 
     async def _irreplaceable(self, vault: FileVault, name: str, value: bytes) -> None:
         """See that no key is lost under another one of its name, and that a wallet's key is that wallet's."""
-        if name.startswith(PREFIX) and (len(value) != 32 or PREFIX + address_of_key(value) != name):
+        if name.startswith(WALLET) and (len(value) != 32 or WALLET + address_of_key(value) != name):
             raise RpcError(REFUSED, "That is not the key of this wallet: bring keys with somatui wallet import.")
         with contextlib.suppress(KeyError):
             if await _doing(lambda: vault.get(name)) != value:
@@ -213,7 +212,7 @@ class Vaulting:
     async def remove(self, name: str) -> dict[str, Any]:
         """Forget a secret."""
         vault = self._vault()
-        if name == f"{PREFIX}{self.ground.address}" and (
+        if name == f"{WALLET}{self.ground.address}" and (
             self.ground.journal.unfinished() or any(d.has_deadline for d in self.ground.snapshot().duties)
         ):
             raise RpcError(REFUSED, "Acts of this wallet are not finished or due, and need its key: wait for them.")
@@ -270,7 +269,7 @@ class Vaulting:
         return held
 
     def _changed(self, name: str) -> dict[str, Any]:
-        if name.startswith(PREFIX):
+        if name.startswith(WALLET):
             try:
                 self.changed_wallet()
             except (LeaseHeld, JournalError) as held:

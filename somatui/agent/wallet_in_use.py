@@ -11,9 +11,9 @@ from somatui.agent.lease import Lease, LeaseHeld, wallet_lease
 from somatui.agent.states import fault_from_environment
 from somatui.config import Profile
 from somatui.vault.base import Vault
+from somatui.vault.names import WALLET
 from somatui.wire.hashes import address_of
 
-PREFIX = "wallet/"
 BUSY = "Acts of the wallet in use are not finished: wait until they are, then use the other one."
 
 
@@ -80,13 +80,13 @@ def address_in_use(profile: Profile, vault: Vault | None) -> str:
     """The profile's wallet, else the first one of the vault; empty while that is locked, since names are secret too."""
     if profile.wallet or vault is None or vault.locked:
         return profile.wallet
-    found = [name.removeprefix(PREFIX) for name in vault.names() if name.startswith(PREFIX)]
+    found = [name.removeprefix(WALLET) for name in vault.names() if name.startswith(WALLET)]
     return found[0] if found else ""
 
 
 def holds_key(vault: Vault | None, address: str) -> bool:
     """Whether the vault is open and has the wallet's key."""
-    return bool(address) and vault is not None and not vault.locked and PREFIX + address in vault.names()
+    return bool(address) and vault is not None and not vault.locked and WALLET + address in vault.names()
 
 
 def new_wallet(vault: Vault) -> str:
@@ -95,5 +95,5 @@ def new_wallet(vault: Vault) -> str:
 
     key = secrets.token_bytes(32)
     address = address_of(Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()).hex()
-    vault.set(PREFIX + address, key)
+    vault.set(WALLET + address, key)
     return address

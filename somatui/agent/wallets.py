@@ -19,15 +19,14 @@ from somatui.agent.ground import Ground
 from somatui.agent.journal import JournalError
 from somatui.agent.lease import LeaseHeld
 from somatui.agent.server import FAILED, LOCKED, REFUSED, Method, RpcError
-from somatui.agent.wallet_in_use import PREFIX
 from somatui.config import ConfigError, save_profile, save_wallet
 from somatui.domain.ids import IdError, normalise_address, resolve, short
 from somatui.domain.snapshot import WalletName
 from somatui.vault.base import Vault, VaultError
+from somatui.vault.names import WALLET, WORDS
 from somatui.wire.secretkey import Found, recognise, recognise_bytes
 from somatui.wire.text import SECRET_PREFIX, TextError, encode_secret
 
-WORDS = "mnemonic/"
 EXPORT_WORD = "export"
 FORMS = ("hex", "bech32", "words")
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,31}")
@@ -180,7 +179,7 @@ class Wallets:
         try:
             if form == "words":
                 return {"address": at, "form": form, "secret": vault.get(WORDS + at).decode()}
-            seed = vault.get(PREFIX + at)
+            seed = vault.get(WALLET + at)
         except KeyError:
             what = "words" if form == "words" else "key"
             cure = "export it as hex or bech32" if form == "words" else "import it first"
@@ -193,7 +192,7 @@ class Wallets:
         try:
             if mnemonic:
                 await asyncio.to_thread(vault.set, WORDS + at, mnemonic.encode())
-            await asyncio.to_thread(vault.set, PREFIX + at, seed)
+            await asyncio.to_thread(vault.set, WALLET + at, seed)
         except VaultError as failed:
             raise RpcError(FAILED, str(failed)) from None
         self.write(lambda: save_wallet(self.ground.paths, at, label=label or None, watch_only=False))
@@ -232,7 +231,7 @@ class Wallets:
         ground = self.ground
         held = ground.secret_names() or frozenset()
         entries = ground.profile.wallets
-        keyed = {n.removeprefix(PREFIX) for n in held if n.startswith(PREFIX)}
+        keyed = {n.removeprefix(WALLET) for n in held if n.startswith(WALLET)}
         found: dict[str, Known] = {}
         for at in sorted({*entries, *keyed, *([ground.address] if ground.address else [])}):
             entry = entries.get(at)

@@ -109,11 +109,12 @@ class FileVault:
         self._held.drop()
 
     def change_passphrase(self, old: str, new: str) -> None:
-        """Wrap the data key anew, under a new salt. Raises WrongPassphrase."""
+        """Wrap the data key anew, under a new salt. An old copy stays one. Raises WrongPassphrase."""
         with self._lock():
             document = self._read()
             key = document.open_key(old)
-            self._accept(document, new, key, document.open_items(key))
+            items, vault_id = document.open_items(key), document.header.vault_id
+            self._write(Document.fresh(vault_id, new, key, items, self._next(document)))
         self._hold(document.header.vault_id, key)
 
     def rotate(self, passphrase: str) -> None:
@@ -193,10 +194,15 @@ class FileVault:
         return document.open_items(self.data_key())
 
     def _replace(self, document: Document, items: dict[str, bytes]) -> None:
-        """The next state. An old copy keeps its serial, so that it is known for one until somebody accepts it."""
-        old = _is_old(document, note.read(self.path))
-        serial = document.serial + (0 if old else 1)
-        self._write(Document.sealed(document.header, document.wrapped_key, self.data_key(), items, serial))
+        """The next state."""
+        sealed_anew = Document.sealed(
+            document.header, document.wrapped_key, self.data_key(), items, self._next(document)
+        )
+        self._write(sealed_anew)
+
+    def _next(self, document: Document) -> int:
+        """The next state's serial. An old copy keeps its own, so that it is known for one until somebody accepts it."""
+        return document.serial + (0 if _is_old(document, note.read(self.path)) else 1)
 
     def _accept(self, document: Document, passphrase: str, key: bytes, items: dict[str, bytes]) -> None:
         """The next state under a new salt, counted on from the newest that was ever here."""

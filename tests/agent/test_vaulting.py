@@ -56,6 +56,8 @@ def test_before_there_is_one_everything_says_so(own: Lone) -> None:
     assert "secret-service" in refused(own, "vault.create", passphrase=WORDS, backend="none").message
     assert "no D-Bus session" in refused(own, "vault.create", passphrase=WORDS, backend="secret-service").message
     assert not own.paths.vault.exists()
+    for verb in ("unlock", "passphrase", "rotate"):
+        assert "vault create" in str(somatui(own, "vault", verb)[1]), "a passphrase was asked for nothing"
 
 
 def test_it_is_made_open_and_says_what_opens_it_and_where_the_key_is(own: Lone) -> None:
@@ -135,6 +137,7 @@ def test_an_old_copy_put_back_by_hand_is_said(own: Lone) -> None:
     own.paths.vault.write_bytes(before)
     said = own.call("vault.status")
     assert said["copy_is_old"] is True and "somatui vault rotate" in said["copy_sentence"]
+    assert own.call("vault.passphrase", old=WORDS, new=WORDS)["copy_sentence"] == said["copy_sentence"]
     own.paths.vault.write_bytes(newest)
     assert own.call("vault.status")["copy_is_old"] is False
 
@@ -232,6 +235,8 @@ def test_the_command_line_does_the_same_with_statuses_for_scripts(own: Lone, tmp
     assert somatui(own, "vault", "unlock", "--passphrase-fd", given=WORDS.encode())[1]["locked"] is False
     copy = tmp_path / "copy.json"
     assert somatui(own, "vault", "export", str(copy), "--passphrase-fd", given=WORDS.encode())[0] == 0
+    assert "exists already" in str(somatui(own, "vault", "export", str(copy))[1]), "it asked for the passphrase first"
+    assert "no file" in str(somatui(own, "vault", "restore", str(tmp_path / "nothing"))[1])
     own.stop()
     own.paths.vault.write_bytes(own.paths.vault.read_bytes()[:-100])
     status, said, told = somatui(own, "vault", "status")

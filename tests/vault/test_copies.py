@@ -46,7 +46,9 @@ def test_an_old_copy_put_back_is_noticed_until_somebody_takes_it_for_good(vault:
     for n in range(3):
         found.set(f"later/{n}", b"x")
         assert FileVault.open(vault.path).copy_is_old, "writing to an old copy hid that it is one"
-    found.rotate(WORDS)
+    found.change_passphrase(WORDS, "another horse")
+    assert FileVault.open(vault.path).copy_is_old, "a new passphrase hid that it is an old copy"
+    found.rotate("another horse")
     assert not found.copy_is_old and "later/2" in found.names()
     vault.path.write_bytes(kept)
     assert FileVault.open(vault.path).copy_is_old

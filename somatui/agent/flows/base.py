@@ -17,6 +17,7 @@ from somatui.chain.effects import EffectsView
 from somatui.chain.snapshot import SystemView, marked_models
 from somatui.domain.checks import Check, refusal
 from somatui.domain.snapshot import Snapshot
+from somatui.vault.names import MODEL_KEY
 
 
 class ActRefused(Exception):
@@ -153,7 +154,7 @@ def seen_keys(ground: Ground) -> set[str]:
 
 def key_name(intent_id: str) -> str:
     """Where the vault keeps the key of what a publish intent has published."""
-    return f"model-key/{intent_id}"
+    return MODEL_KEY + intent_id
 
 
 def demand(checks: tuple[Check, ...]) -> None:

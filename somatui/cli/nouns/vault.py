@@ -37,11 +37,18 @@ def create(args: Arguments) -> Answer:
 
 def unlock(args: Arguments) -> Answer:
     """Open the vault."""
-    live.start(args)
+    _there(args)
     if args.by_keyring:
         return _shown(live.call(args, "vault.unlock"), before="The vault is open.")
     words = asked.passphrase(args, "passphrase", "Passphrase: ")
     return _shown(live.call(args, "vault.unlock", passphrase=words), before="The vault is open.")
+
+
+def _there(args: Arguments) -> None:
+    """See that there is a vault before anybody types its passphrase. Raises Problem."""
+    said = live.ask(args, "vault.status")
+    if not said["exists"]:
+        raise Problem(said["why"])
 
 
 def lock(args: Arguments) -> Answer:
@@ -71,9 +78,10 @@ def keep(args: Arguments) -> Answer:
 def remove(args: Arguments) -> Answer:
     """Forget a secret."""
     from somatui.cli.acting import confirm
+    from somatui.vault.names import MODEL_KEY
 
     warning = f"{args.name} is gone for good then, except from copies of the vault."
-    if args.name.startswith("model-key/"):
+    if args.name.startswith(MODEL_KEY):
         warning += " A model that is committed and never revealed loses half of its stake."
     confirm(warning, args, args.name)
     return Answer(live.ask(args, "vault.remove", name=args.name), f"The vault has forgotten {args.name}.")
@@ -87,6 +95,7 @@ def names(args: Arguments) -> Answer:
 
 def passphrase(args: Arguments) -> Answer:
     """Change the passphrase."""
+    _there(args)
     old = asked.passphrase(args, "passphrase", "The passphrase as it is: ")
     new = asked.passphrase(args, "new-passphrase", "The new passphrase: ", twice=True)
     said = live.ask(args, "vault.passphrase", old=old, new=new)
@@ -95,12 +104,16 @@ def passphrase(args: Arguments) -> Answer:
 
 def rotate(args: Arguments) -> Answer:
     """A new data key."""
+    _there(args)
     words = asked.passphrase(args, "passphrase", "Passphrase: ")
     return _shown(live.ask(args, "vault.rotate", passphrase=words), before="Everything is sealed with a new key.")
 
 
 def export(args: Arguments) -> Answer:
     """An encrypted copy."""
+    _there(args)
+    if args.file.exists():
+        raise Problem(f"{args.file} exists already: name a file that does not.")
     words = asked.passphrase(args, "passphrase", "Passphrase: ")
     said = live.ask(args, "vault.export", path=str(args.file.absolute()), passphrase=words)
     text = f"{said['path']} is an encrypted copy; it opens with the vault's passphrase of now."
@@ -109,6 +122,8 @@ def export(args: Arguments) -> Answer:
 
 def restore(args: Arguments) -> Answer:
     """Put a copy in the vault's place."""
+    if not args.file.is_file():
+        raise Problem(f"There is no file {args.file}: name a copy that somatui vault export has written.")
     words = asked.passphrase(args, "passphrase", "The copy's passphrase: ")
     file = args.file.absolute()
     if live.is_running(paths_of(args)):
