@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from somatui.corpora.source import WHOLE, Shard
+
 LEFT_OUT = frozenset({"__pycache__", "site-packages", ".git", "node_modules"})
 
 
@@ -66,7 +68,7 @@ def _found(paths: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[str]:
 
 @dataclass
 class FileCorpus:
-    """Files of some folders; `dropped` counts by reason what was left out."""
+    """Files of some folders, those of one shard; `dropped` counts by reason what was left out."""
 
     paths: tuple[Path, ...] = ()
     max_bytes: int = 16_384
@@ -74,6 +76,7 @@ class FileCorpus:
     suffixes: tuple[str, ...] = (".py",)
     position: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    shard: Shard = WHOLE
 
     def __post_init__(self) -> None:
         self._files = listed(self.paths, self.suffixes, self.seed)
@@ -101,7 +104,7 @@ class FileCorpus:
                 return candidate
         return None
 
-    def learn(self, source: str, hit: bool) -> None:
+    def learn(self, source: str, hits: int = 1) -> None:
         """Nothing: there is one source alone."""
 
     def shares(self) -> dict[str, Share]:
@@ -117,19 +120,21 @@ class FileCorpus:
         self.position += 1
         try:
             if os.path.getsize(name) > self.max_bytes:
-                self.dropped["size"] += 1
+                self._drop("size", name)
                 return None
             data = Path(name).read_bytes()
         except OSError:
-            self.dropped["unreadable"] += 1
+            self._drop("unreadable", name)
             return None
         if not data.strip():
-            self.dropped["empty"] += 1
+            self._drop("empty", name)
             return None
         try:
             data.decode()
         except UnicodeDecodeError:
-            self.dropped["undecodable"] += 1
+            self._drop("undecodable", name)
+            return None
+        if not self.shard.has(data):
             return None
         digest = hashlib.blake2b(data, digest_size=32).digest()
         if digest in self._seen:
@@ -138,13 +143,21 @@ class FileCorpus:
         self._seen.add(digest)
         return Candidate(name, data, digest)
 
+    def _drop(self, why: str, name: str) -> None:
+        """Count what is left out, in one of the shards."""
+        if self.shard.has(os.fsencode(name)):
+            self.dropped[why] += 1
+
     def cursor(self) -> dict[str, Any]:
         """Where the run stands, as JSON; what was given out before it is not given out again."""
         return {"position": self.position, "seed": self.seed, "dropped": dict(self.dropped)}
 
     @classmethod
-    def resumed(cls, cursor: dict[str, Any], paths: tuple[Path, ...] = (), max_bytes: int = 16_384) -> FileCorpus:
+    def resumed(
+        cls, cursor: dict[str, Any], paths: tuple[Path, ...] = (), max_bytes: int = 16_384, shard: Shard = WHOLE
+    ) -> FileCorpus:
         """The corpus at a cursor; files before it are read again for their digests alone."""
         return cls(
-            paths, max_bytes, int(cursor["seed"]), position=int(cursor["position"]), dropped=Counter(cursor["dropped"])
-        )
+            paths, max_bytes, int(cursor["seed"]), position=int(cursor["position"]), dropped=Counter(cursor["dropped"]),
+            shard=shard,
+        )  # fmt: skip

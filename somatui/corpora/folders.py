@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from somatui.corpora.files import listed
-from somatui.corpora.source import Circumstances, Cursor, Item
+from somatui.corpora.source import Circumstances, Cursor, Gives, Item
 
 
 class Folders:
@@ -19,6 +19,7 @@ class Folders:
     def __init__(
         self, paths: Sequence[Path], around: Circumstances, seed: int = 0, suffixes: tuple[str, ...] = ()
     ) -> None:
+        self.gives: Gives = "all"
         self.name = paths[0].name if len(paths) == 1 else "files"
         self._around, self._files = around, listed(paths, suffixes, seed)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from somatui.corpora.files import CorpusError
 from somatui.corpora.heritage import CONTENT, Contents
-from somatui.corpora.source import FIELDS, Circumstances, Cursor, Item, bytes_of
+from somatui.corpora.source import FIELDS, Circumstances, Cursor, Gives, Item, bytes_of
 
 FIRST_WAIT_S = 1.0
 TRIES = 5
@@ -76,6 +76,7 @@ class Hub:
     """Rows of one set, in its order; the token, if there is one, is the only one that is used."""
 
     def __init__(self, asked: HubSet, around: Circumstances) -> None:
+        self.gives: Gives = "part"
         self.name = asked.name.rpartition("/")[2]
         self._asked, self._around, self._closed = asked, around, threading.Event()
 
@@ -145,11 +146,16 @@ class Hub:
 
     def _opened(self) -> Any:
         import datasets
+        import datasets.distributed
 
         datasets.disable_progress_bars()
         asked = self._asked
         where = asked.files or {"path": asked.name, "name": asked.config, "data_dir": asked.folder}
-        return datasets.load_dataset(**where, split=asked.split, streaming=True, token=self._around.token or False)
+        rows = datasets.load_dataset(**where, split=asked.split, streaming=True, token=self._around.token or False)
+        shard = self._around.shard
+        if shard.count == 1:
+            return rows
+        return datasets.distributed.split_dataset_by_node(rows, rank=shard.index, world_size=shard.count)
 
     def _look(self, record: Mapping[str, Any]) -> None:
         """Refuse a set that lacks the columns, once, rather than each of its rows."""

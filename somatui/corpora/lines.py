@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from somatui.corpora.files import CorpusError
-from somatui.corpora.source import Circumstances, Cursor, Item, bytes_of
+from somatui.corpora.source import Circumstances, Cursor, Gives, Item, bytes_of
 
 _BLOCK = 1 << 16
 ENDLESS = 1 << 31
@@ -28,6 +28,7 @@ class Lines:
     def __init__(self, path: Path, around: Circumstances, *, json_lines: bool, fields: Sequence[str] = ()) -> None:
         if not path.exists() or path.is_dir():
             raise CorpusError(f"There is no file {path}: name one that exists.")
+        self.gives: Gives = "all" if path.is_file() else "once"
         self.name, self._path, self._around = path.name, path, around
         self._json, self._fields = json_lines, tuple(fields)
         # JSON writes a character in up to six bytes, base64 three bytes in four.

@@ -17,7 +17,7 @@ from typing import Any
 
 from somatui.corpora.files import Candidate, CorpusError, Share
 from somatui.corpora.filters import Near, Seen, reason, windows
-from somatui.corpora.source import Cursor, Source
+from somatui.corpora.source import WHOLE, Cursor, Shard, Source
 from somatui.corpora.spool import Spool
 
 AHEAD = 32
@@ -47,10 +47,11 @@ class _Piece:
 
 @dataclass
 class _Reader:
-    """A source with its thread; `change` guards all of it but `source`."""
+    """A source with its thread, and the part of it that is wanted; `change` guards all but these."""
 
     source: Source
     rules: Rules
+    shard: Shard
     change: threading.Condition
     mark: dict[str, Any] = field(default_factory=lambda: {"at": None, "piece": 0, "dropped": {}})
     given: int = 0
@@ -83,7 +84,7 @@ class _Reader:
         before, skip = self.mark["at"], int(self.mark["piece"])
         for item, after in self.source.items(before):
             if item.cut:
-                self._drop(item.cut)
+                self._drop(item.cut, item.name.encode())
             else:
                 python = item.name.endswith(".py")
                 for number, (suffix, data) in enumerate(windows(item.data, self.rules.window, python), 1):
@@ -91,15 +92,17 @@ class _Reader:
                         return
             before, skip = after, 0
 
-    def _drop(self, why: str) -> None:
-        with self.change:
-            self.dropped[why] += 1
+    def _drop(self, why: str, what: bytes) -> None:
+        if self.shard.has(what):
+            with self.change:
+                self.dropped[why] += 1
 
     def _offer(self, name: str, data: bytes, path: str, before: Cursor | None, number: int) -> bool:
         """Have a piece ready, or count why it is none; False when nobody wants any more."""
         why = reason(data, self.rules.max_bytes, any_bytes=self.rules.any_bytes)
         if why:
-            self._drop(why)
+            self._drop(why, data)
+        if why or not self.shard.has(data):
             return not self.closed
         with self.change:
             while len(self.ready) >= AHEAD and not self.closed:
@@ -112,25 +115,31 @@ class _Reader:
 
     def stand(self) -> dict[str, Any]:
         """The source's part of the cursor."""
-        return self.mark | {"repeated": dict(self.repeated), "given": self.given, "hits": self.hits}
+        return self.mark | {"repeated": dict(self.repeated), "given": self.given}
 
     def go_on(self, told: Mapping[str, Any]) -> None:
         """Begin where a cursor says."""
         self.mark = {"at": told["at"], "piece": int(told["piece"]), "dropped": dict(told["dropped"])}
-        self.given, self.hits, self.repeated = int(told["given"]), int(told["hits"]), Counter(told["repeated"])
+        self.given, self.repeated = int(told["given"]), Counter(told["repeated"])
 
 
 class MixedCorpus:
-    """Sources under distinct names; `folder` keeps what is noted of the candidates that were given out."""
+    """Sources under distinct names; `folder` keeps what is noted of the candidates that were given out.
+
+    Of several shards, each gives its own part of a source that gives all, and one has those that are read once.
+    """
 
     def __init__(
         self, sources: Sequence[Source], rules: Rules, folder: Path, seed: int = 0,
         cursor: Mapping[str, Any] | None = None, tell: Callable[[str], None] = lambda text: None,
+        shard: Shard = WHOLE,
     ) -> None:  # fmt: skip
         self._change, self._tell, self._seed = threading.Condition(), tell, seed
-        self._readers = {s.name: _Reader(s, rules, self._change) for s in sources}
-        if len(self._readers) < len(sources):
+        if len({s.name for s in sources}) < len(sources):
             raise CorpusError("Two sources have the same name: give each once.")
+        mine = [s for n, s in enumerate(sources) if s.gives != "once" or n % shard.count == shard.index]
+        parts = {"all": shard, "part": WHOLE, "once": WHOLE}
+        self._readers = {s.name: _Reader(s, rules, parts[s.gives], self._change) for s in mine}
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         counts = cursor["noted"] if cursor is not None else {}
         seen = Seen(folder / "seen.bin", int(counts.get("duplicate", 0)))
@@ -176,10 +185,10 @@ class MixedCorpus:
         self._complain()
         return None
 
-    def learn(self, source: str, hit: bool) -> None:
-        """Note whether a candidate of this source hit."""
-        if hit and source in self._readers:
-            self._readers[source].hits += 1
+    def learn(self, source: str, hits: int = 1) -> None:
+        """Note that so many more candidates of this source hit."""
+        if source in self._readers:
+            self._readers[source].hits += hits
 
     def shares(self) -> dict[str, Share]:
         """By source, what it has given."""

@@ -13,7 +13,7 @@ from somatui.corpora.hub import Hub, named
 from somatui.corpora.lines import Lines
 from somatui.corpora.mixed import MixedCorpus, Rules
 from somatui.corpora.program import Program
-from somatui.corpora.source import Circumstances, Source
+from somatui.corpora.source import WHOLE, Circumstances, Shard, Source
 from somatui.corpora.tables import Parquet
 
 PARTS_OF = 8 * 1024 * 1024
@@ -37,8 +37,8 @@ class Corpus(Protocol):
         """The next candidate; None when there is none at the moment. Raises CorpusError."""
         ...
 
-    def learn(self, source: str, hit: bool) -> None:
-        """Note whether a candidate of a source hit."""
+    def learn(self, source: str, hits: int = 1) -> None:
+        """Note that so many more candidates of a source hit; it is for whoever keeps a cursor to keep this too."""
         ...
 
     def shares(self) -> Mapping[str, Share]:
@@ -57,24 +57,29 @@ class Corpus(Protocol):
 def open_corpus(
     asked: Mapping[str, Any], folder: Path, cursor: Mapping[str, Any] | None = None, *,
     tell: Callable[[str], None] = lambda text: None, stop: Callable[[], bool] = lambda: False, token: str = "",
+    shard: Shard = WHOLE,
 ) -> Corpus:  # fmt: skip
     """The corpus of {"paths", "max_bytes", "seed", "sources": [{"kind", …}], "window", "any_bytes", "near"}.
 
-    `folder` is where it keeps what it needs to go on. Raises CorpusError; KeyError, TypeError or ValueError for a
-    cursor of another corpus.
+    `folder` is where it keeps what it needs to go on. Of several shards each has a part: what can be read again belongs
+    to one by its digest, a hub's rows are split by node, and a program or FIFO is read by one alone.
+
+    Raises CorpusError; KeyError, TypeError or ValueError for a cursor of another corpus.
     """
     paths = tuple(Path(p) for p in asked.get("paths") or ())
     most, seed = int(asked.get("max_bytes") or 16_384), int(asked.get("seed") or 0)
     if is_plain(asked):
-        return FileCorpus(paths, most, seed) if cursor is None else FileCorpus.resumed(dict(cursor), paths, most)
+        if cursor is None:
+            return FileCorpus(paths, most, seed, shard=shard)
+        return FileCorpus.resumed(dict(cursor), paths, most, shard)
     rules = Rules(most, str(asked.get("window") or "file"), bool(asked.get("any_bytes")), bool(asked.get("near")))
     if rules.window not in WINDOWS:
         raise CorpusError(f"There is no window mode {rules.window}: choose {', '.join(WINDOWS[:-1])} or {WINDOWS[-1]}.")
-    around = Circumstances(tell, stop, most if rules.window == "file" else PARTS_OF, token)
+    around = Circumstances(tell, stop, most if rules.window == "file" else PARTS_OF, token, shard)
     told = [*([{"kind": "files", "paths": paths}] if paths else []), *(asked.get("sources") or ())]
     sources = [_source(one, around, seed) for one in told or [{"kind": "files", "paths": ()}]]
     _distinct(sources)
-    return MixedCorpus(sources, rules, folder, seed, cursor, tell)
+    return MixedCorpus(sources, rules, folder, seed, cursor, tell, shard)
 
 
 def is_plain(asked: Mapping[str, Any]) -> bool:
@@ -95,12 +100,14 @@ def _source(told: Mapping[str, Any], around: Circumstances, seed: int) -> Source
             return Lines(Path(where), around, json_lines=kind == "jsonl", fields=fields)
         case "program":
             return Program(str(told.get("command") or ""), around, fields)
+        case "programs":
+            return Program(str(told.get("command") or ""), around, fields, each=True)
         case "parquet":
             return Parquet(Path(where), around, fields)
         case "hub" | "preset":
             return Hub(named(told), around)
         case _:
-            known = "files, jsonl, lines, parquet, program, hub or preset"
+            known = "files, jsonl, lines, parquet, program, programs, hub or preset"
             raise CorpusError(f"There is no source of kind {kind:.40}: choose {known}.")
 
 

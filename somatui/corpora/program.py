@@ -3,7 +3,7 @@
 A record is a line of JSON, {"text": … or "data": base64, "name": …, "cursor": …}, or four bytes of length, big-endian,
 and so many bytes. A program that fails is started again, later each time; one that ends well has no more to give. The
 last `cursor` that it told is in SOMATUI_CURSOR when it starts; one that tells none begins anew, and what it gives again
-is a duplicate.
+is a duplicate. Where each shard of a job runs it, SOMATUI_SHARD says which this is, as in 0/4.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import IO, Any
 from somatui.corpora import leash, lines
 from somatui.corpora.files import CorpusError
 from somatui.corpora.lines import of_json
-from somatui.corpora.source import Circumstances, Cursor, Item
+from somatui.corpora.source import Circumstances, Cursor, Gives, Item
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
@@ -35,15 +35,16 @@ _SPACES = b"\t\n\r "
 
 
 class Program:
-    """A command line, run without a shell on a leash of its own."""
+    """A command line, run without a shell on a leash of its own; with `each`, by every shard."""
 
-    def __init__(self, command: str, around: Circumstances, fields: Sequence[str] = ()) -> None:
+    def __init__(self, command: str, around: Circumstances, fields: Sequence[str] = (), *, each: bool = False) -> None:
         try:
             self._command = shlex.split(command)
         except ValueError as failure:
             raise CorpusError(f"The program's command line cannot be read ({failure}): correct its quotes.") from None
         if not self._command:
             raise CorpusError("The program has no command line: name one after program:.")
+        self.gives: Gives = "part" if each else "once"
         self.name, self._around, self._fields = Path(self._command[0]).name, around, tuple(fields)
         self._longest = around.most * 6 + 4096
         self._closed = threading.Event()
@@ -96,6 +97,7 @@ class Program:
         env.pop("SOMATUI_CURSOR", None)
         if told is not None:
             env["SOMATUI_CURSOR"] = json.dumps(told)
+        env["SOMATUI_SHARD"] = f"{self._around.shard.index}/{self._around.shard.count}"
         with self._lock:
             if self._closed.is_set():
                 return None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 NAME_MOST = 80
 FIELDS = ("text", "content", "code")
@@ -27,12 +28,35 @@ class Item:
 
 
 Cursor = dict[str, Any]
+Gives = Literal["all", "part", "once"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of `count` parts of a corpus, each for a worker of its own: by their digest, bytes belong to exactly one."""
+
+    index: int = 0
+    count: int = 1
+
+    def has(self, what: bytes) -> bool:
+        """Whether a candidate's bytes, or the name of an item that has none, are in this part."""
+        if self.count == 1:
+            return True
+        return int.from_bytes(hashlib.blake2b(what, digest_size=8).digest()) % self.count == self.index
+
+
+WHOLE = Shard()
 
 
 class Source(Protocol):
-    """A source under a name of its own; what it gives is at most `most` bytes long, longer items are cut by "size"."""
+    """A source under a name of its own; what it gives is at most `most` bytes long, longer items are cut by "size".
+
+    `gives` is what shards of a job have of it that open it side by side: "all" of it, each its own "part", or it can be
+    read "once", by one of them.
+    """
 
     name: str
+    gives: Gives
 
     def items(self, cursor: Cursor | None) -> Iterator[tuple[Item, Cursor]]:
         """Items from a cursor on, each with the cursor (JSON) behind it. Raises CorpusError.
@@ -48,12 +72,16 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a source may use: where to say what happens, whether to stop, a hub's token, the longest item in bytes."""
+    """What a source may use: where to say what happens, whether to stop, a hub's token, the longest item in bytes.
+
+    `shard` is for sources that can leave the other parts unread.
+    """
 
     tell: Callable[[str], None]
     stop: Callable[[], bool]
     most: int
     token: str = ""
+    shard: Shard = WHOLE
 
 
 def bytes_of(record: object, fields: Sequence[str], most: int, name: str) -> Item:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from somatui.corpora.files import CorpusError
-from somatui.corpora.source import FIELDS, NAMES, Circumstances, Cursor, Item, bytes_of
+from somatui.corpora.source import FIELDS, NAMES, Circumstances, Cursor, Gives, Item, bytes_of
 
 _BATCH = 16
 
@@ -18,6 +18,7 @@ class Parquet:
     def __init__(self, path: Path, around: Circumstances, fields: Sequence[str] = ()) -> None:
         if not path.is_file():
             raise CorpusError(f"There is no file {path}: name one that exists.")
+        self.gives: Gives = "all"
         self.name, self._path, self._around, self._fields = path.name, path, around, tuple(fields)
 
     def items(self, cursor: Cursor | None) -> Iterator[tuple[Item, Cursor]]:
