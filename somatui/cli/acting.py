@@ -13,6 +13,8 @@ from somatui.cli.output import Answer, amount, fields, note
 from somatui.cli.problem import REFUSED, USAGE, Problem
 from somatui.domain.actions import Action, Context, by_name
 from somatui.domain.checks import Check, Consequence
+from somatui.domain.ids import short
+from somatui.domain.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Plan:
     params: dict[str, Any]
     checks: tuple[Check, ...]
     consequence: Consequence | None
+    told: str
+    asks: bool
     simulated: dict[str, Any] | None
 
 
@@ -33,11 +37,8 @@ def perform(
     *,
     words: tuple[str, ...] = (),
     options: dict[str, Any] | None = None,
-    warning: str = "",
 ) -> Answer:
     """Do action `name`: refuse what preflight refuses, show what it means, ask, act, report.
-
-    `warning` is a consequence that the registry cannot know; with it the verb asks even where the action does not.
 
     Raises:
         Problem: refused (3), not confirmed (1), no terminal to ask on (2), or what the agent answered.
@@ -45,12 +46,8 @@ def perform(
     plan = live.with_agent(args, lambda client: _prepare(client, name, words, options or {}, args.dry_run))
     if args.dry_run:
         return _rehearsed(plan)
-    if plan.action.confirms or warning:
-        confirm(
-            consequence_text(plan.consequence) or warning,
-            args,
-            plan.consequence.typed_word if plan.consequence else None,
-        )
+    if plan.asks:
+        confirm(plan.told, args, plan.consequence.typed_word if plan.consequence else None)
     params = plan.params | ({"key": uuid.uuid4().hex} if plan.method == "act" else {})
     answer = live.call(args, plan.method, **params)
     result = answer.get("result", answer) if isinstance(answer, dict) else {}
@@ -62,18 +59,21 @@ async def _prepare(client: Any, name: str, words: tuple[str, ...], options: dict
     action = by_name(name)
     if action is None:
         raise Problem(f"There is no action {name}.", USAGE)
-    context = Context(await live.read_snapshot(client), clock_ms(), pane="", words=words, options=options)
+    seen = await live.read_snapshot(client)
+    context = Context(seen, clock_ms(), pane="", words=words, options=options)
     reason = action.unavailable(context)
     if reason is not None:
         raise Problem(reason, REFUSED)
     method, params = action.call(context)
     simulated = None
-    if method == "act" and (try_it or action.confirms):
-        seen = await client.call("preview", action=params["action"], args=params["args"])
-        if seen.get("refused"):
-            raise Problem(str(seen["refused"]), REFUSED)
-        simulated = seen.get("simulated")
-    return Plan(action, method, params, action.preflight(context), action.consequence(context), simulated)
+    if method == "act" and (try_it or action.asks(context)):
+        preview = await client.call("preview", action=params["action"], args=params["args"])
+        if preview.get("refused"):
+            raise Problem(str(preview["refused"]), REFUSED)
+        simulated = preview.get("simulated")
+    said = action.consequence(context)
+    told = _told(said, seen) if said is not None else ""
+    return Plan(action, method, params, action.preflight(context), said, told, action.asks(context), simulated)
 
 
 def confirm(text: str, args: Arguments, typed_word: str | None = None) -> None:
@@ -92,13 +92,14 @@ def confirm(text: str, args: Arguments, typed_word: str | None = None) -> None:
         raise Problem("Not done: nothing was sent.")
 
 
-def consequence_text(consequence: Consequence | None) -> str:
-    """The confirm panel's lines, for a terminal; empty where there is nothing to say."""
-    if consequence is None:
-        return ""
+def _told(consequence: Consequence, seen: Snapshot) -> str:
+    """The confirm panel's lines, for a terminal."""
+    wallet = seen.wallet
     spent = (("spends", consequence.spends_shannons), ("locks", consequence.locks_shannons))
     lines = fields(
         [
+            ("network", seen.network.words),
+            ("wallet", wallet.label or short(wallet.address) if wallet.address else ""),
             ("fee", amount(consequence.fee_shannons, 9) if consequence.fee_shannons else ""),
             *((name, amount(value, 9) if value else "") for name, value in spent),
             ("brings", amount(consequence.gains_shannons, 9) if consequence.gains_shannons else ""),
@@ -112,7 +113,7 @@ def consequence_text(consequence: Consequence | None) -> str:
 def _rehearsed(plan: Plan) -> Answer:
     tried = plan.simulated
     error = tried.get("error") if tried else None
-    lines = [consequence_text(plan.consequence) or plan.action.help(), *(f"  ok  {c.text}" for c in plan.checks)]
+    lines = [plan.told or plan.action.help(), *(f"  ok  {c.text}" for c in plan.checks)]
     if tried:
         fee = tried.get("fee_shannons")
         lines.append(

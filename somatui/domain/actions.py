@@ -80,6 +80,10 @@ class Action:
             return found
         return replace(found, typed_word=context.snapshot.profile)
 
+    def asks(self, context: Context) -> bool:
+        """Whether the operator is asked before it is done."""
+        return self.confirms
+
     def checks(self, context: Context) -> tuple[Check, ...]:
         """The checks of this action; may raise IdError."""
         return ()
@@ -207,6 +211,10 @@ class Score(Action):
 
     name, verb, key = "score", "score run", "s"
     example = "somatui score run --limit 200"
+    confirms = True
+
+    def asks(self, context: Context) -> bool:
+        return bool(context.options.get("submit", True))
 
     def checks(self, context: Context) -> tuple[Check, ...]:
         snapshot = context.snapshot
@@ -226,6 +234,14 @@ class Score(Action):
             _none_runs("score", snapshot),
             Check(is_open, "No open targets yet: they appear when the epoch turns, once a model is active."),
         )
+
+    def meaning(self, context: Context) -> Consequence | None:
+        if not self.asks(context):
+            return None
+        corpus = context.options.get("corpus") or {}
+        named = corpus.get("paths") or corpus.get("sources")
+        what = "what the sources give" if named else "files of Python's standard library"
+        return consequence.score(context.snapshot, what, context.options.get("max_hits"))
 
     def call(self, context: Context) -> tuple[str, dict[str, Any]]:
         return "job.start", {"kind": "score", "args": {"submit": True} | context.options}

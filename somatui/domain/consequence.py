@@ -5,10 +5,10 @@ from __future__ import annotations
 from somatui.domain import fees
 from somatui.domain.checks import Consequence
 from somatui.domain.ids import short
-from somatui.domain.money import bps, soma
+from somatui.domain.money import bps, soma, soma_exact
 from somatui.domain.snapshot import EpochView, ModelView, Parameters, Snapshot, TargetView, WalletName
 
-__all__ = ["claim", "claim_income", "publish", "reveal", "submit", "use_wallet"]
+__all__ = ["claim", "claim_income", "publish", "reveal", "score", "submit", "use_wallet"]
 
 
 def claim_income(parameters: Parameters, target: TargetView) -> int:
@@ -63,6 +63,20 @@ def reveal(snapshot: Snapshot, model: ModelView) -> Consequence:
             if first
             else f"the update if this is not on chain by the end of epoch {epoch.number}; no stake."
         ),
+    )
+
+
+def score(snapshot: Snapshot, what: str, max_hits: int | None) -> Consequence:
+    """A job that submits by itself: what each of its hits costs and binds, and when it ends."""
+    p = snapshot.epoch.parameters
+    until = "until it is stopped" if max_hits is None else f"at most {max_hits:,} hit{'' if max_hits == 1 else 's'}"
+    return Consequence(
+        title="Score and submit",
+        effect=f"Scores {what} against the open targets and submits what hits, {until}. Each hit pays a fee of "
+        f"{soma_exact(fees.submit_fee(p, separate_bond_coin=False).total_shannons)} SOMA and locks a bond of "
+        f"{p.bond_shannons_per_byte} shannons a byte for two epochs.",
+        at_stake_text=f"the bond of each hit whose data cannot be fetched in the epoch after it: at most "
+        f"{soma(fees.bond(p, p.max_data_bytes), 6)} SOMA each.",
     )
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from somatui.domain.networks import standing, words
+
 NetworkKind = Literal["practice", "localnet", "testnet", "custom"]
 OWN_NETWORKS: tuple[NetworkKind, ...] = ("practice", "localnet")
 """Networks that run on the operator's own machine, whose epochs may be ended and which may be made anew."""
@@ -36,6 +38,16 @@ class NetworkView:
     safe_mode: bool = False
     colour: str = ""
     """practice, testnet or main: how careful the operator wants to be here; empty where nobody said."""
+
+    @property
+    def standing(self) -> str:
+        """What it is at sight, which is also the name of its colour."""
+        return standing(self.kind, self.colour)
+
+    @property
+    def words(self) -> str:
+        """That in capitals, with the profile's name where that is another."""
+        return words(self.kind, self.colour, self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class Operator:
         except (IdError, AmountError, ValueError) as wrong:
             self._app.say(refused(action, str(wrong)), "warn")
             return
-        if action.confirms:
+        if action.asks(context):
             self._ask(action, context, method, params)
         else:
             self._start(action.name.capitalize(), method, params)

@@ -24,6 +24,7 @@ def run(paths: Paths) -> int:
     Raises ConfigError for settings that cannot be used, before the terminal is touched.
     """
     from somatui.config import load
+    from somatui.domain.networks import standing
 
     config = load(paths)
     if not sys.stderr.isatty():
@@ -31,8 +32,7 @@ def run(paths: Paths) -> int:
     network, theme = config.profile.network, config.settings.theme
     first = network == "practice" and needs_first_screen(paths)
     gc.disable()
-    main = config.profile.colour == "main"
-    frame = Frame(network, theme, _offered(paths) if first else None, main=main)
+    frame = Frame(standing(network, config.profile.colour), theme, _offered(paths) if first else None)
     return _stay(frame, lambda: _make(paths, theme, painted=frame.painted, first=first))
 
 

@@ -31,7 +31,6 @@ class Frame:
         offered: list[Line] | None = None,
         *,
         setup: bool = False,
-        main: bool = False,
     ) -> None:
         self._file = sys.__stderr__
         self._before: list[Any] | None = None
@@ -44,7 +43,7 @@ class Frame:
             if setup:
                 text = setup_frame(theme, size.columns, size.lines)
             elif offered is None:
-                text = frame(network, theme, size.columns, size.lines, main=main)
+                text = frame(network, theme, size.columns, size.lines)
             else:
                 text = first_frame(theme, offered, size.columns, size.lines)
             self._file.write(ENTER + text)
@@ -83,11 +82,11 @@ def boxes(columns: int, rows: int) -> list[Box]:
     ]
 
 
-def frame(network: str, theme: str, columns: int, rows: int, *, main: bool = False) -> str:
-    """The frame as a terminal takes it; its bar is red for a profile of the main network."""
+def frame(network: str, theme: str, columns: int, rows: int) -> str:
+    """The frame as a terminal takes it; its bar is red where `network`, the word of its colour, is main."""
     pen = Pen(theme)
-    name = pen.ink("on-network", f"network-{'main' if main else network}", bold=True) + f" {network.upper()} "
-    on = ("on-network", "network-main") if main else ("foreground", "panel")
+    name = pen.ink("on-network", f"network-{network}", bold=True) + f" {network.upper()} "
+    on = ("on-network", "network-main") if network == "main" else ("foreground", "panel")
     bar = pen.ink(*on, bold=True) + " somatui ".ljust(columns)
     parts = [pen.at(0, 0) + bar + pen.at(9, 0) + name]
     plain = pen.ink("foreground", "background")

@@ -40,23 +40,10 @@ def bar(epoch: EpochView, now_ms: int, cells: int = 14) -> str:
     return "█" * full + "░" * (cells - full)
 
 
-def network_words(snapshot: Snapshot) -> str:
-    """The network's kind, and the profile's name where that is another."""
-    kind, name = snapshot.network.kind, snapshot.network.name or snapshot.network.kind
-    return name.upper() if name.lower() == kind else f"{kind.upper()} {name}"
-
-
 def network_parts(snapshot: Snapshot) -> list[Part]:
-    """The network's name on its own colour, so that practice is never mistaken for money."""
-    return [(f" {network_words(snapshot)} ", f"bold $on-network on ${network_colour(snapshot)}")]
-
-
-def network_colour(snapshot: Snapshot) -> str:
-    """The colour's name: the kind's own, unless the profile is for the main network or says another."""
+    """The network's word and name on its own colour, so that practice is never mistaken for money."""
     network = snapshot.network
-    usual = {"practice": ("practice", "localnet"), "testnet": ("testnet", "custom"), "main": ()}
-    kind = network.kind if not network.colour or network.kind in usual.get(network.colour, ()) else network.colour
-    return f"network-{kind}"
+    return [(f" {network.words} ", f"bold $on-network on $network-{network.standing}")]
 
 
 def connection_parts(world: World, now_ms: int, *, roomy: bool = True) -> list[Part]:
@@ -126,7 +113,7 @@ def header(world: World, now_ms: int, width: int) -> Content:
     for group in groups:
         parts += [*group, (" " * gap, "")]
     parts.pop()
-    if network_colour(snapshot) == "network-main":
+    if snapshot.network.standing == "main":
         parts.append((" " * max(0, width - sum(len(text) for text, _ in parts)), ""))
         parts = [(text, "bold $on-network on $network-main") for text, _ in parts]
     return Content.assemble(*parts)

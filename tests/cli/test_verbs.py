@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from somatui.cli.main import entry
-from somatui.domain.snapshot import JobView, Snapshot
+from somatui.domain.snapshot import JobView, NetworkView, Snapshot
 from tests.cli.scripted import AgentError, Script, speak
 from tests.cli.shell import one_sentence
 from tests.domain.worlds import ME, an_id, model, target, world
@@ -129,6 +129,24 @@ def test_on_a_terminal_the_consequence_is_shown_and_only_yes_acts(
     found, _, shown = run(f"models reveal {PENDING}", capsys)
     assert found == status and script.methods.count("act") == acts
     assert "cannot be undone" in shown and "Go on? [y/N]" in shown
+    assert "network   PRACTICE" in shown and "wallet    aaaa" in shown
+
+
+@pytest.mark.parametrize(("typed", "starts"), [("y\n", 0), ("mainnet\n", 1)])
+def test_on_a_main_network_a_job_that_submits_wants_the_profiles_name_typed(
+    typed: str,
+    starts: int,
+    script: Script,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    network = NetworkView("mainnet", "custom", reachable=True, colour="main")
+    script.world = replace(script.world, profile="mainnet", network=network)
+    script.answers["job.start"] = {"job_id": "score-1"}
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    _, _, shown = run("score run", capsys)
+    assert script.methods.count("job.start") == starts
+    assert "network   MAIN mainnet" in shown and "Type mainnet to go on" in shown
 
 
 def test_what_preflight_refuses_is_status_3_and_nothing_is_sent(

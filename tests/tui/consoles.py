@@ -52,14 +52,14 @@ class Console:
         """Wait until the screen shows `text`, line breaks and frames left aside."""
         await self.until(lambda: text in self.flat, text)
 
-    async def answers_only_to(self, word: str, other: str) -> None:
+    async def answers_only_to(self, word: str, other: str, method: str = "act") -> None:
         """The panel that asks for a typed word acts on that word, and not on another one."""
         await self.until(lambda: isinstance(self.app.focused, Input), "the entry")
         await self.type(other)
-        assert not self.agent.calls("act")
+        assert not self.agent.calls(method)
         self.app.screen.query_one(Input).value = ""
         await self.type(word)
-        await self.until(lambda: self.agent.calls("act"), "the act")
+        await self.until(lambda: self.agent.calls(method), "the act")
 
     @property
     def screen(self) -> str:

@@ -107,10 +107,17 @@ async def test_what_cannot_be_undone_may_ask_for_a_typed_word(paths: Paths) -> N
         await c.answers_only_to("burn", other="yes")
 
 
-async def test_an_act_without_cost_goes_at_once(paths: Paths) -> None:
+async def test_what_only_looks_goes_at_once_and_what_submits_by_itself_is_asked_for(paths: Paths) -> None:
     world = replace(busy(), jobs=())
     async with console(paths, world) as c:
-        await c.press("s")
+        await c.press("colon")
+        await c.type("score submit=0")
         await c.until(lambda: c.agent.calls("job.start"), "the call")
-        assert c.agent.calls("job.start") == [{"kind": "score", "args": {"submit": True}}]
+        assert c.agent.calls("job.start") == [{"kind": "score", "args": {"submit": 0}}]
         await c.shows("Score: started, job job-9.")
+        await c.press("s")
+        await c.shows("at most 0.068157 SOMA each")
+        assert len(c.agent.calls("job.start")) == 1
+        await c.press("y")
+        await c.until(lambda: len(c.agent.calls("job.start")) == 2, "the call")
+        assert c.agent.calls("job.start")[1] == {"kind": "score", "args": {"submit": True}}

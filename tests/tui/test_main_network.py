@@ -10,7 +10,7 @@ from somatui.domain.actions import Context, by_name
 from somatui.domain.snapshot import NetworkKind, Snapshot
 from somatui.paths import Paths
 from somatui.tui.early import frame
-from somatui.tui.header import header, network_colour
+from somatui.tui.header import header, network_parts
 from somatui.tui.state import World
 from tests.tui.consoles import console
 from tests.tui.serve import NOW_MS, busy
@@ -28,16 +28,17 @@ def at(kind: NetworkKind, colour: str, name: str = "ops") -> Snapshot:
         ("testnet", "main", "main"), ("custom", "practice", "practice"),
     ],
 )  # fmt: skip
-def test_the_colour_is_the_kinds_own_unless_the_profile_says_another(
+def test_colour_and_word_are_the_kinds_own_unless_the_profile_says_another(
     kind: NetworkKind, colour: str, shown: str
 ) -> None:
-    assert network_colour(at(kind, colour)) == f"network-{shown}"
+    (text, style), *_ = network_parts(at(kind, colour))
+    assert text == f" {shown.upper()} ops " and style.endswith(f" on $network-{shown}")
 
 
 def test_the_whole_bar_is_red_there() -> None:
     world = World("mainnet", connected=True, snapshot=at("custom", "main", "mainnet"))
     line = header(world, NOW_MS, 100)
-    assert len(line.plain) == 100 and " CUSTOM mainnet " in line.plain
+    assert len(line.plain) == 100 and " MAIN mainnet " in line.plain
     assert {str(span.style) for span in line.spans} == {"bold $on-network on $network-main"}
 
 
@@ -45,7 +46,7 @@ def test_the_first_frame_is_red_there_too(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.delenv("NO_COLOR", raising=False)
     red = "48;2;192;57;43"
-    assert red in frame("custom", "dark", 80, 24, main=True)
+    assert red in frame("main", "dark", 80, 24)
     assert red not in frame("custom", "dark", 80, 24)
 
 
@@ -58,9 +59,15 @@ def test_every_act_that_asks_wants_the_profiles_name_typed_there() -> None:
     assert usual is not None and usual.typed_word is None
 
 
+async def test_a_job_that_submits_by_itself_asks_there_as_well() -> None:
+    async with console(Paths.for_profile("practice"), replace(at("custom", "main", "mainnet"), jobs=())) as c:
+        await c.press("s")
+        await c.shows("locks a bond of 65 shannons a byte")
+        await c.answers_only_to("mainnet", other="y", method="job.start")
+
+
 async def test_the_confirm_panel_asks_for_the_name_and_its_key_does_nothing() -> None:
-    paths = Paths.for_profile("practice")
-    async with console(paths, at("custom", "main", "mainnet")) as c:
+    async with console(Paths.for_profile("practice"), at("custom", "main", "mainnet")) as c:
         await c.press("c")
         await c.shows("type mainnet and enter to go ahead")
         await c.answers_only_to("mainnet", other="y")

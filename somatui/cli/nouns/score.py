@@ -20,10 +20,6 @@ from somatui.workers.protocol import VERSION, ProtocolError, parse_message
 
 ONE_ANSWER = 16 * 1024
 """Bytes up to which a file is one batch of 16 chunks, and has one loss (scoring.md 0.6)."""
-SUBMITS = (
-    "Scores files against the open targets and submits what hits.\n"
-    "Each submission pays a fee and locks a bond of about 65 shannons a byte for two epochs; --no-submit only looks."
-)
 
 
 def _file_options(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +109,7 @@ def run(args: Arguments) -> Answer:
         options["limit"] = args.limit
     if args.max_hits is not None:
         options["max_hits"] = args.max_hits
-    return perform(args, "score", options=options, warning="" if args.no_submit else SUBMITS)
+    return perform(args, "score", options=options)
 
 
 VERBS = (

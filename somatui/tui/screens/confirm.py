@@ -19,7 +19,6 @@ from somatui.domain.actions import Action, Context
 from somatui.domain.checks import Check, Consequence, refusal
 from somatui.domain.ids import short
 from somatui.domain.money import soma_exact
-from somatui.tui.header import network_colour, network_words
 from somatui.tui.link import Link
 from somatui.tui.screens.panel import Panel, rows
 
@@ -126,7 +125,7 @@ class ConfirmScreen(Panel[bool]):
         """Say it all."""
         said, snapshot, room = self._consequence, self._where.snapshot, self.room
         facts = [
-            ("network", network_words(snapshot), f"bold ${network_colour(snapshot)}"),
+            ("network", snapshot.network.words, f"bold $network-{snapshot.network.standing}"),
             ("wallet", snapshot.wallet.label or short(snapshot.wallet.address), ""),
         ]
         if self._on_chain:
