@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import base58
@@ -28,14 +29,16 @@ SLACK = 1e-4
 class Hits:
     """The board's targets that can be hit, and the candidates that were scored.
 
-    `most` is the number of hits after which nothing more is told, `each` how many one new candidate may have.
+    `most` is the number of hits after which nothing more is told, `each` how many one new candidate may have; `learn`
+    is told the source of each candidate that hits for the first time. All is done within a step of the stand.
     """
 
     def __init__(
-        self, work_dir: Path, session: Session, stand: Stand, most: int | None, each: int | None = None
-    ) -> None:
+        self, work_dir: Path, session: Session, stand: Stand, most: int | None, each: int | None = None,
+        learn: Callable[[str], None] = lambda source: None,
+    ) -> None:  # fmt: skip
         self._folder, self._session, self._stand = work_dir / "hits", session, stand
-        self._most, self._each = most, each
+        self._most, self._each, self._learn = most, each, learn
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._board = Board(0, 0.0, (), {})
         self._places: dict[str, int] = {}
@@ -55,7 +58,7 @@ class Hits:
         """
         before = {t.id for t in self._aims.targets} if board.threshold == self._board.threshold else set()
         self._board = board
-        self._stand.reported &= {t.id for t in board.targets}
+        self._stand.keep_targets(t.id for t in board.targets)
         dim = Counter(dims.values()).most_common(1)[0][0] if dims else 0
         columns = [c for c in dims if dims[c] == dim]
         self._kept = self._kept.with_columns(columns, dim)
@@ -139,8 +142,9 @@ class Hits:
             name=named.name, path=str(path), size=path.stat().st_size, checksum=told, epoch=self._board.epoch,
             models=[{"id": m, "weights_checksum": self._board.models[m].checksum} for m in target.model_ids],
         )  # fmt: skip
-        self._stand.hits += 1
-        self._stand.reported.add(target.id)
+        source = self._stand.hit(target.id, named.digest)
+        if source is not None:
+            self._learn(source)
         return True
 
     def _again(self, named: Named) -> bytes | None:

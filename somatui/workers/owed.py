@@ -3,35 +3,35 @@ come back to them, also to those that came from a program or a pipe and could no
 
 from __future__ import annotations
 
-import shutil
 from collections import deque
 from pathlib import Path
 
 from somatui.corpora.files import Candidate
 from somatui.engine.cipher import checksum
+from somatui.workers.stand import Stand
 
 MOST = 2000
 """Candidates that are come back to for the models they lack; beyond that, new ones are worth as much."""
 
 
 class Owed:
-    """`names` is kept up to date for whoever writes it down: the digest in hex, and where the bytes came from."""
+    """The stand knows who they are; `add` and `done` are called within a step of it, `tidy` after one."""
 
-    def __init__(self, folder: Path, names: dict[str, str]) -> None:
-        self._folder, self._names = folder, names
-        self._coming = deque(names)
-        if not names:
-            shutil.rmtree(folder, ignore_errors=True)
+    def __init__(self, folder: Path, stand: Stand) -> None:
+        self._folder, self._stand = folder, stand
+        self._coming = deque(stand.owed)
         folder.mkdir(mode=0o700, exist_ok=True)
+        self._settled = [path.name for path in folder.iterdir() if path.name not in stand.owed]
+        self.tidy()
 
     def add(self, candidate: Candidate) -> None:
         """Come back to this one later, unless there are too many already."""
         told = candidate.digest.hex()
-        if len(self._names) >= MOST or told in self._names:
+        if len(self._stand.owed) >= MOST or told in self._stand.owed:
             return
         # Not flushed to the disk: what a power failure spoils has another digest and is left out.
         (self._folder / told).write_bytes(candidate.data)
-        self._names[told] = candidate.name
+        self._stand.owe(told, candidate.name)
         self._coming.append(told)
 
     def done(self, candidate: Candidate) -> None:
@@ -48,10 +48,16 @@ class Owed:
                 data = b""
             digest = bytes.fromhex(told)
             if checksum(data) == digest:
-                return Candidate(self._names[told], data, digest)
+                return Candidate(self._stand.owed[told], data, digest)
             self._drop(told)
         return None
 
+    def tidy(self) -> None:
+        """Delete the bytes of those that are settled, now that this is written down."""
+        while self._settled:
+            (self._folder / self._settled.pop()).unlink(missing_ok=True)
+
     def _drop(self, told: str) -> None:
-        if self._names.pop(told, None) is not None:
-            (self._folder / told).unlink(missing_ok=True)
+        if told in self._stand.owed:
+            self._stand.settle(told)
+            self._settled.append(told)

@@ -11,6 +11,7 @@ candidates through those it still lacks: nothing is lost, hits come sooner. With
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections import deque
@@ -82,18 +83,17 @@ class _Taken:
 class Scoring:
     """One job: candidates go through the models, a few side by side, and are dealt with in the corpus's order."""
 
-    def __init__(self, job: dict[str, Any], session: Session) -> None:
-        self._session, self._board_file = session, Path(job["board"])
-        self._stand = Stand.of(job)
+    def __init__(self, job: dict[str, Any], session: Session, stand: Stand) -> None:
+        self._session, self._board_file, self._stand = session, Path(job["board"]), stand
         self._limit, self._most_hits = job.get("limit"), job.get("max_hits")
         self._threads = max(1, int(job.get("threads") or torch.get_num_threads()))
         self._corpus = self._stand.corpus(session)
         self._models = Models(Path(job["weights_dir"]), session)
         self._each = job.get("hits_each")
-        self._hits = Hits(Path(job["work_dir"]), session, self._stand, self._most_hits, self._each)
+        self._hits = Hits(Path(job["work_dir"]), session, stand, self._most_hits, self._each, self._corpus.learn)
         self._pending: deque[_Taken] = deque()
         self._lazy, self._parts = bool(job.get("lazy", True)), Chunks()
-        self._taken, self._owed = 0, Owed(Path(job["work_dir"]) / "owed", self._stand.owed)
+        self._taken, self._owed = 0, Owed(Path(job["work_dir"]) / "owed", stand)
         self._saved = 0.0
         self._telling = Telling(session, self._stand, self._corpus, self._parts, self._limit)
 
@@ -137,7 +137,8 @@ class Scoring:
     def _follow(self, board: Board) -> None:
         usable = self._models.follow(board)
         self._parts.forget(set(self._models.loaded))
-        self._hits.follow(board, usable, {c: config.dim for c, (config, _) in self._models.loaded.items()})
+        with self._stand.step():
+            self._hits.follow(board, usable, {c: config.dim for c, (config, _) in self._models.loaded.items()})
 
     def _renew(self) -> None:
         if not self._session.board_changed.is_set():
@@ -181,17 +182,15 @@ class Scoring:
         if self._session.stopping.is_set():
             return
         self._pending.popleft()
-        if taken.cursor is not None:
-            self._stand.scored += 1
-            self._stand.cursor = taken.cursor
-        hit = self._hits.deal(taken.candidate, scores, learn=taken.plan.everything)
-        if taken.cursor is not None:
-            self._corpus.learn(taken.candidate.source, hit)
-        # One that has hit is done where hits are counted for each.
-        if taken.plan.lacks(scores) and not (hit and self._each):
-            self._owed.add(taken.candidate)
-        else:
-            self._owed.done(taken.candidate)
+        with self._stand.step():
+            self._stand.deal(taken.candidate, {c: score.loss for c, score in scores.items()}, taken.cursor)
+            hit = self._hits.deal(taken.candidate, scores, learn=taken.plan.everything)
+            # One that has hit is done where hits are counted for each.
+            if taken.plan.lacks(scores) and not (hit and self._each):
+                self._owed.add(taken.candidate)
+            else:
+                self._owed.done(taken.candidate)
+        self._owed.tidy()
         if hit:
             self._save()
         self._tell()
@@ -203,7 +202,6 @@ class Scoring:
 
     def _save(self) -> None:
         self._saved = time.monotonic()
-        self._stand.save()
         self._session.emitter.send(
             "checkpoint", cursor=self._stand.cursor, scored=self._stand.scored, path=str(self._stand.path)
         )
@@ -211,7 +209,9 @@ class Scoring:
 
 def work(job: dict[str, Any], session: Session) -> dict[str, Any]:
     """Do the job."""
-    return Scoring(job, session).run()
+    stand = Stand.of(job, lambda text: session.emitter.send("log", level="warn", text=text))
+    with contextlib.closing(stand):
+        return Scoring(job, session, stand).run()
 
 
 if __name__ == "__main__":

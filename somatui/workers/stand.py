@@ -1,85 +1,130 @@
-"""How far a score job is, in a file of its work folder, so that it goes on after any end."""
+"""How far a score job is, in the record of its work folder, so that it goes on after any end."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from somatui.corpora.files import Candidate
 from somatui.corpora.opening import Corpus, is_plain, open_corpus
-from somatui.files import write_whole
+from somatui.workers.record import Record
 from somatui.workers.session import JobError, Session
 
-_VERSION = 1
+_VERSION = 2
 
 
-@dataclass(slots=True)
 class Stand:
-    """Counts of the whole job, whatever ends it had, and the corpus's cursor behind the last candidate dealt with."""
+    """Counts of the whole job, whatever ends it had, and the corpus's cursor behind the last candidate dealt with.
 
-    path: Path
-    paths: tuple[str, ...]
-    max_bytes: int
-    seed: int
-    asked: dict[str, Any] = field(default_factory=dict)
-    """The whole corpus as the job names it, where that is more than files."""
-    cursor: dict[str, Any] | None = None
-    scored: int = 0
-    hits: int = 0
-    best_distance: float | None = None
-    reported: set[str] = field(default_factory=set)
-    """Targets of the board that a hit was told for."""
-    owed: dict[str, str] = field(default_factory=dict)
-    """Candidates that have not been through all models: the digest in hex, and where their bytes are."""
+    What changes them is done within a `step`.
+    """
+
+    def __init__(self, record: Record, corpus: Mapping[str, Any]) -> None:
+        self._record, self._asked = record, corpus
+        told = record.told()
+        self.cursor: dict[str, Any] | None = told.get("cursor")
+        self.scored, self.hits = int(told.get("scored", 0)), int(told.get("hits", 0))
+        self.best_distance: float | None = told.get("best_distance")
+        self._source_hits = Counter(told.get("source_hits", {}))
+        self.reported = record.reported()
+        """Targets of the board that a hit was told for."""
+        self.owed = record.owed()
+        """Candidates that have not been through all models: the digest in hex, and where they came from."""
 
     @classmethod
-    def of(cls, job: dict[str, Any]) -> Stand:
-        """Where the job stands: at its cursor, else where its work folder says, else at the corpus's beginning."""
+    def of(cls, job: dict[str, Any], tell: Callable[[str], None] = lambda text: None) -> Stand:
+        """Where the job stands: at its cursor, else where its work folder says, else at the corpus's beginning.
+
+        A folder that stands elsewhere, in another corpus or another share of it, is begun anew and told of.
+        """
         folder, corpus = Path(job["work_dir"]), job.get("corpus") or {}
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as failure:
             raise JobError(f"The work folder {folder} cannot be made ({failure.strerror}).") from failure
-        paths = tuple(str(p) for p in corpus.get("paths") or ())
-        made = cls(folder / "stand.json", paths, int(corpus.get("max_bytes") or 16_384), int(corpus.get("seed") or 0))
-        made.asked = {} if is_plain(corpus) else dict(corpus)
+        asked = {
+            "paths": [str(p) for p in corpus.get("paths") or ()], "max_bytes": int(corpus.get("max_bytes") or 16_384),
+            "seed": int(corpus.get("seed") or 0), **({} if is_plain(corpus) else corpus),
+        }  # fmt: skip
+        known = [_VERSION, asked, list(job.get("shard") or (0, 1))]
+        record = Record(folder / "record.sqlite3", json.dumps(known, sort_keys=True), anew=bool(job.get("cursor")))
+        if record.was_of_another:
+            tell("this work folder stood in another corpus or in another share of it: it is begun anew")
+        stand = cls(record, asked)
         if job.get("cursor"):
-            made.cursor = dict(job["cursor"])
-        else:
-            made._read()
-        return made
+            stand.cursor = dict(job["cursor"])
+        return stand
 
-    def _read(self) -> None:
-        """Take over what the file says if it is whole and of the same corpus."""
-        try:
-            told = json.loads(self.path.read_text("utf-8"))
-            if (told["version"], tuple(told["paths"]), told["max_bytes"], told["seed"]) == (
-                _VERSION, self.paths, self.max_bytes, self.seed,
-            ) and told.get("asked", {}) == self.asked:  # fmt: skip
-                self.cursor, self.best_distance = told["cursor"], told["best_distance"]
-                self.scored, self.hits, self.reported = int(told["scored"]), int(told["hits"]), set(told["reported"])
-                self.owed = {str(d): str(n) for d, n in told.get("owed", {}).items()}
-        except (OSError, ValueError, KeyError, TypeError):
-            return
+    @property
+    def path(self) -> Path:
+        """The record's file."""
+        return self._record.path
+
+    def close(self) -> None:
+        """Let go of the record; what was written stays."""
+        self._record.close()
 
     def corpus(self, session: Session) -> Corpus:
         """The corpus from here on. Raises CorpusError; JobError for a cursor that is none."""
-        asked = self.asked or {"paths": self.paths, "max_bytes": self.max_bytes, "seed": self.seed}
         try:
-            return open_corpus(
-                asked, self.path.parent, self.cursor, stop=session.stopping.is_set,
+            opened = open_corpus(
+                self._asked, self.path.parent, self.cursor, stop=session.stopping.is_set,
                 tell=lambda text: session.emitter.send("log", level="warn", text=text),
                 token=session.secrets.get("hf_token", ""),
             )  # fmt: skip
         except (KeyError, TypeError, IndexError):
             raise JobError("The job's cursor is not one of this corpus: start without it.") from None
+        for source, hits in self._source_hits.items():
+            opened.learn(source, hits)
+        return opened
 
-    def save(self) -> None:
-        """Write beside the file, then put it in place."""
-        told = asdict(self) | {"version": _VERSION, "paths": self.paths, "reported": sorted(self.reported)}
-        del told["path"]
-        write_whole(self.path, json.dumps(told).encode())
+    @contextlib.contextmanager
+    def step(self) -> Iterator[None]:
+        """What is done within is written down at its end, all of it at once. Raises JobError when it cannot be."""
+        with self._record.step():
+            yield
+            self._record.keep({
+                "cursor": self.cursor, "scored": self.scored, "hits": self.hits, "best_distance": self.best_distance,
+                "source_hits": self._source_hits,
+            })  # fmt: skip
+
+    def deal(self, candidate: Candidate, losses: Mapping[str, float], cursor: dict[str, Any] | None) -> None:
+        """Note a candidate with the corpus's cursor behind it, or more losses of one that is noted: None."""
+        if cursor is None:
+            self._record.amend(candidate.digest, losses)
+            return
+        self.scored += 1
+        self.cursor = cursor
+        self._record.add(self.scored, candidate, losses)
+
+    def hit(self, target: str, digest: bytes) -> str | None:
+        """Note a hit that was told; the candidate's source where it is its first."""
+        self.hits += 1
+        self.reported.add(target)
+        source = self._record.hit(digest, target)
+        if source is not None:
+            self._source_hits[source] += 1
+        return source
+
+    def keep_targets(self, there: Iterable[str]) -> None:
+        """Forget the hits on all other targets."""
+        gone = self.reported - set(there)
+        self._record.forget(gone)
+        self.reported -= gone
+
+    def owe(self, digest: str, name: str) -> None:
+        """Come back to this candidate."""
+        self.owed[digest] = name
+        self._record.owe(digest, name)
+
+    def settle(self, digest: str) -> None:
+        """This candidate needs nothing more."""
+        del self.owed[digest]
+        self._record.settle(digest)
 
     def result(self) -> dict[str, Any]:
         """The counts, for the parent."""

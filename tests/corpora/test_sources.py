@@ -272,7 +272,7 @@ def test_what_hits_is_drawn_more_often_and_no_source_less_than_the_floor(tmp_pat
     corpus = open_corpus(spec(*asked), tmp_path / "work")
     for _ in range(600):
         candidate = next(iter(everything(corpus, 1)))
-        corpus.learn(candidate.source, candidate.source == "rich.jsonl")
+        corpus.learn(candidate.source, int(candidate.source == "rich.jsonl"))
     given = {name: share.given for name, share in corpus.shares().items()}
     assert given["rich.jsonl"] > 400
     assert min(given.values()) > 600 * 0.05 / 2

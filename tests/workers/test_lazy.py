@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -122,15 +123,18 @@ def test_a_candidate_that_is_kept_already_is_completed_in_its_row() -> None:
 def test_who_is_to_be_come_back_to_survives_any_end(tmp_path: Path) -> None:
     asked = {"work_dir": str(tmp_path), "corpus": {"paths": ["a"], "seed": 3}}
     stand = Stand.of(asked)
-    stand.owed["00ff"] = "a/file.py"
-    stand.save()
-    assert Stand.of(asked).owed == {"00ff": "a/file.py"}
-    assert Stand.of(asked | {"cursor": {"position": 1}}).owed == {}
+    with stand.step():
+        stand.owe("00ff", "a/file.py")
+    stand.close()
+    with contextlib.closing(Stand.of(asked)) as again:
+        assert again.owed == {"00ff": "a/file.py"}
+    with contextlib.closing(Stand.of(asked | {"cursor": {"position": 1}})) as anew:
+        assert anew.owed == {}
 
 
 def test_candidates_to_come_back_to_are_kept_with_their_bytes_and_let_go_of_when_done(tmp_path: Path) -> None:
-    names: dict[str, str] = {}
-    owed = Owed(tmp_path / "owed", names)
+    stand = Stand.of({"work_dir": str(tmp_path)})
+    owed = Owed(tmp_path / "owed", stand)
     made = [Candidate(f"line {n}", bytes([n]), cipher.checksum(bytes([n]))) for n in range(4)]
     for candidate in made:
         owed.add(candidate)
@@ -138,11 +142,15 @@ def test_candidates_to_come_back_to_are_kept_with_their_bytes_and_let_go_of_when
     first = owed.next()
     assert first == made[0]
     owed.done(first)
-    again = Owed(tmp_path / "owed", names)
+    again = Owed(tmp_path / "owed", stand)
     assert [again.next(), again.next(), again.next()] == [made[2], made[3], None]
-    assert len(list((tmp_path / "owed").iterdir())) == len(names) == 2
-    Owed(tmp_path / "owed", {})
+    again.tidy()
+    assert len(list((tmp_path / "owed").iterdir())) == len(stand.owed) == 2
+    stand.close()
+    anew = Stand.of({"work_dir": str(tmp_path), "corpus": {"seed": 1}})
+    Owed(tmp_path / "owed", anew)
     assert list((tmp_path / "owed").iterdir()) == []
+    anew.close()
 
 
 @pytest.mark.slow
