@@ -11,6 +11,7 @@ from typing import Any
 
 from somatui.corpora.files import Candidate
 from somatui.corpora.opening import Corpus, is_plain, open_corpus
+from somatui.corpora.source import WHOLE, Shard
 from somatui.workers.record import Record
 from somatui.workers.session import JobError, Session
 
@@ -23,8 +24,8 @@ class Stand:
     What changes them is done within a `step`.
     """
 
-    def __init__(self, record: Record, corpus: Mapping[str, Any]) -> None:
-        self._record, self._asked = record, corpus
+    def __init__(self, record: Record, corpus: Mapping[str, Any], shard: Shard = WHOLE) -> None:
+        self._record, self._asked, self._shard = record, corpus, shard
         told = record.told()
         self.cursor: dict[str, Any] | None = told.get("cursor")
         self.scored, self.hits = int(told.get("scored", 0)), int(told.get("hits", 0))
@@ -50,11 +51,12 @@ class Stand:
             "paths": [str(p) for p in corpus.get("paths") or ()], "max_bytes": int(corpus.get("max_bytes") or 16_384),
             "seed": int(corpus.get("seed") or 0), **({} if is_plain(corpus) else corpus),
         }  # fmt: skip
-        known = [_VERSION, asked, list(job.get("shard") or (0, 1))]
+        shard = Shard(*map(int, job.get("shard") or (0, 1)))
+        known = [_VERSION, asked, [shard.index, shard.count]]
         record = Record(folder / "record.sqlite3", json.dumps(known, sort_keys=True), anew=bool(job.get("cursor")))
         if record.was_of_another:
             tell("this work folder stood in another corpus or in another share of it: it is begun anew")
-        stand = cls(record, asked)
+        stand = cls(record, asked, shard)
         if job.get("cursor"):
             stand.cursor = dict(job["cursor"])
         return stand
@@ -74,7 +76,7 @@ class Stand:
             opened = open_corpus(
                 self._asked, self.path.parent, self.cursor, stop=session.stopping.is_set,
                 tell=lambda text: session.emitter.send("log", level="warn", text=text),
-                token=session.secrets.get("hf_token", ""),
+                token=session.secrets.get("hf_token", ""), shard=self._shard,
             )  # fmt: skip
         except (KeyError, TypeError, IndexError):
             raise JobError("The job's cursor is not one of this corpus: start without it.") from None
