@@ -42,6 +42,8 @@ class Action:
     name: ClassVar[str]
     verb: ClassVar[str]
     key: ClassVar[str] = ""
+    word: ClassVar[str] = ""
+    """What footer and refusals call it where its name alone would not tell what it does."""
     example: ClassVar[str] = ""
     panes: ClassVar[tuple[str, ...]] = PANES
     signs: ClassVar[bool] = False
@@ -282,7 +284,7 @@ class Faucet(Action):
 class UseWallet(Action):
     """Act for another wallet of this profile; deadlines are kept for the wallet in use alone."""
 
-    name, verb, key = "use", "wallet use", "w"
+    name, verb, key, word = "use", "wallet use", "w", "other wallet"
     example = "somatui wallet use ops-2 --yes"
     panes = ("wallet",)
     confirms = True
@@ -301,13 +303,13 @@ class UseWallet(Action):
 
     def checks(self, context: Context) -> tuple[Check, ...]:
         wallet = context.snapshot.wallet
-        names = ", ".join(w.label or short(w.address) for w in wallet.others)
+        names = [w.label or short(w.address) for w in wallet.others]
         if not wallet.others:
             return (Check(False, "There is no other wallet: make or import one with somatui wallet new or import."),)
         if context.words and wallet.label and context.words[0] == wallet.label:
             return (Check(False, f"{wallet.label} is the wallet in use already."),)
         if self._chosen(context) is None:
-            return (Check(False, f"Say which one: :wallet use with one of {names}."),)
+            return (Check(False, f"Say which one, as in :wallet use {names[0]}; there are {', '.join(names)}."),)
         open_acts = [i for i in context.snapshot.intents if not i.ended]
         scores = any(j.kind == "score" and j.running for j in context.snapshot.jobs)
         if open_acts:

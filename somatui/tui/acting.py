@@ -32,7 +32,8 @@ def sentence(text: str) -> str:
 
 def refused(action: Action, reason: str) -> str:
     """Why an act cannot be done, with its name in front unless it begins with it."""
-    return reason if reason.lower().startswith(action.name) else f"{action.name}: {reason}"
+    name = action.word or action.name
+    return reason if reason.lower().startswith(name) else f"{name}: {reason}"
 
 
 def outcome(title: str, method: str, answer: Any) -> str:

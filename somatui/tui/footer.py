@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
-from somatui.domain.actions import ACTIONS, Context
+from somatui.domain.actions import ACTIONS, PANES, Context
 from somatui.domain.snapshot import OWN_NETWORKS, Snapshot
 
 AWAY = ("a", "start the agent")
@@ -17,11 +17,12 @@ GAP = 2
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One key of the footer; `ready` says whether it can be done now."""
+    """One key of the footer; `ready` says whether it can be done now, `own` that it is done in this pane alone."""
 
     key: str
     name: str
     ready: bool
+    own: bool = False
 
     @property
     def width(self) -> int:
@@ -38,18 +39,18 @@ def offers(context: Context) -> list[Offer]:
     """The acts of this pane on this network, in the registry's order."""
     practice = context.snapshot.network.kind in OWN_NETWORKS
     return [
-        Offer(action.key, action.name, action.unavailable(context) is None)
+        Offer(action.key, action.word or action.name, action.unavailable(context) is None, action.panes != PANES)
         for action in ACTIONS
         if action.key and context.pane in action.panes and (practice or not action.practice_only)
     ]
 
 
 def fitting(found: list[Offer], width: int) -> list[Offer]:
-    """As many as fit in `width` cells: those that cannot be done now go first, from the right; order is kept."""
+    """As many as fit in `width` cells: those that cannot be done now go first, then those of every pane, the rightmost
+    before others; order is kept."""
     kept = list(found)
     while kept and sum(o.width for o in kept) > width:
-        idle = [o for o in kept if not o.ready]
-        kept.remove(idle[-1] if idle else kept[-1])
+        kept.remove(min(reversed(kept), key=lambda o: (o.ready, o.own)))
     return kept
 
 

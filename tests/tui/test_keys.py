@@ -39,6 +39,12 @@ def test_the_footer_drops_what_cannot_be_done_first() -> None:
     assert all(o.ready for o in kept)
 
 
+def test_the_footer_keeps_what_is_done_in_this_pane_alone() -> None:
+    for pane, own in (("jobs", "x stop"), ("wallet", "f faucet")):
+        line = footer(Context(busy(), NOW_MS, pane, "job-7"), 60).plain
+        assert own in line and "? help  q quit" in line
+
+
 def test_acts_of_practice_are_not_offered_on_another_network() -> None:
     world = busy()
     real = replace(world, network=replace(world.network, kind="testnet"))

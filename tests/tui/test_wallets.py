@@ -75,7 +75,7 @@ async def test_another_wallet_comes_into_use_after_a_question(paths: Paths) -> N
 async def test_w_says_which_wallets_there_are(paths: Paths) -> None:
     async with console(paths, two_wallets()) as c:
         await c.press("w")
-        await c.shows("use: Say which one: :wallet use with one of ops-2, cold.")
+        await c.shows("other wallet: Say which one, as in :wallet use ops-2; there are ops-2, cold.")
 
 
 async def test_the_pane_shows_label_and_that_a_wallet_is_only_watched(paths: Paths) -> None:
