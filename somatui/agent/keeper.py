@@ -32,9 +32,13 @@ class Keeper:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tries: dict[str, int] = {}
         self._not_before: dict[str, int] = {}
+        self.trouble: dict[tuple[str, str], str] = {}
+        """Why the last tries of a duty that is still there did not succeed, by action and (for a reveal) subject."""
 
     def look(self, snapshot: Snapshot) -> None:
         """Begin every armed duty that is open and not under way; in safe mode those that have a deadline (R21)."""
+        there = {named(duty) for duty in snapshot.duties}
+        self.trouble = {name: why for name, why in self.trouble.items() if name in there}
         if not snapshot.network.reachable or not snapshot.wallet.unlocked or snapshot.wallet.watch_only:
             return
         for duty in snapshot.duties:
@@ -49,27 +53,35 @@ class Keeper:
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     def _begin(self, duty: Duty, snapshot: Snapshot) -> None:
-        name = f"{duty.action}:{duty.subject if duty.action == 'reveal' else ''}:{snapshot.epoch.number}"
+        name = f"{':'.join(named(duty))}:{snapshot.epoch.number}"
         if name in self._running or self._now_ms() < self._not_before.get(name, 0):
             return
         args = _args(duty, snapshot, self._settings().claim_min_net_shannons)
         if args is None:
             return
         key = f"keeper:{name}:{snapshot.at_ms}"
-        task = asyncio.get_running_loop().create_task(self._try(name, duty.action, args, key))
+        task = asyncio.get_running_loop().create_task(self._try(name, named(duty), args, key))
         self._running[name] = task
         task.add_done_callback(lambda _: self._running.pop(name, None))
 
-    async def _try(self, name: str, action: str, args: dict[str, Any], key: str) -> None:
+    async def _try(self, name: str, duty: tuple[str, str], args: dict[str, Any], key: str) -> None:
         try:
-            await self._act(action, args, key)
+            await self._act(duty[0], args, key)
             self._tries.pop(name, None)
+            self.trouble.pop(duty, None)
             self._not_before[name] = self._now_ms() + PAUSE_MS
         except Exception as failure:
             tries = self._tries[name] = self._tries.get(name, 0) + 1
             pause = min(PAUSE_MS * 2 ** (tries - 1), MOST_PAUSE_MS)
             self._not_before[name] = self._now_ms() + pause
-            log.warning("%s did not succeed (try %d, again in %d s): %s", action, tries, pause // 1_000, failure)
+            log.warning("%s did not succeed (try %d, again in %d s): %s", duty[0], tries, pause // 1_000, failure)
+            if tries > 1:
+                self.trouble[duty] = str(failure)
+
+
+def named(duty: Duty) -> tuple[str, str]:
+    """What tells a duty from others; claims are one, whatever their number."""
+    return duty.action, duty.subject if duty.action == "reveal" else ""
 
 
 def is_open(duty: Duty, epoch: int) -> bool:

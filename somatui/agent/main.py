@@ -168,6 +168,7 @@ class Agent:
             coins=self.signer.coins,
             jobs=self.jobs.views(),
             recorded=self._recorded(),
+            trouble=self.keeper.trouble,
         )
         before = self._picture
         self._picture = compose(self.watcher.seen, own, before, ground.now_ms())

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from somatui.agent.alerts import Trouble, alerts
 from somatui.agent.journal import Intent
-from somatui.agent.states import FAILED
 from somatui.chain.snapshot import SystemView, marked_models, marked_targets
 from somatui.config import Settings
 from somatui.domain.codec import to_json
@@ -19,7 +19,6 @@ from somatui.domain.duties import duties
 from somatui.domain.snapshot import (
     Alert,
     CoinView,
-    Duty,
     EpochView,
     JobView,
     LedgerView,
@@ -31,10 +30,6 @@ from somatui.domain.snapshot import (
     WalletName,
     WalletView,
 )
-from somatui.domain.versions import news
-
-STUCK_MS = 120_000
-"""Signed bytes that have been under way for so long are worth a word to the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +55,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What this agent knows and the chain does not: wallet, jobs, and what is recorded."""
+    """What this agent knows and the chain does not: wallet, jobs, what is recorded, what its parts have to say."""
 
     profile: str
     address: str
@@ -70,6 +65,8 @@ class Own:
     coins: tuple[CoinView, ...] = ()
     jobs: tuple[JobView, ...] = ()
     recorded: Recorded = Recorded()
+    trouble: Trouble = field(default_factory=dict)
+    noticed: tuple[Alert, ...] = ()
 
 
 def compose(seen: Seen, own: Own, before: Snapshot, now_ms: int) -> Snapshot:
@@ -96,7 +93,9 @@ def compose(seen: Seen, own: Own, before: Snapshot, now_ms: int) -> Snapshot:
         auto_claim=settings.auto_claim and not own.watch_only,
         claim_min_net_shannons=settings.claim_min_net_shannons,
     )
-    made = replace(draft, duties=due, alerts=_alerts(draft, due, own.recorded.intents, before.alerts, now_ms))
+    draft = replace(draft, duties=due)
+    told = alerts(draft, own.recorded.intents, before.alerts, now_ms, own.trouble, own.noticed)
+    made = replace(draft, alerts=told)
     return before if made == before else replace(made, at_ms=now_ms)
 
 
@@ -150,33 +149,3 @@ def _targets(targets: tuple[TargetView, ...], intents: tuple[Intent, ...]) -> tu
 def _with_intent(target: TargetView, intent: Intent) -> TargetView:
     hit = intent.args.get("hit") or {}
     return replace(target, intent=intent.state, best_distance=hit.get("distance"), best_model_id=hit.get("model_id"))
-
-
-def _alerts(
-    draft: Snapshot, due: tuple[Duty, ...], intents: tuple[Intent, ...], before: tuple[Alert, ...], now_ms: int
-) -> tuple[Alert, ...]:
-    """What the operator should read; an alert keeps the time at which it came up."""
-    found: list[tuple[str, str]] = []
-    if not draft.network.reachable:
-        found.append(("bad", draft.network.error or "The network does not answer."))
-    elif draft.network.error:
-        found.append(("warn", draft.network.error))
-    if draft.network.safe_mode:
-        found.append(("bad", "The network is in safe mode: all but reveals is held until it recovers (R21)."))
-    found += [("warn", text) for text in news(draft.network.protocol_version, draft.epoch.parameters)]
-    if not draft.wallet.address:
-        found.append(("warn", "This profile has no wallet: set one up to act."))
-    elif draft.wallet.watch_only:
-        found += [("warn", "This wallet is watch-only: nothing is revealed or claimed for it here.")] if due else []
-    elif not draft.wallet.unlocked:
-        found.append(("bad" if due else "warn", "The key is locked: unlock the vault, the keeper cannot act."))
-    found += [("bad", f"{d.title[:1].upper()}{d.title[1:]}: {d.note}.") for d in due if d.severity == "bad"]
-    found += [("warn", f"Job {j.title or j.id} failed: {j.error}") for j in draft.jobs if j.state == "failed"]
-    found += [
-        ("warn", f"{i.action} {i.subject[:10]}… is signed and not yet seen on the chain: the agent keeps looking.")
-        for i in intents
-        if i.in_flight and now_ms - i.updated_ms > STUCK_MS
-    ]
-    found += [("bad", f"A {i.action} failed: {i.note}") for i in intents[-10:] if i.state == FAILED and i.note]
-    since = {a.text: a.at_ms for a in before}
-    return tuple(Alert(severity, text, since.get(text, now_ms)) for severity, text in found)  # type: ignore[arg-type]

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from somatui.domain.money import bps
 from somatui.domain.snapshot import Parameters
 
+USUAL_BYTES = 10_000
+"""Bytes of a submission as most are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fee:
@@ -44,6 +47,11 @@ def state_fee(parameters: Parameters) -> Fee:
 def submit_fee(parameters: Parameters, *, separate_bond_coin: bool) -> Fee:
     """SubmitData at its dearest: coin, target, replacement target, system state, and a bond coin if there is one."""
     return fee(parameters, 5 if separate_bond_coin else 4)
+
+
+def usual_submission(parameters: Parameters) -> int:
+    """Shannons that one coin must hold for bond and fee of a submission of `USUAL_BYTES`, with something over (R9)."""
+    return bond(parameters, USUAL_BYTES) + 10 * parameters.base_fee_shannons
 
 
 def claim_fee(parameters: Parameters, reward_shannons: int, *, filled: bool) -> Fee:

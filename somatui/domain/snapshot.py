@@ -258,6 +258,8 @@ class Alert:
     severity: Severity
     text: str
     at_ms: int = 0
+    about: str = ""
+    """What it is about: the same as long as it is the same alert, whatever its text says by now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from somatui.agent.alerts import STUCK_MS
 from somatui.agent.journal import Intent
-from somatui.agent.picture import STUCK_MS, Own, Recorded, Seen, compose, sections
+from somatui.agent.picture import Own, Recorded, Seen, compose, sections
 from somatui.chain.snapshot import SystemView, Weights
 from somatui.config import Settings
 from somatui.domain.snapshot import CoinView, NetworkView, Snapshot, empty

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from somatui.cli.doctor.finding import Finding, Scene
-from somatui.domain.fees import bond
+from somatui.domain.fees import USUAL_BYTES, usual_submission
 from somatui.domain.ids import short
 from somatui.domain.money import soma, soma_exact
 from somatui.domain.report import Status
@@ -20,7 +20,6 @@ CURES = {
 }
 """What cures a duty of that action, with that note or with any."""
 
-USUAL_BYTES = 10_000
 MANY_DUST = 50
 LONG_WITHOUT = 200
 
@@ -52,7 +51,7 @@ def _coins(seen: Snapshot) -> Iterator[Finding]:
         yield Finding("coins", "skipped", "no wallet yet")
         return
     largest = max((c.balance_shannons for c in wallet.coins), default=0)
-    need = bond(parameters, USUAL_BYTES) + 10 * parameters.base_fee_shannons
+    need = usual_submission(parameters)
     if largest < need:
         held = f"the largest coin holds {soma_exact(largest)} SOMA of {soma_exact(wallet.free_shannons)}"
         detail = held if wallet.coins else "the wallet has none"
