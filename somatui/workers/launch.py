@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,11 @@ class WorkerProcess:
         secrets: dict[str, str | None] | None,
         stderr_path: Path,
         on_message: Callable[[Message], None],
+        env: Mapping[str, str] | None = None,
     ) -> None:
         """Start `python -m module`, hand it the job line, and its secrets by a pipe that only it inherits.
+
+        `env` is what its environment has beside that of this process.
 
         Call it from the main thread: the kernel's word that a parent is gone is about the thread that started it.
         Raises OSError when there is no process or no log, ValueError for secrets that no pipe holds.
@@ -55,7 +58,8 @@ class WorkerProcess:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable, "-P", "-m", module,
                     stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, limit=LINE_LIMIT,
-                    start_new_session=True, env=PATIENT | os.environ, pass_fds=() if read_end is None else (read_end,),
+                    start_new_session=True, env={**PATIENT, **os.environ, **(env or {})},
+                    pass_fds=() if read_end is None else (read_end,),
                 )  # fmt: skip
         finally:
             if read_end is not None:

@@ -16,6 +16,7 @@ from typing import Any
 from somatui.hardening import harden_process
 from somatui.workers.protocol import VERSION, Emitter, ProtocolError, parse_job
 from somatui.workers.secrets import SecretsError, take
+from somatui.workers.trouble import of_failure
 
 ORPHAN_S = 30
 """Seconds that a worker whose parent is gone may take to save its work."""
@@ -24,6 +25,10 @@ _PR_SET_PDEATHSIG = 1
 
 class JobError(ValueError):
     """The job cannot be done; the text is one sentence with the cure."""
+
+
+class ParkedError(JobError):
+    """The card, not the job, is what cannot go on: the work is left as it stands until somebody asks again."""
 
 
 class Session:
@@ -99,6 +104,9 @@ def answer(emitter: Emitter, done: Callable[[], dict[str, Any]], *refusals: type
     expected: tuple[type[Exception], ...] = (JobError, ProtocolError, SecretsError, *refusals)
     try:
         result = done()
+    except ParkedError as parked:
+        emitter.send("failed", error=str(parked), parked=True)
+        return 1
     except expected as refused:
         emitter.send("failed", error=str(refused))
         return 1
@@ -108,6 +116,10 @@ def answer(emitter: Emitter, done: Callable[[], dict[str, Any]], *refusals: type
         emitter.send("failed", error=f"{where} cannot be read or written ({failure.strerror or failure}).")
         return 1
     except Exception as defect:
+        if (trouble := of_failure(defect)) is not None:
+            traceback.print_exc()
+            emitter.send("failed", error=trouble, parked=True)
+            return 1
         emitter.send("failed", error=f"The worker met something unforeseen ({type(defect).__name__}): see its log.")
         raise
     emitter.send("done", result=result)
