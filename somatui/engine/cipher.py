@@ -40,22 +40,22 @@ class Stream:
 class Pass:
     """Ciphers and hashes weights in the same pass, in steps that stay in the processor's cache.
 
-    The checksum is of the encrypted bytes: those that come in, or with `sealing` those that come out. What comes out is
-    written over the same buffer each time, so use it before the next step. Raises WeightsError as Stream does.
+    The checksum is of the encrypted bytes: those that come in, or while `sealing` those that come out. What comes out
+    is written over the same buffer each time, so use it before the next step. Raises WeightsError as Stream does.
     """
 
     def __init__(self, key: bytes, *, sealing: bool = False) -> None:
-        self._stream, self._sealing = Stream(key), sealing
+        self._stream, self.sealing = Stream(key), sealing
         self._hash = hashlib.blake2b(digest_size=32)
         self._out = memoryview(bytearray(STEP))
 
-    def steps(self, piece: bytes | memoryview) -> Iterator[memoryview]:
+    def steps(self, piece: bytes | bytearray | memoryview) -> Iterator[memoryview]:
         """The piece, turned, a step at a time."""
         whole = memoryview(piece)
         for at in range(0, len(whole), STEP):
             step = whole[at : at + STEP]
             out = self._stream.into(step, self._out)
-            self._hash.update(out if self._sealing else step)
+            self._hash.update(out if self.sealing else step)
             yield out
 
     def checksum(self) -> bytes:

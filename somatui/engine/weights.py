@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, load_file, save
 
+from somatui.engine import header
 from somatui.engine.cipher import WeightsError as WeightsError
 from somatui.engine.cipher import checksum as checksum
 from somatui.engine.cipher import crypt as crypt
@@ -94,6 +95,8 @@ def _finite(tensor: torch.Tensor) -> bool:
 def open_file(path: Path, heads: int | None = None) -> tuple[ModelConfig, Tensors]:
     """Map a plain safetensors file into memory and check it; nothing is initialised or copied."""
     try:
+        with path.open("rb") as file:
+            header.check(file.read(header.HEAD), path.stat().st_size)
         tensors: Tensors = load_file(path)
     except (OSError, SafetensorError) as failure:
         raise WeightsError(f"{path.name} cannot be read as safetensors: {failure}.") from failure
@@ -102,6 +105,7 @@ def open_file(path: Path, heads: int | None = None) -> tuple[ModelConfig, Tensor
 
 def open_bytes(data: bytes, heads: int | None = None) -> tuple[ModelConfig, Tensors]:
     """The same for plain safetensors bytes."""
+    header.check(data[: header.HEAD], len(data))
     try:
         tensors: Tensors = load(data)
     except SafetensorError as failure:

@@ -1,115 +1,256 @@
-"""Brings the weights of a revealed model into a folder, decrypted and known by the checksum of what was published."""
+"""Brings a model's weights into the shelf, known by the checksum of what was published: opened, or sealed as they are.
+
+What is under way is a `.part` that grows in order, so that its length says where to go on after any end.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import http.client
+import hashlib
 import os
-import tempfile
-import urllib.error
-import urllib.request
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
-from urllib.parse import urlsplit
 
 import base58
 
-from somatui.domain.hosts import LOOPBACK
-from somatui.engine.cipher import Pass, Stream
+from somatui.engine import header
+from somatui.engine.cipher import Pass
 from somatui.workers.board import BoardModel
+from somatui.workers.ranges import PAUSE_S, TRIES, Changed, Download, Stopped, Unreachable
+from somatui.workers.ranges import FetchError as FetchError
 from somatui.workers.session import Session
+from somatui.workers.shelf import PART, PLAIN, Shelf, ShelfError
 
 PIECE = 4 * 1024 * 1024
-SILENCE_S = 30
-"""The longest silence of a server."""
-TRIES, PAUSE_S = 3, 1.0
+LARGEST = 6 * 1024**3
+"""Bytes of the largest file taken: the full architecture has 4.84 GB."""
+LARGE = 64 * 1024 * 1024
+SAY_EVERY_S = 10.0
+"""So often a worker that waits for large weights says how far they are."""
+Came = Callable[[int], None]
+"""Told how many bytes are there now."""
 
 
-class FetchError(ValueError):
-    """The weights are not to be had; the text is one sentence."""
-
-
-class _Unreachable(FetchError):
-    """Worth another try."""
-
-
-class _Readable(Protocol):
-    def read(self, size: int = -1, /) -> bytes: ...
-
-
-def weights_file(model: BoardModel, folder: Path, session: Session) -> Path:
-    """Plain safetensors of the model, out of the folder or over HTTP into it.
+def weights_file(model: BoardModel, folder: Path, session: Session, came: Came | None = None) -> Path:
+    """Plain safetensors of the model, out of the folder or over HTTP into it; who comes second waits for the first.
 
     What is in the folder is checked as well: encrypted again, it has the published checksum or is fetched anew.
-    Raises FetchError and, for a key of another size, WeightsError.
+    Raises FetchError and, for a key of another size and for what is no safetensors, WeightsError.
     """
-    checksum = base58.b58decode(model.checksum)
-    path = folder / f"{model.checksum}.safetensors"
-    Stream(model.key)
-    if _is_whole(path, checksum, model):
-        return path
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left in reversed(range(TRIES)):
-        try:
-            _download(model, path, checksum, session)
-            return path
-        except _Unreachable:
-            if not left or session.stopping.wait(PAUSE_S):
-                raise
-    raise AssertionError("the last try returns or raises")
+    checksum, shelf = _judged(model), Shelf(folder)
+    path = shelf.plain(model.checksum)
+    Pass(model.key)
+    if not _is_whole(path, checksum, model):
+        with shelf.held(model.checksum, session.stopping) as alone:
+            if not alone:
+                raise Stopped("the worker was stopped")
+            if not _is_whole(path, checksum, model):
+                _bring(model, shelf, path, session, came or _Saying(model, session).came)
+    shelf.used(path)
+    return path
+
+
+def sealed_file(model: BoardModel, folder: Path, session: Session, came: Came) -> Path:
+    """The weights as they were published, for a model whose key is not known yet. Raises FetchError."""
+    _judged(model)
+    shelf = Shelf(folder)
+    path = shelf.sealed(model.checksum)
+    with shelf.held(model.checksum, session.stopping) as alone:
+        if not alone:
+            raise Stopped("the worker was stopped")
+        if not shelf.has(model.checksum, model.size, opened=False):
+            _bring(model, shelf, path, session, came)
+    shelf.used(path)
+    return path
+
+
+def _judged(model: BoardModel) -> bytes:
+    """The checksum's 32 bytes. Raises FetchError for a manifest that cannot be one of a model."""
+    try:
+        checksum = base58.b58decode(model.checksum)
+    except ValueError:
+        checksum = b""
+    if len(checksum) != 32 or base58.b58encode(checksum).decode() != model.checksum:
+        raise FetchError("its checksum is not 32 bytes in Base58")
+    if not 0 < model.size <= LARGEST:
+        raise FetchError(f"a model of this network has at most {LARGEST / 1e9:.1f} GB, not {model.size / 1e9:.6g}")
+    return checksum
+
+
+class _Saying:
+    """Lines in a job's log about weights large enough to be waited for."""
+
+    def __init__(self, model: BoardModel, session: Session) -> None:
+        self._model, self._session, self._said = model, session, time.monotonic()
+
+    def came(self, size: int) -> None:
+        """So many bytes are there."""
+        now = time.monotonic()
+        if self._model.size >= LARGE and (now - self._said >= SAY_EVERY_S or size == self._model.size):
+            self._said = now
+            text = f"weights of model {self._model.id}: {size / 1e9:.2f} of {self._model.size / 1e9:.2f} GB are here"
+            self._session.emitter.send("log", level="info", text=text)
 
 
 def _is_whole(path: Path, checksum: bytes, model: BoardModel) -> bool:
     try:
         if path.stat().st_size != model.size:
             return False
-        sealed, buffer = Pass(model.key, sealing=True), memoryview(bytearray(PIECE))
-        with path.open("rb", buffering=0) as file:
-            while size := file.readinto(buffer):
-                for _ in sealed.steps(buffer[:size]):
-                    pass
+        sealed = Pass(model.key, sealing=True)
+        for piece in _read(path):
+            for _ in sealed.steps(piece):
+                pass
     except OSError:
         return False
     return sealed.checksum() == checksum
 
 
-def _download(model: BoardModel, path: Path, checksum: bytes, session: Session) -> None:
-    """Fetch, check and decrypt in one pass into a file beside `path`, then put it in place."""
-    address = urlsplit(model.url)
-    if address.scheme not in ("http", "https"):
-        raise FetchError("its address is no http address")
-    direct = [urllib.request.ProxyHandler({})] if address.hostname in LOOPBACK else []
-    asked = urllib.request.Request(model.url, headers={"User-Agent": "somatui"})
-    handle, beside = tempfile.mkstemp(prefix=".fetch-", dir=path.parent)
+def _read(path: Path) -> Iterator[memoryview]:
+    """A file's bytes; each piece is over with the next."""
+    buffer = memoryview(bytearray(PIECE))
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(buffer):
+            yield buffer[:size]
+
+
+def _bring(model: BoardModel, shelf: Shelf, place: Path, session: Session, came: Came) -> None:
+    """Put the file in place: out of what was fetched sealed, else from where it lies, going on with what has come."""
+    sealed = shelf.sealed(model.checksum)
     try:
-        with os.fdopen(handle, "wb") as file:
-            with urllib.request.build_opener(*direct).open(asked, timeout=SILENCE_S) as answer:
-                _copy(answer, file, model, checksum, session)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except urllib.error.HTTPError as refused:
-        with refused:
-            kind = _Unreachable if refused.code >= 500 else FetchError
-            raise kind(f"the answer is {refused.code} {refused.reason}") from None
-    except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as failure:
-        raise _Unreachable(f"no answer ({getattr(failure, 'reason', None) or type(failure).__name__})") from None
+        if place != sealed and (sealed.exists() or part_of(sealed).exists()):
+            if not sealed.exists():
+                _download(model, shelf, sealed, session, came)
+            shelf.need(model.size)
+            if _unsealed(model, sealed, place, session, came):
+                return
+        _download(model, shelf, place, session, came)
+    except ShelfError as full:
+        raise FetchError(str(full)) from None
     except OSError as failure:
-        raise FetchError(f"{path.parent} cannot be written ({failure.strerror})") from failure
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside)
+        raise FetchError(f"{shelf.folder} cannot be written ({failure.strerror}): free space, or mend it") from failure
 
 
-def _copy(answer: _Readable, file: BinaryIO, model: BoardModel, checksum: bytes, session: Session) -> None:
-    opened, size = Pass(model.key), 0
-    while size <= model.size and (piece := answer.read(min(PIECE, model.size + 1 - size))):
-        if session.stopping.is_set():
-            raise FetchError("the worker was stopped")
-        size += len(piece)
-        for plain in opened.steps(piece):
-            file.write(plain)
-    if size < model.size:
-        raise _Unreachable(f"{size} bytes came, not {model.size}")
-    if size > model.size or opened.checksum() != checksum:
-        raise FetchError("the bytes at its address are not those that were published")
+def _unsealed(model: BoardModel, sealed: Path, place: Path, session: Session, came: Came) -> bool:
+    """Open what was fetched before its key was known; whether it still was what was published."""
+    try:
+        with _Part(model, place, came, anew=True) as part:
+            for piece in _read(sealed):
+                if session.stopping.is_set():
+                    raise Stopped("the worker was stopped")
+                part.add(piece)
+            part.finish()
+    except _Others:
+        sealed.unlink()
+        return False
+    sealed.unlink()
+    return True
+
+
+def _download(model: BoardModel, shelf: Shelf, place: Path, session: Session, came: Came) -> None:
+    heeds = True
+    for left in reversed(range(TRIES)):
+        try:
+            with _Part(model, place, came) as part:
+                if part.size < model.size:
+                    shelf.need(model.size - part.size)
+                    line = Download(model.url, model.size, session.stopping, heed_tags=heeds)
+                    for piece in line.pieces(part.size, part.tag):
+                        part.add(piece, line.tag)
+                part.finish()
+            return
+        except Unreachable as failure:
+            heeds = heeds and not isinstance(failure, Changed)
+            if not left or session.stopping.wait(PAUSE_S):
+                raise
+
+
+def part_of(place: Path) -> Path:
+    """Where a file of the shelf is while it comes."""
+    return place.with_name(f"{place.name.removesuffix(PLAIN)}{PART}")
+
+
+class _Others(FetchError):
+    """The bytes are not those that were published."""
+
+
+class _Part:
+    """What has come of a file, hashed and, unless its place is that of sealed weights, opened in the same pass.
+
+    Left by Stopped, or by Unreachable other than Changed, it stays to be gone on with; any other failure removes it.
+    """
+
+    def __init__(self, model: BoardModel, place: Path, came: Came, *, anew: bool = False) -> None:
+        self._model, self._place, self._came, self._path = model, place, came, part_of(place)
+        self._tag_file = self._path.with_name(f"{self._path.name}.tag")
+        opens = place.suffix == PLAIN
+        self._pass, self._hash = Pass(model.key) if opens else None, hashlib.blake2b(digest_size=32)
+        self._judged = not opens
+        self._file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
+        if anew or os.fstat(self._file.fileno()).st_size > model.size:
+            self._file.truncate()
+        self.size = self._begun = self._taken_up()
+        self.tag = self._tag_file.read_text("utf-8") if self._begun and self._tag_file.exists() else ""
+
+    def _taken_up(self) -> int:
+        """Hash what has come before; how much it was."""
+        size = 0
+        for piece in _read(self._path):
+            size += len(piece)
+            if self._pass is None:
+                self._hash.update(piece)
+                continue
+            self._pass.sealing = True
+            for _ in self._pass.steps(piece):
+                pass
+            self._pass.sealing = False
+        self._file.seek(size)
+        return size
+
+    def __enter__(self) -> _Part:
+        return self
+
+    def __exit__(self, _kind: object, failure: BaseException | None, _trace: object) -> None:
+        stays = isinstance(failure, Stopped | Unreachable) and not isinstance(failure, Changed)
+        if isinstance(failure, Exception) and not stays:
+            self._path.unlink(missing_ok=True)
+            self._tag_file.unlink(missing_ok=True)
+            # What is still held back need not be written, and might fail to be.
+            with contextlib.suppress(OSError):
+                self._file.close()
+        self._file.close()
+
+    def add(self, piece: bytearray | memoryview, tag: str = "") -> None:
+        """The next bytes, of an object with this ETag. Raises WeightsError as soon as they cannot be a model's."""
+        if tag != self.tag:
+            self._tag_file.write_text(tag, "utf-8")
+            self.tag = tag
+        if self._pass is None:
+            self._hash.update(piece)
+            self._file.write(piece)
+        else:
+            for step in self._pass.steps(piece):
+                self._file.write(step)
+        self.size += len(piece)
+        if not self._judged and self.size >= min(header.HEAD, self._model.size):
+            self._judge()
+        self._came(self.size)
+
+    def _judge(self) -> None:
+        self._file.flush()
+        header.check(os.pread(self._file.fileno(), header.HEAD, 0), self._model.size)
+        self._judged = True
+
+    def finish(self) -> None:
+        """Put it in place. Raises FetchError when the bytes are not those that were published."""
+        digest = self._hash.digest() if self._pass is None else self._pass.checksum()
+        if self.size != self._model.size or digest != base58.b58decode(self._model.checksum):
+            if self._begun:
+                raise Changed("what had come of it was of something else")
+            raise _Others("the bytes at its address are not those that were published")
+        if not self._judged:
+            self._judge()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        os.replace(self._path, self._place)
+        self._tag_file.unlink(missing_ok=True)

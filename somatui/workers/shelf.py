@@ -1,0 +1,154 @@
+"""The folder of weights: which files are whose, who is at them, whether there is room, and what may go; no content.
+
+Of one checksum there is at most `.safetensors` (opened) or `.sealed` (as published, its key not yet known), and while
+it comes `.part` or `.sealed.part`, with the ETag that its server told beside it. When a file was last used is its time
+of access, which is set on purpose. The standard library alone, so that the agent can look here too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+PLAIN, SEALED, PART, LOCK = ".safetensors", ".sealed", ".part", ".lock"
+SPARE = 1024**3
+"""Bytes that are left free for everything else on the disk, where weights of that size come."""
+RECENT_S = 2 * 86_400
+"""What was used since then may be live for another profile: no limit takes it."""
+LOOK_S = 0.2
+
+
+class ShelfError(ValueError):
+    """There is no room, or no getting at the folder; the text is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All files of one checksum: their bytes together, and when one was last used or written (s since 1970)."""
+
+    checksum: str
+    size: int
+    used_at: float
+
+
+class Shelf:
+    """One folder, which any number of processes share."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def plain(self, checksum: str) -> Path:
+        """The place of opened weights."""
+        return self.folder / f"{checksum}{PLAIN}"
+
+    def sealed(self, checksum: str) -> Path:
+        """The place of weights as they were published."""
+        return self.folder / f"{checksum}{SEALED}"
+
+    def has(self, checksum: str, size: int, *, opened: bool) -> bool:
+        """Whether a file of that size is there: the opened one, or either of the two; its bytes are not looked at."""
+        places = (self.plain(checksum),) if opened else (self.plain(checksum), self.sealed(checksum))
+        return any(_size(place) == size for place in places)
+
+    def used(self, path: Path) -> None:
+        """Note that the file is used now."""
+        with contextlib.suppress(OSError):
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+    def need(self, size: int) -> None:
+        """Raise ShelfError where the disk has no room for so many bytes more."""
+        free = shutil.disk_usage(self.folder).free
+        wanted = size + min(size, SPARE)
+        if free < wanted:
+            raise ShelfError(
+                f"{wanted / 1e9:.2f} GB have to be free in {self.folder} and {free / 1e9:.2f} GB are: "
+                "free space, or lower weights_keep_days or weights_limit_gb"
+            )
+
+    @contextlib.contextmanager
+    def held(self, checksum: str, halt: Event | None = None) -> Iterator[bool]:
+        """Be the only one at these weights; whether that came true.
+
+        With `halt` it waits for whoever is at them until halted, else it does not wait. The lock ends with the process.
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.folder / f"{checksum}{LOCK}"
+        while (lock := _locked(path)) is None:
+            if halt is None or halt.wait(LOOK_S):
+                yield False
+                return
+        try:
+            yield True
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(lock)
+
+    def standing(self) -> list[Standing]:
+        """What is here, the longest unused first."""
+        found: dict[str, tuple[int, float]] = {}
+        with contextlib.suppress(FileNotFoundError):
+            for entry in os.scandir(self.folder):
+                checksum, dot, ending = entry.name.partition(".")
+                if not dot or not f".{ending}".startswith((PLAIN, SEALED, PART, LOCK)):
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    told = entry.stat()
+                    size, used_at = found.get(checksum, (0, 0.0))
+                    found[checksum] = size + told.st_size, max(used_at, told.st_atime, told.st_mtime)
+        return sorted((Standing(c, *told) for c, told in found.items()), key=lambda s: s.used_at)
+
+    def prune(self, live: Collection[str], keep_days: int, limit: int) -> list[Standing]:
+        """Remove what was not used for `keep_days` (0: for ever), then the longest unused until `limit` bytes are left.
+
+        Never what is live, what somebody is at, or, for the limit alone, what was used in the last two days. Gives what
+        went.
+        """
+        gone: list[Standing] = []
+        standing, now = self.standing(), time.time()
+        total = sum(s.size for s in standing)
+        for one in standing:
+            age = now - one.used_at
+            old = keep_days and age > keep_days * 86_400
+            if one.checksum in live or not (old or (total > limit and age > RECENT_S)):
+                continue
+            with self.held(one.checksum) as alone:
+                if alone:
+                    self.remove(one.checksum)
+                    total -= one.size
+                    gone.append(one)
+        return gone
+
+    def remove(self, checksum: str) -> None:
+        """Remove all files of a checksum; its lock must be held."""
+        for path in self.folder.glob(f"{checksum}.*"):
+            if path.suffix != LOCK:
+                path.unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _locked(path: Path) -> int | None:
+    """A descriptor that holds the lock, None while another process does."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    if not os.fstat(descriptor).st_nlink:
+        # Its last holder removed it between the two steps: another may hold a new file of this name.
+        os.close(descriptor)
+        return _locked(path)
+    return descriptor
