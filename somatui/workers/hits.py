@@ -19,6 +19,7 @@ from somatui.files import write_whole
 from somatui.workers.board import Board, BoardTarget
 from somatui.workers.lazy import Plan, Shares
 from somatui.workers.matching import Aims, Kept, Named
+from somatui.workers.nearest import Nearest
 from somatui.workers.session import Session
 from somatui.workers.stand import Stand
 
@@ -45,6 +46,7 @@ class Hits:
         self._kept = Kept((), 0)
         self._aims = Aims((), {}, 0)
         self._shares = Shares(())
+        self.nearest = Nearest()
 
     @property
     def dim(self) -> int:
@@ -69,6 +71,7 @@ class Hits:
             text = f"{left} of {len(board.targets)} targets are left out: a model of theirs cannot be scored on"
             self._session.emitter.send("log", level="warn", text=text)
         self._aims = Aims(good, place, dim)
+        self.nearest.follow([t.id for t in good], board.threshold)
         fresh = [t for t in good if t.id not in before]
         if fresh and len(self._kept):
             self._match(slice(0, None), Aims(fresh, place, dim), None)
@@ -95,6 +98,8 @@ class Hits:
         losses, embeddings = self._kept.view(rows)
         far, places = aims.near(losses, embeddings)
         self._best(rows.start, far, places, aims)
+        named = [self._kept[row].name for row in range(*rows.indices(len(self._kept)))]
+        self.nearest.see(far, named, None if aims is self._aims else [t.id for t in aims.targets])
         before = self._stand.hits
         for number in np.flatnonzero((far <= self._board.threshold + SLACK).any(axis=0)):
             target = aims.targets[number]

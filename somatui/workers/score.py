@@ -95,7 +95,10 @@ class Scoring:
         self._lazy, self._parts = bool(job.get("lazy", True)), Chunks()
         self._taken, self._owed = 0, Owed(Path(job["work_dir"]) / "owed", stand)
         self._saved = 0.0
-        self._telling = Telling(session, self._stand, self._corpus, self._parts, self._limit)
+        self._telling = Telling(
+            session, self._stand, self._corpus, self._hits.nearest, lambda: self._parts.made, self._limit,
+            torch.device("cpu"),
+        )  # fmt: skip
 
     def run(self) -> dict[str, Any]:
         """Score until the limit, enough hits, the corpus's end or a stop. Raises JobError for a board of no use."""
@@ -121,7 +124,7 @@ class Scoring:
         finally:
             self._corpus.close()
             pool.shutdown(wait=False, cancel_futures=True)
-        self._telling.tell(now=True)
+        self._telling.tell(len(self._pending), now=True)
         self._save()
         return self._stand.result() | {"reason": reason, "dropped": dict(self._corpus.dropped)}
 
@@ -137,6 +140,7 @@ class Scoring:
     def _follow(self, board: Board) -> None:
         usable = self._models.follow(board)
         self._parts.forget(set(self._models.loaded))
+        self._telling.follow(next((config for config, _ in self._models.loaded.values()), None))
         with self._stand.step():
             self._hits.follow(board, usable, {c: config.dim for c, (config, _) in self._models.loaded.items()})
 
@@ -196,7 +200,7 @@ class Scoring:
         self._tell()
 
     def _tell(self) -> None:
-        self._telling.tell()
+        self._telling.tell(len(self._pending))
         if time.monotonic() - self._saved >= SAVE_EVERY_S:
             self._save()
 

@@ -1,55 +1,102 @@
-"""What a score worker tells while it works: rates, counts of the corpus, how far it is; at most twice a second."""
+"""What a score worker tells while it works: rates, counts, how far it is, and tables; at most twice a second."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
+
+import torch
 
 from somatui.corpora.opening import Corpus
-from somatui.engine.chunks import Chunks
+from somatui.engine.roofline import bf16_peak, chunk_flops
+from somatui.engine.weights import ModelConfig
+from somatui.workers.gauges import Gauges
+from somatui.workers.nearest import Nearest
 from somatui.workers.session import Session
 from somatui.workers.stand import Stand
+from somatui.workers.tables import MOST_ROWS, Tables
 
 TELL_EVERY_S = 0.5
 RATE_OVER_S = 10.0
+LEFT_OVER_S = 60.0
+"""Seconds whose rate tells how long the rest takes."""
 
 
 class Telling:
-    """Numbers of one job for its parent; `limit` is the number of candidates it ends at."""
+    """Figures of one job for its parent.
 
-    def __init__(self, session: Session, stand: Stand, corpus: Corpus, parts: Chunks, limit: int | None) -> None:
-        self._session, self._stand, self._corpus, self._parts, self._limit = session, stand, corpus, parts, limit
-        self._told = 0.0
-        self._rates: deque[tuple[float, int, int]] = deque()
+    `made` counts the chunks that went through a model so far; `limit` is the number of candidates the job ends at.
+    """
+
+    def __init__(
+        self, session: Session, stand: Stand, corpus: Corpus, nearest: Nearest, made: Callable[[], int],
+        limit: int | None, device: torch.device,
+    ) -> None:  # fmt: skip
+        self._session, self._stand, self._corpus, self._nearest = session, stand, corpus, nearest
+        self._made, self._limit, self._gauges = made, limit, Gauges(device)
+        self._peak, self._flops = bf16_peak(self._gauges.name), 0.0
+        self._told, self._tables = 0.0, Tables()
+        self._counts: deque[tuple[float, int, int]] = deque()
+
+    def follow(self, config: ModelConfig | None) -> None:
+        """The models that are scored on have this architecture; None while there are none."""
+        self._flops = 0.0 if config is None else chunk_flops(config)
 
     def start(self) -> None:
         """Count the rates from here on."""
-        self._rates.append((time.monotonic(), self._stand.scored, self._parts.made))
+        self._counts.append((time.monotonic(), self._stand.scored, self._made()))
 
-    def tell(self, now: bool = False) -> None:
-        """Metrics and progress, unless they were just told; rates are those of the last seconds."""
+    def tell(self, under_way: int, now: bool = False) -> None:
+        """Send everything, unless that was just done; `under_way` candidates are between taken and dealt with."""
         at = time.monotonic()
         if not now and at - self._told < TELL_EVERY_S:
             return
         self._told = at
-        self._rates.append((at, self._stand.scored, self._parts.made))
-        while len(self._rates) > 2 and at - self._rates[1][0] >= RATE_OVER_S:
-            self._rates.popleft()
-        since, scored, chunks = self._rates[0]
-        span = max(at - since, 1e-3)
-        dropped = {f"dropped_{reason}": count for reason, count in sorted(self._corpus.dropped.items())}
-        sources = {
-            f"source_{name}_{what}": count
-            for name, told in self._corpus.shares().items()
-            for what, count in (("given", told.given), ("hits", told.hits))
-        }
-        best = {} if self._stand.best_distance is None else {"best_distance": self._stand.best_distance}
-        self._session.emitter.send(
-            "metric",
-            candidates_per_s=(self._stand.scored - scored) / span, chunks_per_s=(self._parts.made - chunks) / span,
-            scored=self._stand.scored, hits=self._stand.hits, owed=len(self._stand.owed), dropped=sum(dropped.values()),
-            **dropped, **best, **sources,
-        )  # fmt: skip
+        self._counts.append((at, self._stand.scored, self._made()))
+        while len(self._counts) > 2 and at - self._counts[1][0] >= LEFT_OVER_S:
+            self._counts.popleft()
+        self._numbers(under_way)
+        self._send_tables()
         if self._limit:
             done = self._stand.scored / (self._limit + len(self._stand.owed))
             self._session.emitter.send("progress", done=min(1.0, done))
+
+    def _rates(self, over_s: float) -> tuple[float, float]:
+        """Candidates and chunks a second in the last so many seconds, or since one was last dealt with."""
+        at, scored, made = self._counts[-1]
+        old = (c for c in reversed(self._counts) if at - c[0] >= over_s)
+        since, scored_then, made_then = next(old, self._counts[0])
+        span = max(at - since, 1e-3)
+        return (scored - scored_then) / span, (made - made_then) / span
+
+    def _numbers(self, under_way: int) -> None:
+        stand, (candidates, chunks) = self._stand, self._rates(RATE_OVER_S)
+        lately, _ = self._rates(LEFT_OVER_S)
+        dropped = {f"dropped_{reason}": count for reason, count in sorted(self._corpus.dropped.items())}
+        told = {
+            "candidates_per_s": candidates, "chunks_per_s": chunks, "scored": stand.scored, "hits": stand.hits,
+            "under_way": under_way, "owed": len(stand.owed), "dropped": sum(dropped.values()),
+            "ready": sum(share.ready for share in self._corpus.shares().values()),
+        }  # fmt: skip
+        if stand.best_distance is not None:
+            told["best_distance"] = stand.best_distance
+        if self._peak and self._flops:
+            told["peak_share"] = chunks * self._flops / self._peak
+        if self._limit and lately > 0:
+            told["left_s"] = max(0, self._limit - stand.scored) / lately
+        self._session.emitter.send("metric", **told, **dropped, **self._nearest.figures(lately))
+
+    def _send_tables(self) -> None:
+        shares = self._corpus.shares()
+        rows = [
+            {"source": name, "given": s.given, "hits": s.hits, "ready": s.ready, "dropped": dict(s.dropped)}
+            for name, s in shares.items()
+        ] or [
+            {"source": "files", "given": self._stand.scored, "hits": self._stand.hits, "ready": 0,
+             "dropped": dict(self._corpus.dropped)}
+        ]  # fmt: skip
+        tables = {"sources": rows[:MOST_ROWS], "near": self._nearest.misses(), "gauges": self._gauges.rows()}
+        if tables != self._tables:
+            self._tables = tables
+            self._session.emitter.send("metric", tables=tables)

@@ -100,7 +100,7 @@ def test_metrics_and_progress_tell_how_it_goes(board: Board, tmp_path: Path) -> 
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources" / "large.py").write_bytes(b"x" * 5000)
     messages = inside.done("score", job(tmp_path, limit=4))
-    metrics = [m.body for m in messages if m.kind == "metric"]
+    metrics = [m.body for m in messages if m.kind == "metric" and "tables" not in m.body]
     assert all(isinstance(value, int | float) for body in metrics for value in body.values())
     last = metrics[-1]
     assert (last["scored"], last["hits"]) == (4, 0)
@@ -108,6 +108,17 @@ def test_metrics_and_progress_tell_how_it_goes(board: Board, tmp_path: Path) -> 
     assert last["candidates_per_s"] > 0
     assert last["chunks_per_s"] > 0
     assert 0 < last["best_distance"] < 2
+    assert last["best_hour"] == pytest.approx(last["best_distance"], abs=1e-5)
+    assert (last["targets"], last["covered"], last["left_s"]) == (1, 0, 0)
+    tables = [m.body["tables"] for m in messages if "tables" in m.body][-1]
+    (miss,) = tables["near"]
+    assert miss["target"] == board.told["targets"][0]["id"]
+    assert miss["distance"] == pytest.approx(last["best_distance"], abs=1e-5)
+    assert miss["gap"] == pytest.approx(last["best_distance"] + 1, abs=1e-5)
+    assert Path(miss["name"]).parent == tmp_path / "sources"
+    dropped = {"size": 1} if last["dropped"] else {}
+    assert tables["sources"] == [{"source": "files", "given": 4, "hits": 0, "ready": 0, "dropped": dropped}]
+    assert tables["gauges"] == []
     assert [m.body["done"] for m in messages if m.kind == "progress"][-1] == 1
     assert result(messages)["reason"] == "limit"
 

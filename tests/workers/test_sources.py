@@ -42,8 +42,11 @@ def test_lines_and_a_program_are_scored_and_their_hits_counted_by_source(board: 
         b"line 2\n",
         b"told late",
     }
-    last = [m.body for m in messages if m.kind == "metric"][-1]
-    assert (last["source_a.jsonl_given"], last["source_a.jsonl_hits"], last["source_sh_hits"]) == (3, 3, 1)
+    tables = [m.body["tables"] for m in messages if "tables" in m.body][-1]
+    assert tables["sources"] == [
+        {"source": "a.jsonl", "given": 3, "hits": 3, "ready": 0, "dropped": told["dropped"]},
+        {"source": "sh", "given": 1, "hits": 1, "ready": 0, "dropped": {}},
+    ]
     again = result(inside.done("score", asked))
     assert (again["scored"], again["hits"], again["reason"]) == (4, 4, "corpus")
     *_, failed = inside.done("score", asked | {"cursor": {"position": 3}})

@@ -1,0 +1,107 @@
+"""How near scored candidates came to the open targets: the nearest misses, the best of the hour, what is covered."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from somatui.workers.tables import MISSES
+
+HOUR_S, MINUTE_S = 3600.0, 60.0
+LEARNT_OVER_MINUTES = 10
+COVERED = 0.9
+"""The share of open targets whose covering is worth waiting for: each further one takes longer than the last."""
+_LEAST_HITS = 5
+"""Fewer newly covered targets than these say nothing about how long the others take."""
+
+
+class _Minute:
+    """What one minute brought: its best distance, how often a candidate met a target not covered, how often it
+    covered it."""
+
+    __slots__ = ("began", "best", "covered", "met")
+
+    def __init__(self, began: float) -> None:
+        self.began, self.best, self.met, self.covered = began, math.inf, 0, 0
+
+
+class Nearest:
+    """By target of the board, the nearest candidate so far; memory grows with the board alone."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ids: tuple[str, ...] = ()
+        self._places: dict[str, int] = {}
+        self._far: NDArray[np.float32] = np.empty(0, dtype=np.float32)
+        self._names: NDArray[np.object_] = np.empty(0, dtype=object)
+        self._threshold = 0.0
+        self._minutes: deque[_Minute] = deque(maxlen=int(HOUR_S / MINUTE_S) + 1)
+
+    def follow(self, ids: Sequence[str], threshold: float) -> None:
+        """Take over another board; what is known of targets that stay is kept."""
+        far, names = np.full(len(ids), np.inf, dtype=np.float32), np.full(len(ids), "", dtype=object)
+        for place, target in enumerate(ids):
+            if (before := self._places.get(target)) is not None:
+                far[place], names[place] = self._far[before], self._names[before]
+        self._ids, self._places = tuple(ids), {target: place for place, target in enumerate(ids)}
+        self._far, self._names, self._threshold = far, names, threshold
+
+    def see(self, far: NDArray[np.float32], names: Sequence[str], ids: Sequence[str] | None = None) -> None:
+        """Take in distances [candidates, targets] of these targets.
+
+        Without `ids` they are the whole board's and the candidates are new: from those is learnt how long it takes.
+        """
+        places = slice(None) if ids is None else np.array([self._places[i] for i in ids], dtype=np.intp)
+        rows = far.argmin(axis=0)
+        best = far[rows, np.arange(far.shape[1])]
+        before, told = self._far[places].copy(), self._names[places]
+        nearer = best < before
+        told[nearer] = np.array(names, dtype=object)[rows[nearer]]
+        self._far[places], self._names[places] = np.where(nearer, best, before), told
+        minute = self._now()
+        minute.best = min(minute.best, float(best.min()))
+        if ids is None:
+            uncovered = before > self._threshold
+            minute.met += len(far) * int(uncovered.sum())
+            minute.covered += int((uncovered & (best <= self._threshold)).sum())
+
+    def misses(self) -> list[dict[str, Any]]:
+        """The nearest of the candidates that do not hit, one for each target: name, target, distance, gap."""
+        missed = np.flatnonzero((self._far > self._threshold) & np.isfinite(self._far))
+        first = missed[np.argsort(self._far[missed], kind="stable")[:MISSES]]
+        return [
+            {"name": str(self._names[p]), "target": self._ids[p], "distance": round(float(self._far[p]), 6),
+             "gap": round(float(self._far[p]) - self._threshold, 6)}
+            for p in first
+        ]  # fmt: skip
+
+    def figures(self, candidates_per_s: float) -> dict[str, float]:
+        """Numbers: targets, those covered, the best distance of the last hour, seconds to cover nine in ten.
+
+        What is not known is left out. The seconds hold while candidates go on hitting as in the last ten minutes.
+        """
+        now = self._clock()
+        covered = int((self._far <= self._threshold).sum())
+        told: dict[str, float] = {"targets": len(self._ids), "covered": covered}
+        best = min((m.best for m in self._minutes if m.began > now - HOUR_S), default=math.inf)
+        if math.isfinite(best):
+            told["best_hour"] = best
+        lately = [m for m in self._minutes if m.began > now - LEARNT_OVER_MINUTES * MINUTE_S]
+        hits, met = sum(m.covered for m in lately), sum(m.met for m in lately)
+        left, allowed = len(self._ids) - covered, math.floor((1 - COVERED) * len(self._ids) + 1e-9)
+        if hits >= _LEAST_HITS and left > allowed and candidates_per_s > 0:
+            candidates = math.log(left / max(allowed, 0.5)) / -math.log1p(-min(hits / met, 0.999))
+            told["cover_s"] = candidates / candidates_per_s
+        return told
+
+    def _now(self) -> _Minute:
+        now = self._clock()
+        if not self._minutes or now - self._minutes[-1].began >= MINUTE_S:
+            self._minutes.append(_Minute(now))
+        return self._minutes[-1]

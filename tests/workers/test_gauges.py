@@ -1,0 +1,50 @@
+"""What NVML says of a card becomes a row; what it does not say is left out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from somatui.engine.roofline import bf16_peak, chunk_flops
+from somatui.engine.weights import FULL
+from somatui.workers.gauges import Gauges, Reading, row
+
+
+def test_a_busy_hot_card_is_told_in_units_for_people() -> None:
+    reading = Reading("NVIDIA H100 80GB HBM3", 1, 97, 18_253_611_008, 85_899_345_920, 83, 612_345, 700_000, 0x04 | 0x40)
+    assert row(reading) == {
+        "card": "H100 80GB HBM3", "index": 1, "busy": 97, "used": 18_253_611_008, "memory": 85_899_345_920,
+        "celsius": 83, "watts": 612, "most_watts": 700, "slowed": "power cap, heat (hardware)",
+    }  # fmt: skip
+
+
+def test_an_idle_card_is_not_slowed_and_what_a_card_does_not_tell_is_left_out() -> None:
+    assert row(Reading("NVIDIA GeForce RTX 4090", 0, busy=0, reasons=0x01)) == {
+        "card": "RTX 4090", "index": 0, "busy": 0, "slowed": "",
+    }  # fmt: skip
+    assert row(Reading("NVIDIA L4", 0)) == {"card": "L4", "index": 0}
+
+
+def test_a_processor_has_no_gauges() -> None:
+    assert Gauges(torch.device("cpu")).rows() == []
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
+def test_the_card_s_own_gauges_are_read() -> None:
+    (told,) = Gauges(torch.device("cuda")).rows()
+    assert 0 <= told["busy"] <= 100
+    assert 0 < told["used"] <= told["memory"]
+    assert told["card"] in torch.cuda.get_device_name()
+
+
+@pytest.mark.parametrize(("name", "peak"), [
+    ("NVIDIA L4", 121e12), ("NVIDIA GeForce RTX 4090", 165e12), ("NVIDIA A100-SXM4-80GB", 312e12),
+    ("NVIDIA H100 80GB HBM3", 989e12), ("NVIDIA H100 PCIe", 756e12), ("NVIDIA H100 NVL", 835e12),
+    ("NVIDIA H200", 989e12), ("NVIDIA L40S", None), ("NVIDIA GeForce RTX 4090 Laptop GPU", None), ("", None),
+])  # fmt: skip
+def test_the_peak_of_a_card_is_known_by_its_name_or_not_told(name: str, peak: float | None) -> None:
+    assert bf16_peak(name) == peak
+
+
+def test_a_chunk_costs_what_the_sheet_says() -> None:
+    assert chunk_flops(FULL) == pytest.approx(2.58e12, rel=0.002)
