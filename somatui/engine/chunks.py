@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ _OVERHEAD = 512
 _BLOCK = 1 << 22
 """Numbers that are held at once while files are put together."""
 Key = tuple[str, int, bytes]
+Make = Callable[[Sequence[bytes], int], Sequence[Part]]
+"""Makes the parts of chunks for a seed."""
 
 
 class Chunks:
@@ -45,19 +47,21 @@ class Chunks:
 
         Raises ValueError for empty data.
         """
+
+        def made(chunks: Sequence[bytes], seed: int) -> list[Part]:
+            return [contract.parts(config, tensors, next(contract.batches(chunk)), seed)[0] for chunk in chunks]
+
+        return self.through(name, made, data, seed)
+
+    def through(self, name: str, make: Make, data: bytes, seed: int = 0) -> Score:
+        """The answer for some bytes whose unknown parts `make` makes; `name` has to tell the weights and the way."""
         groups: list[list[Part]] = []
-        for number, batch in enumerate(contract.batches(data)):
-            start = number * contract.BATCH * contract.CHUNK
-            keys = [
-                (name, seed + number, digest(data[at : at + contract.CHUNK]))
-                for at in range(start, min(len(data), start + contract.BATCH * contract.CHUNK), contract.CHUNK)
-            ]
+        for number, chunks in enumerate(contract.cut(data)):
+            keys = [(name, seed + number, digest(chunk)) for chunk in chunks]
             found = self._known(keys)
-            missing = {key: row for row, key in enumerate(keys) if key not in found}
+            missing = {key: chunk for key, chunk in zip(keys, chunks, strict=True) if key not in found}
             if missing:
-                rows = list(missing.values())
-                rest = contract.Batch(*(t[rows] for t in (batch.tokens, batch.targets, batch.positions)))
-                made = contract.parts(config, tensors, rest, seed + number)
+                made = make(list(missing.values()), seed + number)
                 found |= zip(missing, made, strict=True)
                 self._keep({key: found[key] for key in missing})
             groups.append([found[key] for key in keys])

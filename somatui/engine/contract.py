@@ -26,8 +26,11 @@ BATCH = 16
 """Sequences of one batch; more than one batch has no single answer (scoring.md 0.6)."""
 PAD, EOS = 256, 257
 SLICES, POINTS, T_MAX, SIGREG_WEIGHT = 256, 17, 3.0, 0.02
-_BLOCK = 256
-"""Positions whose projections are held at once."""
+FUSED = "fused"
+"""Where an attention's three first matrices lie side by side, [in, 3 out], if they do (`resident`)."""
+_BLOCK, _BLOCK_ON_CARD = 256, 16 * 1024
+"""Positions whose projections are held at once: what stays in a processor's cache, what fills a card."""
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +95,41 @@ def _linear(x: torch.Tensor, tensors: Tensors, at: str) -> torch.Tensor:
     return functional.linear(x.to(matrix.dtype), matrix.t(), tensors[at + ".bias"])
 
 
-def encode(config: ModelConfig, tensors: Tensors, batch: Batch, mask: torch.Tensor | None = None) -> torch.Tensor:
+Turns = tuple[torch.Tensor, torch.Tensor]
+
+
+def turns(config: ModelConfig, positions: torch.Tensor) -> Turns:
+    """Cosines and sines of rotary positions, each f32 [*positions, features of a head / 2]."""
+    half = config.dim // config.heads // 2
+    scale = 10_000.0 ** (torch.arange(half, dtype=torch.float32, device=positions.device) / half)
+    angles = positions.to(torch.float32).unsqueeze(-1) / scale
+    return angles.cos(), angles.sin()
+
+
+def _heads(normed: torch.Tensor, config: ModelConfig, tensors: Tensors, at: str) -> Iterator[torch.Tensor]:
+    """Query, key and value [sequences, heads, positions, features], of one matrix where the three are side by side."""
+    fused = _linear(normed, tensors, at + FUSED).chunk(3, dim=-1) if at + FUSED + ".weight" in tensors else None
+    for part in fused or (_linear(normed, tensors, at + name) for name in ("query", "key", "value")):
+        yield part.view(*normed.shape[:2], config.heads, -1).transpose(1, 2)
+
+
+def encode(
+    config: ModelConfig, tensors: Tensors, batch: Batch, mask: torch.Tensor | None = None, known: Turns | None = None
+) -> torch.Tensor:
     """Hidden states after the final norm, f32 [sequences, positions, dim] (protocol.md 5.2).
 
     Attention is causal, or has `mask` [positions, positions] added to its scores. With matrices of fewer bits products
-    are taken in those; positions, norms and the sum that runs through the layers stay f32 (scoring.md 0.3).
+    are taken in those; positions, norms and the sum that runs through the layers stay f32 (scoring.md 0.3). `known` are
+    the turns of the batch's positions.
     """
     sequences, length = batch.tokens.shape
-    half = config.dim // config.heads // 2
-    scale = 10_000.0 ** (torch.arange(half, dtype=torch.float32) / half)
-    angles = (batch.positions.to(torch.float32).unsqueeze(-1) / scale).unsqueeze(1)
-    cos, sin = angles.cos(), angles.sin()
+    cos, sin = (turn.unsqueeze(1) for turn in known or turns(config, batch.positions))
     # Not by indexing: its gradient adds up in the order in which threads arrive, so runs would differ.
     x = functional.embedding(batch.tokens, tensors["embedding.weight"])
     for layer in range(config.layers):
         at = f"encoder.layers.{layer}."
         normed = _norm(x, tensors, at + "norm_1")
-        query, key, value = (
-            _linear(normed, tensors, f"{at}attention.{part}").view(sequences, length, config.heads, -1).transpose(1, 2)
-            for part in ("query", "key", "value")
-        )
+        query, key, value = _heads(normed, config, tensors, at + "attention.")
         query, key = (_rotate(part, cos, sin).to(value.dtype) for part in (query, key))
         attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
         attended = attended.transpose(1, 2).reshape(sequences, length, config.dim)
@@ -121,21 +139,36 @@ def encode(config: ModelConfig, tensors: Tensors, batch: Batch, mask: torch.Tens
     return _norm(x, tensors, "final_norm")
 
 
+def surprise(tensors: Tensors, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The cross-entropy of each position, zero where the target is padding, [sequences, positions]."""
+    logits = _linear(hidden, tensors, "predictor")
+    flat = logits.flatten(0, 1), targets.flatten()
+    return functional.cross_entropy(*flat, ignore_index=PAD, reduction="none").view_as(targets)
+
+
 def cross_entropy(tensors: Tensors, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Padded targets count as zero and the mean is over all positions, as the network computes it (scoring.md 0.1)."""
-    logits = _linear(hidden, tensors, "predictor")
-    total = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD, reduction="sum")
-    return total / targets.numel()
+    return surprise(tensors, hidden, targets).mean()
 
 
 @lru_cache(maxsize=8)
-def projections(dim: int, seed: int) -> torch.Tensor:
+def projections(dim: int, seed: int, device: torch.device = _CPU) -> torch.Tensor:
     """The noise [dim, 256] of one batch with columns of length 1; the same seed gives the same numbers everywhere."""
     # Scoring and training share the cache, and autograd refuses tensors made in inference mode.
     with torch.inference_mode(False), torch.no_grad():
         noise = torch.from_numpy(np.array(normal_array(seed, [dim, SLICES], 0.0, 1.0), dtype=np.float32))
         unit: torch.Tensor = noise / noise.norm(dim=0)
-    return unit
+        return unit.to(device)
+
+
+@lru_cache(maxsize=8)
+def _points(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of the 17 points: what a normal's harmonics are there, the weights, the signs in which `_means` needs them."""
+    with torch.inference_mode(False), torch.no_grad():
+        phi, step = torch.exp(-0.5 * torch.linspace(0, T_MAX, POINTS) ** 2), T_MAX / (POINTS - 1)
+        weight = phi * torch.full((POINTS,), 2 * step).index_fill_(0, torch.tensor([0, POINTS - 1]), step)
+        signs = torch.tensor([(1.0, 1.0, -1.0, -1.0)[k % 4] for k in range(POINTS)])
+        return phi.to(device), weight.to(device), signs.to(device)
 
 
 def _means(before: torch.Tensor, now: torch.Tensor, twice: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
@@ -147,22 +180,19 @@ def _means(before: torch.Tensor, now: torch.Tensor, twice: torch.Tensor, share: 
     while len(found) < POINTS:
         before, now = now, torch.addcmul(before, twice, now, value=-1 if len(found) % 2 == 0 else 1)
         found.append(now @ share)
-    return torch.stack(found, dim=-1) * torch.tensor([(1.0, 1.0, -1.0, -1.0)[k % 4] for k in range(POINTS)])
+    return torch.stack(found, dim=-1) * _points(before.device)[2]
 
 
-def stray(hidden: torch.Tensor, seed: int) -> torch.Tensor:
+def stray(hidden: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     """How far each of some hidden states [positions, dim] is from normal, [positions] (protocol.md 5.4).
 
-    The 17 points lie evenly, so cos((k+1)x) = 2 cos x cos kx - cos((k-1)x) replaces 17 cosines and as many sines;
-    positions go through in blocks that stay in the processor's cache.
+    `noise` are the `projections`. The 17 points lie evenly, so cos((k+1)x) = 2 cos x cos kx - cos((k-1)x) replaces 17
+    cosines and as many sines.
     """
-    points = torch.linspace(0, T_MAX, POINTS)
-    phi = torch.exp(-0.5 * points**2)
-    step = T_MAX / (POINTS - 1)
-    weight = phi * torch.full((POINTS,), 2 * step).index_fill_(0, torch.tensor([0, POINTS - 1]), step)
-    share, noise = torch.full((SLICES,), 1 / SLICES), projections(hidden.shape[-1], seed) * step
+    phi, weight, _ = _points(hidden.device)
+    share, noise = hidden.new_full((SLICES,), 1 / SLICES), noise * (T_MAX / (POINTS - 1))
     found = []
-    for block in torch.split(hidden, _BLOCK):
+    for block in torch.split(hidden, _BLOCK if hidden.device == _CPU else _BLOCK_ON_CARD):
         turn = block @ noise
         cos, sin = turn.cos(), turn.sin()
         twice = 2 * cos
@@ -174,7 +204,7 @@ def stray(hidden: torch.Tensor, seed: int) -> torch.Tensor:
 
 def sigreg(hidden: torch.Tensor, seed: int) -> torch.Tensor:
     """The regulariser of hidden states [sequences, 1024, dim], without its weight of 0.02: the mean stray."""
-    return stray(hidden.flatten(0, -2), seed).mean()
+    return stray(hidden.flatten(0, -2), projections(hidden.shape[-1], seed, hidden.device)).mean()
 
 
 def loss_of(config: ModelConfig, tensors: Tensors, batch: Batch, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -214,6 +244,14 @@ def _mean(groups: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.float32
     each = [np.mean(group, axis=0, dtype=np.float64) for group in groups]
     mean: NDArray[np.float32] = np.mean(each, axis=0).astype(np.float32)
     return mean
+
+
+def cut(data: bytes) -> list[list[bytes]]:
+    """The chunks of some bytes, batch by batch. Raises ValueError for empty data."""
+    if not data:
+        raise ValueError("There is nothing to score: the data is empty.")
+    pieces = [data[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
+    return [pieces[at : at + BATCH] for at in range(0, len(pieces), BATCH)]
 
 
 def score(config: ModelConfig, tensors: Tensors, data: bytes, seed: int = 0) -> Score:

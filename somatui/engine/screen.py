@@ -1,13 +1,14 @@
 """Screening: numbers near the contract's at a part of its price; what could matter is verified by `contract`.
 
 Two savings, alone or together. Padding: its rows differ by how many came before them and by nothing else, smoothly, so
-some twenty of them stand for up to a thousand (scoring.md B, "PAD tail"). Precision: matrices in bf16, for processors
-that multiply those natively.
+some twenty of them stand for up to a thousand (scoring.md B, "PAD tail"). Precision: matrices in bf16, for what
+multiplies those natively.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch.nn import functional
 
 from somatui.engine import contract
 from somatui.engine.contract import CHUNK, EOS, PAD, Batch, Part, Score
+from somatui.engine.resident import Resident
 from somatui.engine.weights import ModelConfig, Tensors
 
 LOSS_MARGIN, DISTANCE_MARGIN = 1e-3, 1e-3
@@ -24,17 +26,6 @@ LOSS_MARGIN, DISTANCE_MARGIN = 1e-3, 1e-3
 FEWEST = 96
 """Rows of padding below which nothing is gained by leaving some out."""
 _GROWTH = 1.4
-
-
-def halved(tensors: Tensors) -> Tensors:
-    """The layers' matrices in bf16; table, norms and predictor stay f32.
-
-    For models of at least 64 dimensions: in narrower ones single roundings weigh more than DISTANCE_MARGIN.
-    """
-    return {
-        name: t.to(torch.bfloat16) if name.startswith("encoder.") and "norm" not in name else t
-        for name, t in tensors.items()
-    }
 
 
 @lru_cache(maxsize=256)
@@ -68,33 +59,34 @@ def _mask(real: int, stands: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def part(config: ModelConfig, tensors: Tensors, chunk: bytes, seed: int = 0) -> Part:
-    """A chunk's part with most of its padding left out. Raises ValueError for none or more than 1,024 bytes."""
-    if not 0 < len(chunk) <= CHUNK:
-        raise ValueError(f"A chunk has 1 to {CHUNK} bytes, not {len(chunk)}.")
+    """A chunk's part with most of its padding left out. Raises ValueError unless it has FEWEST rows of it."""
     padding, real = CHUNK - len(chunk) - 1, len(chunk) + 1
-    if padding < FEWEST:
-        (batch,) = contract.batches(chunk)
-        (exact,) = contract.parts(config, tensors, batch, seed)
-        return exact
+    if not chunk or padding < FEWEST:
+        raise ValueError(f"A chunk of {len(chunk)} bytes has too little padding to leave out.")
     chosen, stands = _nodes(padding)
     tokens = torch.full((1, real + len(chosen)), PAD)
     tokens[0, : real - 1] = torch.from_numpy(np.frombuffer(chunk, dtype=np.uint8).astype(np.int64))
     tokens[0, real - 1] = EOS
     places = torch.arange(real + len(chosen)).clamp(max=len(chunk)).unsqueeze(0)
-    mask = _mask(real, stands).to(tensors["encoder.layers.0.attention.value.weight"].dtype)
+    mask = _mask(real, stands).to(tensors["encoder.layers.0.pwff.linear_inner.weight"].dtype)
     hidden = contract.encode(config, tensors, Batch(tokens, tokens, places), mask)[0]
     logits = hidden[: real - 1] @ tensors["predictor.weight"] + tensors["predictor.bias"]
     cross = functional.cross_entropy(logits, tokens[0, 1:real], reduction="sum") / CHUNK
     weight = torch.cat((torch.ones(real), stands[-1])) / CHUNK
-    regular = contract.stray(hidden, seed) @ weight
+    regular = contract.stray(hidden, contract.projections(config.dim, seed)) @ weight
     embedding: NDArray[np.float32] = (weight @ hidden).numpy()
     return Part(float(cross), float(regular), embedding)
 
 
-def score(config: ModelConfig, tensors: Tensors, data: bytes, seed: int = 0) -> Score:
+def parts(model: Resident, chunks: Sequence[bytes], seed: int = 0) -> list[Part]:
+    """Parts of chunks: on a processor most of the padding is left out, on a card all shapes stay the same."""
+    short = {n for n, chunk in enumerate(chunks) if model.device.type == "cpu" and CHUNK - len(chunk) - 1 >= FEWEST}
+    whole = iter(model.parts([chunk for n, chunk in enumerate(chunks) if n not in short], seed))
+    return [
+        part(model.config, model.tensors, chunk, seed) if n in short else next(whole) for n, chunk in enumerate(chunks)
+    ]
+
+
+def score(model: Resident, data: bytes, seed: int = 0) -> Score:
     """Nearly what `contract.score` answers, see LOSS_MARGIN and DISTANCE_MARGIN. Raises ValueError for empty data."""
-    if not data:
-        raise ValueError("There is nothing to score: the data is empty.")
-    pieces = [data[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
-    groups = [pieces[at : at + contract.BATCH] for at in range(0, len(pieces), contract.BATCH)]
-    return contract.together([[part(config, tensors, p, seed + n) for p in group] for n, group in enumerate(groups)])
+    return contract.together([parts(model, group, seed + n) for n, group in enumerate(contract.cut(data))])

@@ -24,6 +24,7 @@ from somatui.engine.bench import baseline, school
 from somatui.engine.bench.measure import Findings, in_turn, peak_bytes, ratio
 from somatui.engine.chunks import Library
 from somatui.engine.contract import Part, Score
+from somatui.engine.resident import Resident, bf16_is_native, prepared
 from somatui.engine.weights import ModelConfig, Tensors
 from somatui.workers.board import BoardTarget
 from somatui.workers.lazy import EVERY, Plan
@@ -79,6 +80,11 @@ class Bench:
         """The exact path's answer."""
         return contract.score(self.sizes.config, self.tensors[model], data)
 
+    def resident(self, model: int, dtype: torch.dtype) -> Resident:
+        """A model that stays in memory, its layers' matrices of this kind."""
+        config = self.sizes.config
+        return Resident(config, prepared(config, self.tensors[model], dtype), torch.device("cpu"))
+
     def distances(self, score: Score) -> np.ndarray[Any, np.dtype[np.float64]]:
         """From all targets, [targets]."""
         return np.array([contract.distance(score.embedding, target) for target in self.targets])
@@ -99,14 +105,13 @@ def gates(bench: Bench) -> None:
             found = bench.apart(one, other)
             loss, distance = max(loss, found[0]), max(distance, found[1])
     bench.found.gate("gate.contract", loss=(loss, 1e-5), distance=(distance, 1e-5), winners=(wrong, 0))
-    (batch,) = contract.batches(bench.text[:2100])
-    among = contract.parts(bench.sizes.config, bench.tensors[0], batch, 0)[1]
-    alone = bench.ours(0, bench.text[1024:2048])
-    bench.found.gate("gate.batch_invariance", embedding=(_most(among.embedding - alone.embedding), 1e-6))
-    for name, tensors in (("pad_tail", bench.tensors[0]), ("bf16", screen.halved(bench.tensors[0]))):
-        found = bench.apart(
-            screen.score(bench.sizes.config, tensors, bench.text[:300]), bench.ours(0, bench.text[:300])
-        )
+    kept = bench.resident(0, torch.float32)
+    pieces = [bench.text[at : at + contract.CHUNK] for at in range(0, 4 * contract.CHUNK, contract.CHUNK)]
+    off = [_most(kept.parts([p])[0].embedding - o.embedding) for p, o in zip(pieces, kept.parts(pieces), strict=True)]
+    bench.found.gate("gate.batch_invariance", embedding=(max(off), 1e-6))
+    for name, size, dtype in (("pad_tail", 300, torch.float32), ("bf16", bench.sizes.file, torch.bfloat16)):
+        data = bench.text[:size]
+        found = bench.apart(screen.score(bench.resident(0, dtype), data), bench.ours(0, data))
         bench.found.gate(
             f"gate.{name}", loss=(found[0], screen.LOSS_MARGIN), distance=(found[1], screen.DISTANCE_MARGIN)
         )
@@ -123,7 +128,7 @@ def requests(bench: Bench) -> None:
     aims = Aims([BoardTarget(str(n), t, columns) for n, t in enumerate(bench.targets)],
                 {c: n for n, c in enumerate(columns)}, config.dim)  # fmt: skip
     within = 1 - NEAR / config.dim**0.5
-    halves = [screen.halved(t) for t in bench.tensors] if bf16_is_native() else []
+    halves = [bench.resident(n, torch.bfloat16) for n in range(len(bench.tensors))] if bf16_is_native() else []
 
     def through(everything: bool) -> dict[str, Score]:
         plan, scores = Plan(columns, (0, 1, 2), aims, within, everything), dict[str, Score]()
@@ -138,7 +143,7 @@ def requests(bench: Bench) -> None:
         "lazy": lambda: through(False),
     }
     if halves:
-        ways["half"] = lambda: [screen.score(config, tensors, data) for tensors in halves]
+        ways["half"] = lambda: [screen.score(model, data) for model in halves]
     spent = in_turn(ways, rounds)
     # Each so many-th candidate goes through all models, near or not.
     spent["lazy"] = [(o + (EVERY - 1) * z) / EVERY for o, z in zip(spent["ours"], spent["lazy"], strict=True)]
@@ -184,10 +189,10 @@ def parts(bench: Bench) -> None:
     spent = in_turn({"file": lambda: baseline.score(bench.theirs[0], whole), "composed": composed}, sizes.rounds)
     bench.found.figure("score.compose", "gate.compose", ratio(spent, "file", "composed") * sizes.files, goal=10_000,
                        note=f"files of five known chunks against {TARGETS} targets, one model")  # fmt: skip
-    short = data[:300]
+    short, kept = data[:300], bench.resident(0, torch.float32)
     spent = in_turn({
         "theirs": lambda: baseline.score(bench.theirs[0], short), "exact": lambda: bench.ours(0, short),
-        "screened": lambda: screen.score(sizes.config, bench.tensors[0], short),
+        "screened": lambda: screen.score(kept, short),
     }, sizes.rounds)  # fmt: skip
     bench.found.figure("score.pad_tail", "gate.pad_tail", ratio(spent, "theirs", "screened"), goal=2, note="300 bytes")
     bench.found.figure("score.pad_tail_exact", "gate.pad_tail", ratio(spent, "exact", "screened"),
@@ -252,15 +257,6 @@ def _deciphered(sealed: bytes, key: bytes) -> None:
     stream, out, whole = cipher.Stream(key), memoryview(bytearray(cipher.STEP)), memoryview(sealed)
     for at in range(0, len(whole), cipher.STEP):
         stream.into(whole[at : at + cipher.STEP], out)
-
-
-def bf16_is_native() -> bool:
-    """Whether the processor multiplies bf16 itself, as far as the system tells."""
-    try:
-        told = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return any(name in told for name in ("avx512_bf16", "amx_bf16", " bf16"))
 
 
 def machine() -> dict[str, Any]:

@@ -1,0 +1,203 @@
+"""A model that stays on a device, ready for many chunks: shapes that stay the same, one copy each way for a batch.
+
+In f32 its numbers are the contract's up to rounding, in bf16 those of screening (scoring.md B). Padding is computed
+here, `screen` leaves it out; which numbers count is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from somatui.engine import contract
+from somatui.engine.contract import CHUNK, EOS, FUSED, PAD, Batch, Part
+from somatui.engine.weights import ModelConfig, Tensors
+
+SIZES = (1, 2, 4, 8, 16)
+"""Chunks of one forward on a card, each size captured once; elsewhere any number up to the largest."""
+FEWEST_DIMENSIONS = 64
+"""Of models that may be screened in bf16: in narrower ones single roundings weigh more than the margins."""
+TF32_LOSS, TF32_DISTANCE = 1e-4, 1e-3
+"""What products in TF32 may change, relatively and of any distance: a hundredth and a tenth of what audits allow."""
+_KNOWN = bytes(range(256)) * 4
+Rows = list[Part]
+
+
+def bf16_is_native() -> bool:
+    """Whether the processor multiplies bf16 itself, as far as the system tells."""
+    try:
+        told = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return any(name in told for name in ("avx512_bf16", "amx_bf16", " bf16"))
+
+
+def prepared(config: ModelConfig, tensors: Tensors, dtype: torch.dtype = torch.float32) -> Tensors:
+    """The same weights with attention matrices fused, the layers' in `dtype`; table, norms and predictor stay f32."""
+    made: Tensors = {}
+    for layer in range(config.layers):
+        at = f"encoder.layers.{layer}.attention."
+        for kind in ("weight", "bias"):
+            each = [tensors[f"{at}{name}.{kind}"].to(dtype) for name in ("query", "key", "value")]
+            made[f"{at}{FUSED}.{kind}"] = torch.cat(each, dim=-1)
+    for name, tensor in tensors.items():
+        if not name.rpartition(".")[0].endswith(("query", "key", "value")):
+            is_matrix = name.startswith("encoder.") and "norm" not in name
+            made[name] = tensor.to(dtype) if is_matrix else tensor
+    return made
+
+
+def size_of(tensors: Tensors) -> int:
+    """Bytes of some tensors."""
+    return sum(t.nbytes for t in tensors.values())
+
+
+def tokens(chunks: Sequence[bytes]) -> torch.Tensor:
+    """Tokens, int16 [chunks, 1024]: bytes, EOS if there is room, padding. Raises ValueError for what is no chunk."""
+    rows = np.full((len(chunks), CHUNK), PAD, dtype=np.int16)
+    for row, chunk in zip(rows, chunks, strict=True):
+        if not 0 < len(chunk) <= CHUNK:
+            raise ValueError(f"A chunk has 1 to {CHUNK} bytes, not {len(chunk)}.")
+        row[: len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
+        row[len(chunk) : len(chunk) + 1] = EOS
+    return torch.from_numpy(rows)
+
+
+class Resident:
+    """One model on one device. `tensors` are as `prepared` made them, on any device; one thread at a time on a card."""
+
+    def __init__(self, config: ModelConfig, tensors: Tensors, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self._pinned = device.type == "cuda"
+        with torch.inference_mode():
+            self.tensors = {name: t.to(device, non_blocking=True) for name, t in tensors.items()}
+            self._turns = contract.turns(config, torch.arange(CHUNK + 1, device=device))
+            self._order = torch.arange(CHUNK, device=device)
+            self._noise = contract.projections(config.dim, 0, device).clone()
+        self._seed = 0
+        self._graphs: dict[int, _Graph | None] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its weights."""
+        return size_of(self.tensors)
+
+    def parts(self, chunks: Sequence[bytes], seed: int = 0) -> Rows:
+        """The parts of chunks of 1 to 1,024 bytes; what lies beside one changes no number by more than 1e-6 (f32)."""
+        found: Rows = []
+        under_way: deque[Callable[[], Rows]] = deque()
+        for at in range(0, len(chunks), SIZES[-1]):
+            under_way.append(self.begin(chunks[at : at + SIZES[-1]], seed))
+            if len(under_way) > 1:
+                found += under_way.popleft()()
+        for end in under_way:
+            found += end()
+        return found
+
+    @torch.inference_mode()
+    def begin(self, chunks: Sequence[bytes], seed: int = 0) -> Callable[[], Rows]:
+        """Send up to 16 chunks on their way; what is given back waits for their parts."""
+        given = tokens(chunks)
+        if not self._pinned:
+            found = self._means(given, contract.projections(self.config.dim, seed, self.device))
+            return lambda: _parts(found.numpy())
+        if seed != self._seed:
+            self._noise.copy_(contract.projections(self.config.dim, seed, self.device))
+            self._seed = seed
+        size = next(size for size in SIZES if size >= len(chunks))
+        sent = torch.full((size, CHUNK), PAD, dtype=torch.int16, pin_memory=True)
+        sent[: len(chunks)] = given
+        if size not in self._graphs:
+            self._graphs[size] = self._captured(size)
+        graph = self._graphs[size]
+        if graph is None:
+            found = self._means(sent.to(self.device, non_blocking=True), self._noise)
+        else:
+            graph.tokens.copy_(sent, non_blocking=True)
+            graph.graph.replay()
+            found = graph.found
+        got = torch.empty(found.shape, pin_memory=True)
+        got.copy_(found, non_blocking=True)
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done.record(torch.cuda.current_stream(self.device))
+
+        def end() -> Rows:
+            # The only moment at which the processor waits for the card; `sent` has to live until then.
+            done.synchronize()
+            return _parts(got[: len(chunks)].numpy(), sent)
+
+        return end
+
+    def _means(self, given: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Of tokens [chunks, 1024]: cross-entropy, SIGReg and mean state, f32 [chunks, 2 + dim], on the device."""
+        ids = given.to(torch.int64)
+        places = torch.minimum(self._order, (ids < PAD).sum(1, keepdim=True))
+        targets = torch.full_like(ids, PAD)
+        targets[:, :-1] = ids[:, 1:]
+        known = (self._turns[0][places], self._turns[1][places])
+        hidden = contract.encode(self.config, self.tensors, Batch(ids, targets, places), None, known)
+        cross = contract.surprise(self.tensors, hidden, targets).mean(1, keepdim=True)
+        regular = contract.stray(hidden.flatten(0, 1), noise).view(ids.shape).mean(1, keepdim=True)
+        return torch.cat((cross, regular, hidden.mean(1)), dim=1)
+
+    def _captured(self, size: int) -> _Graph | None:
+        """The forward of this many chunks as one launch, None where the card or the driver will not have it."""
+        try:
+            return _Graph(self._means, size, self._noise, self.device)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            torch.cuda.synchronize(self.device)
+            return None
+
+
+def tf32(device: Resident) -> bool:
+    """Let f32 products on cards be taken in TF32 if this model's numbers stay what they are; whether that is so.
+
+    The network's own scorer takes them so on such cards (scoring.md 0.8). For the process, since PyTorch's switch is.
+    """
+    found = []
+    for allowed in (False, True):
+        torch.backends.cuda.matmul.allow_tf32 = allowed
+        # What is captured keeps the way in which it was captured.
+        device._graphs.clear()
+        found.append(contract.together([device.parts([_KNOWN])]))
+    torch.backends.cuda.matmul.allow_tf32 = good = near(*found)
+    device._graphs.clear()
+    return good
+
+
+def near(plain: contract.Score, quick: contract.Score) -> bool:
+    """Whether two answers differ by less than TF32_LOSS and, whatever the target, TF32_DISTANCE."""
+    one, other = (s.embedding / np.linalg.norm(s.embedding) for s in (plain, quick))
+    apart = float(np.linalg.norm(one - other))
+    return abs(quick.loss / plain.loss - 1) <= TF32_LOSS and apart <= TF32_DISTANCE
+
+
+class _Graph:
+    """A captured forward: it reads `tokens` and the noise, and writes `found`, always in the same places."""
+
+    def __init__(
+        self, means: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], size: int, noise: torch.Tensor,
+        device: torch.device,
+    ) -> None:  # fmt: skip
+        self.tokens = torch.full((size, CHUNK), PAD, dtype=torch.int16, device=device)
+        self.tokens[:, 0] = 0
+        aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        now = torch.cuda.current_stream(device)
+        aside.wait_stream(now)
+        with torch.cuda.stream(aside):
+            for _ in range(2):
+                means(self.tokens, noise)
+        now.wait_stream(aside)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.found = means(self.tokens, noise)
+
+
+def _parts(found: np.ndarray[tuple[int, int], np.dtype[np.float32]], *_alive: torch.Tensor) -> Rows:
+    return [Part(float(row[0]), float(row[1]), row[2:].copy()) for row in found]
