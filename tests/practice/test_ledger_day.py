@@ -68,9 +68,8 @@ def test_a_day_pays_what_the_rules_say(ledger: Ledger) -> None:
         wallet.send(ClaimRewards(target_id))
 
 
-def test_a_bond_for_a_model_that_left_is_reported_as_gone_and_held_until_the_epoch_ends(ledger: Ledger) -> None:
-    """protocol.md 8, item 5a, word for word as recorded."""
-    wallet, owner = Wallet(ledger, faucet=3), Wallet(ledger, seed=2, faucet=2)
+def target_of_a_model_that_left(ledger: Ledger, owner: Wallet) -> tuple[bytes, Target]:
+    """A target's id, and the target as one that lists this model alone, which is gone since."""
     model_id = derive_id(owner.send(CreateModel(SOMA, 1000, 1)).digest, 0)
     owner.send(commit(model_id))
     ledger.advance_epoch(NOW)
@@ -78,8 +77,14 @@ def test_a_bond_for_a_model_that_left_is_reported_as_gone_and_held_until_the_epo
     ledger.advance_epoch(NOW)
     rows, _ = ledger.targets("open", None, None, 1000, None)
     target_id, target = next((one.id, t) for one, t in rows if model_id in t.model_ids)
-    target = replace(target, model_ids=(model_id,))
     owner.send(DeactivateModel(model_id))
+    return target_id, replace(target, model_ids=(model_id,))
+
+
+def test_a_bond_for_a_model_that_left_is_reported_as_gone_and_held_until_the_epoch_ends(ledger: Ledger) -> None:
+    """protocol.md 8, item 5a, word for word as recorded."""
+    wallet, owner = Wallet(ledger, faucet=3), Wallet(ledger, seed=2, faucet=2)
+    target_id, target = target_of_a_model_that_left(ledger, owner)
     rich, gas, other = wallet.coins()
     lost = wallet.send(submit(target_id, target, rich), [gas])
     assert failure(lost) == 13
@@ -100,15 +105,8 @@ def test_a_bond_for_a_model_that_left_is_reported_as_gone_and_held_until_the_epo
 
 def test_a_bond_that_pays_the_gas_too_is_written_and_not_held(ledger: Ledger) -> None:
     wallet, owner = Wallet(ledger, faucet=1), Wallet(ledger, seed=2, faucet=2)
-    model_id = derive_id(owner.send(CreateModel(SOMA, 1000, 1)).digest, 0)
-    owner.send(commit(model_id))
-    ledger.advance_epoch(NOW)
-    owner.send(reveal(model_id))
-    ledger.advance_epoch(NOW)
-    rows, _ = ledger.targets("open", None, None, 1000, None)
-    target_id, target = next((one.id, t) for one, t in rows if model_id in t.model_ids)
-    owner.send(DeactivateModel(model_id))
-    assert failure(wallet.send(submit(target_id, replace(target, model_ids=(model_id,)), wallet.coins()[0]))) == 13
+    target_id, target = target_of_a_model_that_left(ledger, owner)
+    assert failure(wallet.send(submit(target_id, target, wallet.coins()[0]))) == 13
     assert wallet.send(TransferCoin(wallet.coins()[0].ref, SOMA, OTHER)).effects.error is None
 
 
