@@ -22,7 +22,7 @@ from somatui.chain.errors import ChainError
 from somatui.domain.snapshot import JobState, JobView
 from somatui.files import write_whole
 from somatui.workers.launch import WorkerProcess
-from somatui.workers.protocol import Message, ProtocolError, parse_message
+from somatui.workers.protocol import MOST_ROWS, Message, ProtocolError, parse_message
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class Job:
     metrics: dict[str, float] = field(default_factory=dict)
     result: dict[str, str] = field(default_factory=dict)
     history: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    tables: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
     worker: WorkerProcess | None = None
     tells: set[asyncio.Task[None]] = field(default_factory=set)
@@ -79,6 +80,7 @@ class Job:
             last_lines=tuple(self.lines),
             error=self.error,
             result=dict(self.result),
+            tables=dict(self.tables),
         )
 
     def card(self) -> dict[str, Any]:
@@ -238,6 +240,10 @@ class Jobs:
             self._end(job, "done")
 
     def _hear(self, job: Job, message: Message) -> None:
+        if message.kind == "metric" and "tables" in message.body:
+            job.tables = tables(message.body["tables"])
+            self._touch(job)
+            return
         with (job.folder / "events.jsonl").open("a", encoding="utf-8") as events:
             events.write(message.to_line() + "\n")
         body = message.body
@@ -287,6 +293,7 @@ class Jobs:
 
     def _end(self, job: Job, state: JobState, error: str | None = None) -> None:
         job.error = error
+        job.tables.pop("gauges", None)
         self._into(job, state)
 
     def _touch(self, job: Job) -> None:
@@ -309,6 +316,15 @@ class Jobs:
                 if job.alive:
                     job.state = "stopped" if job.state == "stopping" else "starting"
                 self._jobs[job.id] = job
+
+
+def tables(told: Any) -> dict[str, tuple[dict[str, Any], ...]]:
+    """The rows of each table, no more than screens can show; what is no table is left out."""
+    return {
+        name: tuple(row for row in rows[:MOST_ROWS] if isinstance(row, dict))
+        for name, rows in (told.items() if isinstance(told, dict) else ())
+        if isinstance(rows, list)
+    }
 
 
 def _told_hits(folder: Path) -> list[dict[str, Any]]:

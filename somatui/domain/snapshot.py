@@ -6,7 +6,7 @@ The agent builds it from the chain, the journal and its jobs; it holds no secret
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from somatui.domain.networks import standing, words
 
@@ -206,6 +206,8 @@ class JobView:
     last_lines: tuple[str, ...] = ()
     error: str | None = None
     result: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
+    """What its worker tells in rows, as it told it last; nothing once the agent was started anew."""
 
     @property
     def running(self) -> bool:

@@ -15,6 +15,8 @@ from typing import Any, Literal, TextIO, get_args
 VERSION = 1
 Kind = Literal["hello", "progress", "metric", "hit", "checkpoint", "log", "done", "failed"]
 KINDS: frozenset[str] = frozenset(get_args(Kind))
+MOST_ROWS = 20
+"""Rows of one table in a `metric` message."""
 
 
 class ProtocolError(ValueError):

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-MOST_ROWS = 20
+from somatui.workers.protocol import MOST_ROWS
+
 MISSES = 10
 Tables = dict[str, list[dict[str, Any]]]
 

@@ -13,9 +13,10 @@ from somatui.engine.roofline import bf16_peak, chunk_flops
 from somatui.engine.weights import ModelConfig
 from somatui.workers.gauges import Gauges
 from somatui.workers.nearest import Nearest
+from somatui.workers.protocol import MOST_ROWS
 from somatui.workers.session import Session
 from somatui.workers.stand import Stand
-from somatui.workers.tables import MOST_ROWS, Tables
+from somatui.workers.tables import Tables
 
 TELL_EVERY_S = 0.5
 RATE_OVER_S = 10.0

@@ -14,12 +14,16 @@ from typing import Any
 import pytest
 
 from somatui.agent.ground import Ground
-from somatui.agent.jobs import Jobs, JobsError
+from somatui.agent.jobs import Jobs, JobsError, tables
 from somatui.agent.journal import Journal
+from somatui.agent.kinds import BOARD, Score
 from somatui.chain.client import Chain, Endpoints
 from somatui.config import Profile, Settings
+from somatui.domain.codec import from_json, to_json
 from somatui.domain.snapshot import JobView
 from somatui.paths import Paths
+from tests.storage import stores
+from tests.workers.boards import Board
 
 pytestmark = pytest.mark.slow
 
@@ -154,3 +158,37 @@ def test_what_ran_when_the_agent_was_gone_goes_on_with_the_next(tmp_path: Path) 
     done = asyncio.run(second(asyncio.run(first())))
     assert (done.state, done.metrics["step"]) == ("done", 12.0)
     assert [hit["target_id"] for hit in hits] == ["0x1"] and done.metrics["done"] == 1.0
+
+
+def test_a_scoring_tells_its_tables_live_and_they_are_not_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground = ground_in(tmp_path / "home")
+
+    async def day(board: Board) -> JobView:
+        async def written(_kind: Score, _ground: Ground, folder: Path) -> None:
+            (folder / BOARD).write_bytes(board.path.read_bytes())
+
+        monkeypatch.setattr(Score, "prepare", written)
+        jobs = jobs_on(ground)
+        job = jobs.start("score", {"limit": 3, "corpus": CORPUS})
+        return await until(jobs, job.id, ended)
+
+    with stores.running(tmp_path / "store") as store:
+        board = Board(store, tmp_path / "board.json")
+        board.add_target(1, [board.add_model(1)])
+        board.write(threshold=-1.0)
+        done = asyncio.run(day(board))
+    assert done.tables["sources"][0]["given"] == done.metrics["scored"] == 3
+    assert done.tables["near"][0]["target"] == board.told["targets"][0]["id"]
+    assert "gauges" not in done.tables
+    told = from_json(JobView, json.loads(json.dumps(to_json(done))))
+    assert told == done
+    folder = ground.paths.jobs_dir / done.id
+    assert "near" not in (folder / "events.jsonl").read_text() + (folder / "job.json").read_text()
+    assert jobs_on(ground).views()[0].tables == {}
+
+
+@pytest.mark.parametrize("told", [None, [1], {"near": "far", "sources": [3, {"source": "a"}]}])
+def test_what_is_no_table_is_left_out(told: Any) -> None:
+    assert tables(told) == ({"sources": ({"source": "a"},)} if isinstance(told, dict) else {})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from somatui.workers.tables import MOST_ROWS, together
+from somatui.workers.protocol import MOST_ROWS
+from somatui.workers.tables import together
 
 
 def source(name: str, given: int, hits: int, **dropped: int) -> dict[str, Any]:
