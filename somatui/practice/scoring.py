@@ -7,7 +7,8 @@ import contextlib
 import json
 import logging
 import struct
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,33 @@ WORKER = "somatui.workers.scoring_service"
 PATH = "/scoring.Scoring/Score"
 LINE_LIMIT = 16 * 1024 * 1024
 STOP_SECONDS = 3.0
+HEALTH_SECONDS = 60.0
+"""A worker that starts loads the engine first; one that has not answered by then is not well."""
+MOST_NUMBERS, MOST_MODELS, MOST_WAITING = 65_536, 64, 64
+"""Of an embedding, of models in a request, and of requests before the service: far above what honest ones need."""
 _INVALID = ("required", "must", "Checksum", "Invalid")
+Answers = dict[int, asyncio.Future[dict[str, Any]]]
+"""What one worker still owes, by the number of its line."""
 log = logging.getLogger(__name__)
 
 
-def _float(reader: Reader) -> float:
-    value: float = struct.unpack("<f", reader.raw(4))[0]
-    return value
+def _read_floats(reader: Reader) -> list[float]:
+    count = reader.uleb128()
+    if count > MOST_NUMBERS:
+        raise BcsError(f"{count} numbers in one vector, of at most {MOST_NUMBERS}")
+    return list(struct.unpack(f"<{count}f", reader.raw(4 * count)))
 
 
 def _manifest(reader: Reader) -> dict[str, Any]:
     url, checksum, size = reader.text(), reader.text(), reader.u64()
     return {"url": url, "checksum": checksum, "size": size, "key": reader.option(Reader.text)}
+
+
+def _manifests(reader: Reader) -> list[dict[str, Any]]:
+    count = reader.uleb128()
+    if count > MOST_MODELS:
+        raise BcsError(f"{count} models, of at most {MOST_MODELS}")
+    return [_manifest(reader) for _ in range(count)]
 
 
 def parse_request(body: bytes) -> dict[str, Any]:
@@ -44,8 +60,8 @@ def parse_request(body: bytes) -> dict[str, Any]:
             "data_url": reader.text(),
             "data_checksum": reader.text(),
             "data_size": reader.u64(),
-            "models": list(reader.seq(_manifest)),
-            "target_embedding": list(reader.seq(_float)),
+            "models": _manifests(reader),
+            "target_embedding": _read_floats(reader),
             "seed": reader.u64(),
         }
         reader.done()
@@ -89,23 +105,27 @@ def parse_response(body: bytes) -> dict[str, Any]:
     """Winner, loss, embedding and distance, the last three as lists. Raises BcsError."""
     reader = Reader(body)
     found: dict[str, Any] = {"winner": reader.u64()}
-    found |= {name: list(reader.seq(_float)) for name in ("loss", "embedding", "distance")}
+    found |= {name: _read_floats(reader) for name in ("loss", "embedding", "distance")}
     reader.done()
     return found
 
 
 class Scorer:
-    """Starts the worker at the first request, hands it requests, and starts another when it has died."""
+    """Starts the worker at the first request, hands it one after the other, and starts another when it has died."""
 
-    def __init__(self, stderr: Path, words: Sequence[str] | None = None) -> None:
-        """`words` is the worker's command line; `stderr` the file for what it says of itself."""
-        self._words = list(words or command(WORKER))
+    def __init__(self, weights: Path, stderr: Path | None, words: Sequence[str] | None = None) -> None:
+        """The worker keeps models in `weights`; what it says of itself goes to the file `stderr`, None for our own.
+
+        `words` is another worker's command line.
+        """
+        self._words = list(words or [*command(WORKER), "--weights", str(weights)])
         self._stderr = stderr
         self._process: asyncio.subprocess.Process | None = None
         self._hearing: asyncio.Task[None] | None = None
-        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._number = 0
-        self._starting = asyncio.Lock()
+        self._answers: Answers = {}
+        self._number = self.waiting = 0
+        self._starting, self._turn = asyncio.Lock(), asyncio.Lock()
+        self._looking: asyncio.Task[dict[str, Any]] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -113,11 +133,37 @@ class Scorer:
         return self._process.pid if self._process and self._process.returncode is None else None
 
     async def score(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The worker's answer. Raises Refused."""
-        process = await self._running()
+        """The worker's answer, in the order of asking. Raises Refused, at once where too many wait already."""
+        if self.waiting >= MOST_WAITING:
+            text = f"The scoring service is busy: {MOST_WAITING} requests wait already, send this one again later"
+            raise Refused("RESOURCE_EXHAUSTED", text)
+        self.waiting += 1
+        try:
+            await self._turn.acquire()
+        finally:
+            self.waiting -= 1
+        # The turn ends with the worker's answer, not with the asker: who goes away leaves no second request behind.
+        asked = asyncio.create_task(self._answer(request))
+        asked.add_done_callback(lambda _: self._turn.release())
+        return await asyncio.shield(asked)
+
+    async def health(self) -> dict[str, Any]:
+        """What the worker makes of a candidate whose answer is known: `well`, and its numbers. Raises Refused.
+
+        Requests that wait do not delay it, and those who ask meanwhile share one answer.
+        """
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._answer({"health": True}))
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._looking), HEALTH_SECONDS)
+        except TimeoutError:
+            raise Refused("UNAVAILABLE", f"The scoring worker says nothing for {HEALTH_SECONDS:.0f} seconds") from None
+
+    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        process, answers = await self._running()
         self._number += 1
         number = self._number
-        future = self._waiting[number] = asyncio.get_running_loop().create_future()
+        future = answers[number] = asyncio.get_running_loop().create_future()
         try:
             assert process.stdin is not None
             process.stdin.write((json.dumps({"id": number} | request) + "\n").encode())
@@ -126,24 +172,25 @@ class Scorer:
         except ConnectionError:
             raise _gone() from None
         finally:
-            self._waiting.pop(number, None)
+            answers.pop(number, None)
         if not answer.get("ok"):
             text = str(answer.get("error", "the scoring worker gave no reason"))
             raise Refused("INVALID_ARGUMENT" if any(w in text for w in _INVALID) else "INTERNAL", text)
         return answer
 
-    async def _running(self) -> asyncio.subprocess.Process:
+    async def _running(self) -> tuple[asyncio.subprocess.Process, Answers]:
         async with self._starting:
             if self._process is None or self._process.returncode is not None:
-                with self._stderr.open("ab") as stderr:
+                with self._stderr.open("ab") if self._stderr else contextlib.nullcontext() as stderr:
                     self._process = await asyncio.create_subprocess_exec(
                         *self._words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=stderr,
-                        limit=LINE_LIMIT,
+                        limit=LINE_LIMIT, start_new_session=True,
                     )  # fmt: skip
-                self._hearing = asyncio.create_task(self._hear(self._process))
-            return self._process
+                self._answers = {}
+                self._hearing = asyncio.create_task(self._hear(self._process, self._answers))
+            return self._process, self._answers
 
-    async def _hear(self, process: asyncio.subprocess.Process) -> None:
+    async def _hear(self, process: asyncio.subprocess.Process, answers: Answers) -> None:
         assert process.stdout is not None
         while True:
             try:
@@ -155,14 +202,14 @@ class Scorer:
                 break
             try:
                 answer = json.loads(line)
-                future = self._waiting.get(answer["id"])
+                future = answers.get(answer["id"])
             except (ValueError, KeyError, TypeError):
                 log.warning("the scoring worker wrote a line that is no answer: ignored")
                 continue
             if future is not None and not future.done():
                 future.set_result(answer)
         await process.wait()
-        for future in self._waiting.values():
+        for future in answers.values():
             if not future.done():
                 future.set_exception(_gone())
 
@@ -184,16 +231,34 @@ class Scorer:
 
 
 def _gone() -> Refused:
-    return Refused("UNAVAILABLE", "The scoring worker ended unexpectedly: see scoring.log, and send the request again")
+    return Refused("UNAVAILABLE", "The scoring worker ended unexpectedly: see its log, and send the request again")
 
 
-def services(scorer: Scorer) -> list[grpc.GenericRpcHandler]:
-    """The scoring service."""
+Told = Callable[[dict[str, Any]], None]
+
+
+def services(scorer: Scorer, tell: Told = lambda event: None) -> list[grpc.GenericRpcHandler]:
+    """The scoring service; `tell` hears how each request ended: `event` is `scored` or `refused`."""
 
     async def score(request: bytes) -> bytes:
-        return response_bytes(await scorer.score(parse_request(request)))
+        began = time.monotonic()
+        try:
+            asked = parse_request(request)
+            answer = await scorer.score(asked)
+        except Refused as why:
+            tell({"event": "refused", "code": why.code, "error": why.text})
+            raise
+        told = {"data": asked["data_checksum"], "bytes": asked["data_size"], "models": len(asked["models"])}
+        told |= {name: answer[name] for name in ("winner", "loss", "distance")}
+        tell({"event": "scored"} | told | {"seconds": round(time.monotonic() - began, 3)})
+        return response_bytes(answer)
 
     async def health(_request: bytes) -> bytes:
-        return Writer().flag(True).done()
+        try:
+            well = bool((await scorer.health()).get("well"))
+        except Refused as why:
+            log.warning("not well: %s", why.text)
+            well = False
+        return Writer().flag(well).done()
 
     return [service("scoring.Scoring", {"Score": unary(score), "Health": unary(health)})]

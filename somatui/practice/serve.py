@@ -140,7 +140,7 @@ async def _up(
     desk = Desk(folder / LEDGER, LAG_MS if manner.lag_ms is None else manner.lag_ms, Headers())
     stack.callback(desk.close)
     stack.push_async_callback(_ended, asyncio.create_task(desk.seal_forever()))
-    scorer = scoring.Scorer(folder / "scoring.log", score_worker)
+    scorer = scoring.Scorer(folder / "weights", folder / "scoring.log", score_worker)
     stack.push_async_callback(scorer.stop)
     inner_http = await stack.enter_async_context(_http(downloads.app(desk, store.folder), 0))
     inner_grpc = await stack.enter_async_context(_grpc(0, rpc.services(desk)))

@@ -3,21 +3,27 @@
 Request lines: {"id": n, "data_url", "data_checksum", "data_size", "models": [{"url", "checksum", "size",
 "key" | null}], "target_embedding": [x], "seed": n}. Answer lines: {"id", "ok": true, "winner", "loss", "embedding",
 "distance"} or {"id", "ok": false, "error"}. Checksums and keys are Base58; what an address holds is checked first.
+{"id": n, "health": true} is answered between them, out of turn: {"id", "ok": true, "well": bool, "loss", "distance"}.
+
+Weights come into the folder of `--weights`, known by their checksum, and are mapped from there; data stay in memory.
 """
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
 import math
 import os
-import signal
 import sys
+import threading
 import traceback
 import urllib.error
 import urllib.request
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar
 from urllib.parse import urlsplit
 
@@ -26,12 +32,18 @@ import numpy as np
 import torch
 
 from somatui.domain.hosts import LOOPBACK
-from somatui.engine import contract, weights
+from somatui.engine import contract, known, weights
+from somatui.engine.chunks import Chunks
 from somatui.engine.weights import ModelConfig, Tensors
+from somatui.workers.board import BoardModel
+from somatui.workers.fetch import LARGEST, FetchError, sealed_file, weights_file
+from somatui.workers.protocol import Emitter
+from somatui.workers.session import Session
 
-MODELS_KEPT, SCORES_KEPT = 64, 4096
-LARGEST = 64 * 1024 * 1024
-"""Bytes of one download, far above any model of the small architecture."""
+LARGEST_DATA = 64 * 1024 * 1024
+"""Bytes of a candidate, far above what the network takes (1 MiB)."""
+DATA_KEPT = 64 * 1024 * 1024
+"""Bytes of data that are kept: they are scored again though their address is dead (protocol.md 8, item 10)."""
 SILENCE_S = 30.0
 Value = TypeVar("Value")
 
@@ -41,20 +53,21 @@ class RequestError(ValueError):
 
 
 class Kept(Generic[Value]):
-    """The values used last, by key; the others are made again when they are asked for."""
+    """The values used last, by key, of no more bytes together than `most`, but always the newest."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._held: OrderedDict[object, Value] = OrderedDict()
+        self._most, self._bytes = most, 0
+        self._held: OrderedDict[object, tuple[Value, int]] = OrderedDict()
 
-    def get(self, key: object, make: Callable[[], Value]) -> Value:
-        """The value of a key, made now if it is not here."""
+    def get(self, key: object, size: int, make: Callable[[], Value]) -> Value:
+        """The value of a key, made now if it is not here; `size` is its bytes."""
         if key not in self._held:
-            self._held[key] = make()
-            if len(self._held) > self._most:
-                self._held.popitem(last=False)
+            while self._held and self._bytes + size > self._most:
+                self._bytes -= self._held.popitem(last=False)[1][1]
+            self._held[key] = make(), size
+            self._bytes += size
         self._held.move_to_end(key)
-        return self._held[key]
+        return self._held[key][0]
 
 
 def fetch(url: str, checksum: str, size: int) -> bytes:
@@ -62,20 +75,22 @@ def fetch(url: str, checksum: str, size: int) -> bytes:
     address = urlsplit(url)
     if address.scheme not in ("http", "https"):
         raise RequestError(f"Invalid address {url:.200}: it is no http address")
-    if not 0 < size <= LARGEST:
-        raise RequestError(f"Invalid size {size} of {url:.200}: it must be 1 to {LARGEST} bytes")
+    if not 0 < size <= LARGEST_DATA:
+        raise RequestError(f"Invalid size {size} of {url:.200}: it must be 1 to {LARGEST_DATA} bytes")
     direct = [urllib.request.ProxyHandler({})] if address.hostname in LOOPBACK else []
     try:
         with urllib.request.build_opener(*direct).open(url, timeout=SILENCE_S) as answer:
             data: bytes = answer.read(size + 1)
+            got = max(len(data), int(answer.headers.get("Content-Length") or 0))
     except urllib.error.HTTPError as refused:
         with refused:
             raise RequestError(f"{url:.200} answers {refused.code} {refused.reason}") from None
     except (OSError, http.client.HTTPException, ValueError) as why:
         raise RequestError(f"{url:.200} cannot be fetched ({getattr(why, 'reason', None) or why})") from None
-    if len(data) != size:
-        raise RequestError(f"Invalid size: {url:.200} does not hold {size} bytes")
-    if weights.checksum(data) != _decoded(checksum, "checksum"):
+    if got != size:
+        text = f"size mismatch: expected {size} bytes, got {got} bytes"
+        raise RequestError(f"Runtime competition error: Blob error: {text}")
+    if weights.checksum(data) != _digest_of(checksum):
         raise RequestError(f"Checksum mismatch: {url:.200} does not hold the bytes of {checksum}")
     return data
 
@@ -87,31 +102,71 @@ def _decoded(text: str, name: str) -> bytes:
         raise RequestError(f"Invalid {name}: it is no Base58") from None
 
 
-class Service:
-    """Models and scores it has seen, and the way to an answer."""
+def _digest_of(checksum: str) -> bytes:
+    digest = _decoded(checksum, "checksum")
+    if len(digest) != 32:
+        raise RequestError(f"Invalid checksum {checksum:.50}: it is not of 32 bytes")
+    return digest
 
-    def __init__(self) -> None:
-        self._models: Kept[tuple[ModelConfig, Tensors]] = Kept(MODELS_KEPT)
-        self._scores: Kept[contract.Score] = Kept(SCORES_KEPT)
 
-    def answer(self, line: str) -> dict[str, Any]:
-        """The answer to one request line, whatever is wrong with it."""
-        number: Any = None
+class Models:
+    """Weights in a folder, those used last mapped into memory."""
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self._folder, self._kept = folder, Kept[tuple[ModelConfig, Tensors]](most_bytes)
+        self._session = Session(Emitter(sys.stderr))
+
+    def get(self, model: dict[str, Any]) -> tuple[str, ModelConfig, Tensors]:
+        """The name of a manifest's weights, and what they are. Raises RequestError."""
+        checksum, size, key = str(model["checksum"]), int(model["size"]), model.get("key")
+        _digest_of(checksum)
+        if not 0 < size <= LARGEST:
+            raise RequestError(f"Invalid size {size} of model {checksum}: it must be 1 to {LARGEST} bytes")
+        name = f"{checksum}.{key}"
+        return name, *self._kept.get(name, size, lambda: self._opened(str(model["url"]), checksum, size, key))
+
+    def _opened(self, url: str, checksum: str, size: int, key: str | None) -> tuple[ModelConfig, Tensors]:
+        model = BoardModel(checksum, url, checksum, size, _decoded(key, "decryption key") if key else b"")
         try:
-            asked = json.loads(line)
-            number = asked["id"]
-            return {"id": number, "ok": True} | self._scored(asked)
+            if key:
+                return weights.open_file(weights_file(model, self._folder, self._session))
+            # Weights that were published without a cipher are plain as they lie.
+            return weights.open_file(sealed_file(model, self._folder, self._session, lambda come: None))
+        except FetchError as why:
+            raise RequestError(f"The weights {checksum} cannot be had from {url:.200}: {why}") from None
+        except weights.WeightsError as why:
+            raise RequestError(f"Invalid model {checksum}: {why}") from None
+
+
+class Service:
+    """Models, data and parts of scores it has seen, and the way to an answer."""
+
+    def __init__(self, folder: Path) -> None:
+        """Weights go into `folder`; those in use may map half of this machine's memory."""
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        self._models, self._parts, self._data = Models(folder, memory // 2), Chunks(), Kept[bytes](DATA_KEPT)
+
+    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one request, whatever is wrong with it."""
+        number = asked.get("id")
+        try:
+            return {"id": number, "ok": True} | (self._health() if "health" in asked else self._scored(asked))
         except RequestError as refused:
             return {"id": number, "ok": False, "error": str(refused)}
         except (ValueError, KeyError, TypeError) as why:
             return {"id": number, "ok": False, "error": f"Invalid request ({type(why).__name__}: {why!s:.200})"}
+        except OSError as why:
+            return {"id": number, "ok": False, "error": f"The weights cannot be kept ({why.strerror or why})"}
         except Exception as defect:
             traceback.print_exc()
-            return {
-                "id": number,
-                "ok": False,
-                "error": f"The scorer met something unforeseen ({type(defect).__name__})",
-            }
+            text = f"The scorer met something unforeseen ({type(defect).__name__})"
+            return {"id": number, "ok": False, "error": text}
+
+    @staticmethod
+    def _health() -> dict[str, Any]:
+        torch.set_num_threads(1)
+        loss, distance = known.answered()
+        return {"well": known.is_right(loss, distance), "loss": loss, "distance": distance}
 
     def _scored(self, asked: dict[str, Any]) -> dict[str, Any]:
         target = np.array(asked["target_embedding"], dtype=np.float32)
@@ -119,8 +174,8 @@ class Service:
             raise RequestError("At least one model manifest is required")
         if not target.size:
             raise RequestError("Target embedding must not be empty")
-        data = fetch(asked["data_url"], asked["data_checksum"], int(asked["data_size"]))
-        scores = [self._score(model, data, asked["data_checksum"], int(asked["seed"])) for model in asked["models"]]
+        data = self._fetched(asked["data_url"], asked["data_checksum"], int(asked["data_size"]))
+        scores = [self._score(model, data, int(asked["seed"])) for model in asked["models"]]
         best = contract.winner(scores)
         embedding = scores[best].embedding
         try:
@@ -131,37 +186,51 @@ class Service:
             raise RequestError("Invalid target embedding: it must be finite and not all zero")
         return {"winner": best, "loss": scores[best].loss, "embedding": embedding.tolist(), "distance": distance}
 
-    def _score(self, model: dict[str, Any], data: bytes, digest: str, seed: int) -> contract.Score:
-        name = (model["checksum"], model.get("key"))
-        config, tensors = self._models.get(name, lambda: _opened(model))
-        found = self._scores.get((name, digest, seed), lambda: contract.score(config, tensors, data, seed))
+    def _fetched(self, url: str, checksum: str, size: int) -> bytes:
+        return self._data.get((checksum, size), size, lambda: fetch(url, checksum, size))
+
+    def _score(self, model: dict[str, Any], data: bytes, seed: int) -> contract.Score:
+        name, config, tensors = self._models.get(model)
+        # Threads that share what is small cost more than they bring.
+        torch.set_num_threads(1 if config.dim <= weights.SMALL.dim else os.cpu_count() or 1)
+        found = self._parts.score(name, config, tensors, data, seed)
         if not math.isfinite(found.loss):
             raise RequestError(f"Invalid model {model['checksum']}: its loss is not a finite number")
         return found
 
 
-def _opened(model: dict[str, Any]) -> tuple[ModelConfig, Tensors]:
-    data = fetch(model["url"], model["checksum"], int(model["size"]))
+def request_of(line: str) -> dict[str, Any]:
+    """The object of a line; nothing where there is none."""
     try:
-        plain = weights.crypt(data, _decoded(model["key"], "decryption key")) if model.get("key") else data
-        return weights.open_bytes(plain)
-    except weights.WeightsError as why:
-        raise RequestError(f"Invalid model {model['checksum']}: {why}") from None
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
-def main(lines: TextIO, out: TextIO) -> int:
-    """Answer line after line, in their order; exit status 0 when the lines end."""
-    torch.set_num_threads(1)
-    service = Service()
-    for line in lines:
-        out.write(json.dumps(service.answer(line)) + "\n")
-        out.flush()
+def main(lines: TextIO, out: TextIO, folder: Path) -> int:
+    """Answer line after line, in their order, health at once; exit status 0 when the lines end and all are answered."""
+    service, turn = Service(folder), threading.Lock()
+
+    def answer(asked: dict[str, Any]) -> None:
+        text = json.dumps(service.answer(asked)) + "\n"
+        with turn:
+            out.write(text)
+            out.flush()
+
+    with ThreadPoolExecutor(1) as scoring:
+        for line in lines:
+            asked = request_of(line)
+            if "health" in asked:
+                answer(asked)
+            else:
+                scoring.submit(answer, asked)
     return 0
 
 
 if __name__ == "__main__":
     os.umask(0o077)
-    # Ctrl-C in a terminal reaches the whole group; the end of the input is what ends this one, in order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parser = argparse.ArgumentParser(prog="python -m somatui.workers.scoring_service", allow_abbrev=False)
+    parser.add_argument("--weights", type=Path, required=True, help="the folder that weights come into")
     answers, sys.stdout = sys.stdout, sys.stderr
-    sys.exit(main(sys.stdin, answers))
+    sys.exit(main(sys.stdin, answers, parser.parse_args().weights))

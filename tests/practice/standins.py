@@ -40,6 +40,9 @@ def score() -> None:
     """Always the first model; data whose URL ends in `broken` is an error, in `die` the end of the worker."""
     for line in sys.stdin:
         asked = json.loads(line)
+        if "health" in asked:
+            print(json.dumps({"id": asked["id"], "ok": True, "well": True}), flush=True)
+            continue
         if asked["data_url"].endswith("die"):
             sys.exit(1)
         answer = {"ok": True, "winner": 0, "loss": LOSS, "embedding": [0.25] * 16, "distance": DISTANCE}

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 import torch
 
-from somatui.engine import weights
-from somatui.workers.scoring_service import Service, fetch
+from somatui.engine import known, weights
+from somatui.workers import scoring_service
+from somatui.workers.scoring_service import Kept, RequestError, Service, fetch, request_of
 from tests.golden.scoring import recipe
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "scoring"
@@ -56,9 +57,9 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def service() -> Service:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
     """One that goes on through everything that is wrong."""
-    return Service()
+    return Service(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")
@@ -96,14 +97,23 @@ def check(answer: dict[str, Any]) -> None:
     assert np.abs(np.array(answer["embedding"]) - best["embedding"]).max() <= 1e-4
 
 
-def test_the_recorded_answer_comes_out_and_models_are_fetched_once(place: Place) -> None:
-    service, asked = Service(), json.dumps(request(place, 7))
+def test_the_recorded_answer_comes_out_and_everything_is_fetched_once(place: Place, tmp_path: Path) -> None:
+    asked = request(place, 7)
     place.asked.clear()
-    for _ in range(2):
+    for service in (first := Service(tmp_path), first, Service(tmp_path)):
         answer = service.answer(asked)
         assert answer["id"] == 7
         check(answer)
+    # The third is a new process's: the data are not kept for it, the weights are.
     assert sorted(place.asked) == ["data", "data", "model-0", "model-1", "model-2"]
+    names = {m["checksum"] for m in asked["models"]}
+    assert {p.name.partition(".")[0] for p in tmp_path.iterdir()} == names and len(names) == 3
+
+
+def test_data_that_were_seen_are_scored_though_their_address_is_dead(place: Place, service: Service) -> None:
+    asked = request(place)
+    check(service.answer(asked))
+    check(service.answer(asked | {"data_url": place.put("x", b"x")["url"][:-1] + "none"}))
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -113,11 +123,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"target_embedding": [0.0] * 16}, "must be finite and not all zero"),
     ({"data_checksum": "1" * 32}, "Checksum mismatch"),
     ({"data_checksum": "0OIl"}, "Invalid checksum"),
-    ({"data_size": 1499}, "Invalid size"),
-    ({"data_size": 1501}, "Invalid size"),
+    ({"data_checksum": "abc"}, "Invalid checksum"),
+    ({"data_size": 1499}, "Runtime competition error: Blob error: size mismatch: expected 1499 bytes, got 1500 bytes"),
+    ({"data_size": 1501}, "size mismatch: expected 1501 bytes, got 1500 bytes"),
     ({"data_size": 2**40}, "Invalid size"),
-    ({"data_url": "file:///etc/hostname"}, "no http address"),
-    ({"data_url": "http://127.0.0.1:1/data"}, "cannot be fetched"),
+    ({"data_checksum": "2" * 44, "data_url": "file:///etc/hostname"}, "no http address"),
+    ({"data_checksum": "2" * 44, "data_url": "http://127.0.0.1:1/data"}, "cannot be fetched"),
     ({"seed": None}, "Invalid request"),
 ]
 
@@ -127,44 +138,106 @@ def test_a_wrong_request_is_refused_and_the_next_is_answered(
     place: Place, service: Service, change: dict[str, Any], says: str
 ) -> None:
     right = request(place)
-    refused = service.answer(json.dumps(right | change))
+    refused = service.answer(right | change)
     assert refused["ok"] is False
     assert says in refused["error"]
-    check(service.answer(json.dumps(right)))
+    check(service.answer(right))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"checksum": "../../etc/passwd"}, "Invalid checksum"), ({"size": 0}, "Invalid size"),
+        ({"size": 2**50}, "Invalid size"), ({"url": "ftp://h/x"}, "no http address"), ({"url": "/none"}, "is 404"),
+        ({"checksum": "2" * 44}, "cannot be had"), ({"size": 10_000}, "cannot be had"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_wrong_manifest_leaves_no_file_and_harms_no_other(
+    place: Place, tmp_path: Path, change: dict[str, Any], says: str, sealed: bool
+) -> None:
+    asked, folder = request(place), tmp_path / "weights"
+    model = asked["models"][0 if sealed else 1] | change
+    if model["url"] == "/none":
+        model["url"] = place.put("x", b"x")["url"][:-1] + "none"
+    answer = Service(folder).answer(asked | {"models": [model]})
+    assert answer["ok"] is False
+    assert says in answer["error"]
+    assert not folder.exists() or list(folder.iterdir()) == []
+    assert list(tmp_path.iterdir()) in ([], [folder])
 
 
 @pytest.mark.parametrize("line", ["", "nothing", "[]", "{}", '{"id":3}', '{"id":3,"models":7,"target_embedding":"x"}'])
-def test_a_line_that_is_no_request_is_refused(line: str) -> None:
-    assert Service().answer(line)["ok"] is False
+def test_a_line_that_is_no_request_is_refused(line: str, service: Service) -> None:
+    assert service.answer(request_of(line))["ok"] is False
 
 
 @pytest.mark.parametrize("key", [base58.b58encode(bytes(32)).decode(), base58.b58encode(b"short").decode(), None])
-def test_a_model_that_cannot_be_opened_is_invalid(place: Place, key: str | None) -> None:
+def test_a_model_that_cannot_be_opened_is_invalid_and_not_kept(place: Place, key: str | None, tmp_path: Path) -> None:
     asked = request(place)
     asked["models"][0]["key"] = key
-    answer = Service().answer(json.dumps(asked))
+    answer = Service(tmp_path).answer(asked)
     assert answer["ok"] is False
     assert answer["error"].startswith(f"Invalid model {asked['models'][0]['checksum']}")
+    assert list(tmp_path.glob("*.safetensors")) == []
 
 
-def test_a_missing_file_is_told_with_the_servers_answer(place: Place) -> None:
+def test_a_missing_file_is_told_with_the_servers_answer(place: Place, tmp_path: Path) -> None:
     asked = request(place)
     del place.files["data"]
-    assert "answers 404" in Service().answer(json.dumps(asked))["error"]
+    assert "answers 404" in Service(tmp_path).answer(asked)["error"]
 
 
 def test_what_is_longer_than_its_manifest_is_not_read_to_its_end(place: Place) -> None:
     manifest = place.put("long", b"x" * 1000)
-    with pytest.raises(ValueError, match="does not hold 10 bytes"):
+    with pytest.raises(RequestError, match="size mismatch: expected 10 bytes, got 1000 bytes"):
         fetch(manifest["url"], manifest["checksum"], 10)
 
 
+def test_the_real_architecture_is_not_too_large() -> None:
+    numbers = sum(np.prod(shape) for shape in weights.tensor_shapes(weights.FULL).values())
+    assert 4 * numbers < scoring_service.LARGEST
+
+
+def test_what_is_kept_has_no_more_bytes_than_allowed_but_always_the_newest() -> None:
+    kept, made = Kept[str](100), list[str]()
+
+    def get(name: str, size: int) -> str:
+        return kept.get(name, size, lambda: made.append(name) or name)
+
+    for name, size in (("a", 40), ("b", 40), ("a", 40), ("c", 40), ("a", 40), ("b", 40), ("huge", 500), ("c", 40)):
+        assert get(name, size) == name
+    assert made == ["a", "b", "c", "b", "huge", "c"]
+
+
+def test_the_known_candidate_is_the_recorded_one_and_health_is_its_real_score(tmp_path: Path) -> None:
+    case = next(c for c in json.loads((GOLDEN / "cases.json").read_text()) if c["name"] == "small-noise-10000")
+    recorded = next(a for a in map(json.loads, (GOLDEN / "expected.jsonl").open()) if a["name"] == case["name"])
+    theirs = recipe.weights(case["config"], case["model_seeds"][0])
+    assert all(np.array_equal(known.tensors()[name].numpy(), theirs[name]) for name in theirs)
+    assert known.data() == recipe.data_bytes(**case["data"])
+    assert tuple(recorded["models"][0][n] for n in ("loss", "distance")) == (known.LOSS, known.DISTANCE)
+    healthy = Service(tmp_path).answer({"id": 4, "health": True})
+    assert (healthy["id"], healthy["ok"], healthy["well"]) == (4, True, True)
+    assert healthy["loss"] == pytest.approx(known.LOSS, rel=1e-5)
+    assert not known.is_right(known.LOSS * 1.001, known.DISTANCE)
+    assert not known.is_right(known.LOSS, known.DISTANCE - 0.001)
+    assert not known.is_right(float("nan"), known.DISTANCE)
+
+
+def test_a_machine_that_scores_otherwise_is_not_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = scoring_service.contract.SIGREG_WEIGHT
+    monkeypatch.setattr(scoring_service.contract, "SIGREG_WEIGHT", exact * 1.1)
+    sick = Service(tmp_path).answer({"id": 1, "health": True})
+    assert sick["ok"] is True and sick["well"] is False
+
+
 @pytest.mark.slow
-def test_the_process_answers_in_order_and_ends_with_its_input(place: Place) -> None:
+def test_the_process_answers_in_order_and_ends_with_its_input(place: Place, tmp_path: Path) -> None:
     lines = [json.dumps(request(place, 1)), "rubbish", json.dumps(request(place, 2))]
     done = subprocess.run(
-        [sys.executable, "-m", "somatui.workers.scoring_service"], input="\n".join(lines) + "\n", text=True,
-        capture_output=True, timeout=60,
+        [sys.executable, "-m", "somatui.workers.scoring_service", "--weights", str(tmp_path)],
+        input="\n".join(lines) + "\n", text=True, capture_output=True, timeout=60,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     first, refused, second = map(json.loads, done.stdout.splitlines())

@@ -112,6 +112,26 @@ def run(args: Arguments) -> Answer:
     return perform(args, "score", options=options)
 
 
+def _port(text: str) -> int:
+    """An argparse type: a port, or 0."""
+    number = at_least(0)(text)
+    if number > 65_535:
+        raise argparse.ArgumentTypeError(f"“{text}” is not a port: they end at 65535")
+    return number
+
+
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", metavar="N", type=_port, default=9124,
+                        help="listen there on 127.0.0.1; 0 takes a free one (default 9124)")  # fmt: skip
+
+
+def serve(args: Arguments) -> Answer:
+    """Answer the SDK's score calls."""
+    from somatui.cli.serving import serve as answer
+
+    return answer(args)
+
+
 VERBS = (
     Verb(
         "file",
@@ -122,4 +142,6 @@ VERBS = (
     ),
     Verb("run", "Score files against the open targets and submit what hits.",
          "somatui score run --limit 200 --max-hits 5 --yes", run, _run_options, acts=True),
+    Verb("serve", "Answer the SDK's score calls on this machine, exactly, until Ctrl-C.",
+         "somatui score serve --port 9124", serve, _serve_options),
 )  # fmt: skip
