@@ -65,15 +65,18 @@ class Part:
 class Kept:
     """What all shards together stand at, in a file of the work folder: their number, counts, and targets told of."""
 
-    def __init__(self, path: Path, corpus: object) -> None:
-        self._path, self._corpus = path, corpus
+    def __init__(self, path: Path, corpus: object, limit: int | None) -> None:
+        self._path, self._corpus, self._limit = path, corpus, limit
         self.count, self.hits, self.parts = 0, 0, list[Part]()
         self.reported: set[str] = set()
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             told = json.loads(path.read_text("utf-8"))
             if (told["version"], told["corpus"]) == (_VERSION, corpus):
                 self.count, self.hits, self.reported = int(told["count"]), int(told["hits"]), set(told["reported"])
-                self.parts = [Part(n, scored, limit) for n, (scored, limit) in enumerate(told["parts"])]
+                same = told["limit"] == limit
+                self.parts = [
+                    Part(n, scored, share if same else None) for n, (scored, share) in enumerate(told["parts"])
+                ]
 
     def begin(self, count: int) -> None:
         """Stand at the beginning of so many shards."""
@@ -81,8 +84,10 @@ class Kept:
 
     def save(self) -> None:
         """Write it beside the file and put it in place."""
-        told = {"version": _VERSION, "corpus": self._corpus, "count": self.count, "hits": self.hits,
-                "parts": [(p.scored, p.limit) for p in self.parts], "reported": sorted(self.reported)}  # fmt: skip
+        told = {
+            "version": _VERSION, "corpus": self._corpus, "limit": self._limit, "count": self.count, "hits": self.hits,
+            "parts": [(p.scored, p.limit) for p in self.parts], "reported": sorted(self.reported),
+        }  # fmt: skip
         write_whole(self._path, json.dumps(told).encode())
 
 
@@ -101,9 +106,9 @@ class Many:
 
     def __init__(self, job: dict[str, Any], session: Session, at: list[Place], only: Sequence[int] = ()) -> None:
         self._job, self._session, self._free = job, session, list(at)
-        self._folder = Path(job["work_dir"])
+        self._folder, self._texts = Path(job["work_dir"]), dict[str, float]()
         self._most_hits, self._limit = job.get("max_hits"), job.get("limit")
-        self._kept = kept = Kept(self._folder / "many.json", job.get("corpus"))
+        self._kept = kept = Kept(self._folder / "many.json", job.get("corpus"), self._limit)
         count = job.get("shards") or kept.count or len(at)
         if kept.count != count:
             if kept.count:
@@ -113,7 +118,6 @@ class Many:
         self._parts = [kept.parts[index] for index in only or range(count)]
         self._running: dict[asyncio.Task[Message | None], tuple[Place, Part]] = {}
         self._parked: list[str] = []
-        self._texts: dict[str, float] = {}
         self._end, self._told, self._news, self._xids = asyncio.Event(), 0.0, False, Xids()
 
     async def run(self) -> dict[str, Any]:
