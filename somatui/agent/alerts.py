@@ -59,6 +59,18 @@ def alerts(
     return tuple(Alert(severity, text, since.get(about, now_ms), about) for severity, about, text in found)
 
 
+def left_alerts(left: Mapping[str, tuple[Intent, ...]], names: Mapping[str, str]) -> tuple[Alert, ...]:
+    """Acts of wallets that are not in use, by address; `names` are labels."""
+    found = []
+    for address, acts in left.items():
+        costly = any(act.in_flight or act.state == CREATED for act in acts)
+        name = names.get(address) or address[:12]
+        what = ", ".join(f"{act.action} {act.subject[:10]}" for act in acts[:3]) + (" and more" if acts[3:] else "")
+        text = f"Wallet {name} was left with acts that are not finished ({what}): somatui wallet use {name} ends them."
+        found.append(Alert("bad" if costly else "warn", text, about=f"left:{address}"))
+    return tuple(found)
+
+
 def _network(seen: Snapshot) -> Iterator[Found]:
     network = seen.network
     if not network.reachable:

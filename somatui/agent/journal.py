@@ -127,6 +127,13 @@ class Journal:
             self._db.execute("INSERT INTO owner SELECT ? WHERE NOT EXISTS (SELECT 1 FROM owner)", (address,))
         return bool(self._read("SELECT 1 FROM owner WHERE address = ?", address))
 
+    @property
+    def owner(self) -> str:
+        """The address of the wallet whose journal this is; empty while none has claimed it."""
+        there = self._read("SELECT 1 FROM sqlite_master WHERE name = 'owner'")
+        found = self._read("SELECT address FROM owner") if there else []
+        return str(found[0]["address"]) if found else ""
+
     def begin(self, action: str, subject: str, args: dict[str, Any], key: str, now_ms: int) -> Intent:
         """Write an intent in its first state; with a key that is known, the intent that has it."""
         known = self.by_key(key)

@@ -5,9 +5,13 @@ So the money of a journal is one wallet's, and can be held against that wallet's
 
 from __future__ import annotations
 
-from somatui.agent.journal import Journal
+import logging
+
+from somatui.agent.journal import Intent, Journal, JournalError
 from somatui.agent.states import Fault, no_fault
 from somatui.paths import Paths
+
+log = logging.getLogger(__name__)
 
 
 def of_wallet(open_now: Journal, address: str, paths: Paths, fault: Fault = no_fault) -> Journal:
@@ -24,4 +28,23 @@ def of_wallet(open_now: Journal, address: str, paths: Paths, fault: Fault = no_f
         found = Journal.open(paths.journal.with_name(f"journal-{address[:16]}.sqlite3"), fault)
         found.claim(address)
     open_now.close()
+    return found
+
+
+def left_undone(paths: Paths, address: str) -> dict[str, tuple[Intent, ...]]:
+    """The acts that have not ended of every wallet but that one, as the profile's other journals have them.
+
+    The agent lets no wallet go before its acts have ended; config.toml may be changed while no agent runs.
+    """
+    found: dict[str, tuple[Intent, ...]] = {}
+    for file in sorted(paths.profile_dir.glob("journal*.sqlite3")) if address else ():
+        try:
+            journal = Journal.open(file)
+            owner, acts = journal.owner, journal.unfinished()
+            journal.close()
+        except JournalError as failure:
+            log.warning("a journal of another wallet cannot be read: %s", failure)
+            continue
+        if owner and owner != address and acts:
+            found[owner] = acts
     return found

@@ -17,12 +17,16 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from somatui.agent.alerts import left_alerts
+from somatui.agent.audits import Audits
 from somatui.agent.checking import Checking
 from somatui.agent.flows import Flows
 from somatui.agent.ground import Ground, chain_of, wall_ms
+from somatui.agent.herald import Herald
 from somatui.agent.importing import Importing
 from somatui.agent.jobs import Jobs
 from somatui.agent.journal import Journal, JournalError
+from somatui.agent.journals import left_undone
 from somatui.agent.keeper import Keeper
 from somatui.agent.lease import LeaseHeld, profile_lease
 from somatui.agent.methods import Methods
@@ -65,6 +69,8 @@ class Agent:
         self.jobs = Jobs(ground, self._submit, self._soon)
         self.watcher = Watcher(ground, self.signer.refresh, self._compose)
         self.keeper = Keeper(self.flows.act, lambda: ground.settings, ground.now_ms)
+        self.audits = Audits(ground, self._soon)
+        self.herald = Herald(ground)
         vaulting = Vaulting(ground, self._wallet_changed)
         self.wallets = Wallets(ground, self._wallet_changed, self._quiet, vaulting.prove)
         self.methods = Methods(
@@ -77,9 +83,10 @@ class Agent:
             self.wallets,
             Importing(ground, self.wallets),
             Checking(ground),
+            self.herald,
         )
         self.server = Server(ground.paths.socket, self.methods.table())
-        self._board = ""
+        self._left = left_undone(ground.paths, ground.address)
         self._tasks: set[asyncio.Task[None]] = set()
         ground.changed = self._changed
 
@@ -101,6 +108,8 @@ class Agent:
             task.cancel()
         await self.server.close()
         await self.keeper.close()
+        await self.audits.close()
+        await self.herald.close()
         await self.jobs.close()
         await self.flows.close()
         await asyncio.gather(watching, resuming, return_exceptions=True)
@@ -123,6 +132,7 @@ class Agent:
             if self._wallet.settle():
                 self.signer.forget()
                 self.watcher.forget()
+                self._left = left_undone(self.ground.paths, self.ground.address)
         except WalletBusy:
             self._go_on()
             raise
@@ -169,6 +179,7 @@ class Agent:
             jobs=self.jobs.views(),
             recorded=self._recorded(),
             trouble=self.keeper.trouble,
+            noticed=(*self.audits.alerts(), *left_alerts(self._left, self._labels())),
         )
         before = self._picture
         self._picture = compose(self.watcher.seen, own, before, ground.now_ms())
@@ -177,6 +188,11 @@ class Agent:
             self._told = True
             self._follow_board(before)
         self.keeper.look(self._picture)
+        self.audits.look(self._picture)
+        self.herald.look(self._picture)
+
+    def _labels(self) -> dict[str, str]:
+        return {wallet.address: wallet.label for wallet in self._recorded().names}
 
     @property
     def _unlocked_now(self) -> bool:

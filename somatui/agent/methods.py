@@ -14,6 +14,7 @@ from somatui.agent.checking import Checking
 from somatui.agent.client import PROTOCOL
 from somatui.agent.flows import ActFailed, ActRefused, Flows, OutcomeUnknown
 from somatui.agent.ground import Ground
+from somatui.agent.herald import Herald
 from somatui.agent.importing import Importing
 from somatui.agent.jobs import Jobs, JobsError
 from somatui.agent.preview import preview as tried
@@ -45,6 +46,7 @@ class Methods:
     wallets: Wallets
     importing: Importing
     checking: Checking
+    herald: Herald
     leave: asyncio.Event = field(default_factory=asyncio.Event)
 
     def table(self) -> dict[str, Method]:
@@ -70,6 +72,7 @@ class Methods:
             **self.wallets.table(),
             **self.importing.table(),
             **self.checking.table(),
+            **self.herald.table(),
         }
 
     async def hello(self) -> dict[str, Any]:

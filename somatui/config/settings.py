@@ -46,6 +46,11 @@ class Settings:
         "for you: a reveal that is missed costs half of the stake.",
         most=31_536_000,
     )
+    alerts_to_webhook: str = _setting(
+        "all",
+        "Which alerts go to the profile's webhook, where one is set up: all, only bad ones, or none.",
+        choices=("all", "bad", "off"),
+    )
     theme: str = _setting("dark", "Colours of the console.", choices=("dark", "light", "ansi"))
 
     @staticmethod

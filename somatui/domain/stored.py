@@ -26,7 +26,7 @@ def kept_for(snapshot: Snapshot, url: str) -> str | None:
         if model.state in _NEEDED and _same(model.url, url):
             return _for_model(model)
     for target in snapshot.targets:
-        if _in_audit(target, snapshot.epoch.number) and _same(target.data_url, url):
+        if in_audit(target, snapshot.epoch.number) and _same(target.data_url, url):
             return _for_target(target)
     return _for_what_is_under_way(snapshot, url)
 
@@ -47,7 +47,8 @@ def _same(known: str | None, url: str) -> bool:
     return known is not None and known.rsplit("/", 2)[-2:] == url.rsplit("/", 2)[-2:]
 
 
-def _in_audit(target: TargetView, epoch: int) -> bool:
+def in_audit(target: TargetView, epoch: int) -> bool:
+    """Whether its data may still be asked for, by those who fill it or those who audit the fill."""
     if target.status == "open":
         return True
     return target.status in ("filled", "claimable") and (target.fill_epoch is None or epoch <= target.fill_epoch + 1)

@@ -5,7 +5,9 @@ Jobs: {"job": "check", "version": 1, "what": name, …, "secrets_fd": n}, `limit
                secrets {"access_key", "secret_key"}
   delete       "store", "key": object; the same secrets
   huggingface  "dataset": owner/name, "hub": address; secrets {"token"}
-  webhook      secrets {"url"}
+  webhook      secrets {"url"}; "text": what is sent, without it a message that says it is a test
+  outside      "objects": [{"name", "url", "checksum": Base58 of Blake2b-256, "size"}]; one line each, `warn` where
+               nobody answered
   gpu
 It ends with {"ok", "lines": [{"name", "status", "detail", "cure", "ms"}], "facts": {…}}. Nothing secret is in it.
 """
@@ -13,12 +15,15 @@ It ends with {"ok", "lines": [{"name", "status", "detail", "cure", "ms"}], "fact
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 from somatui.domain.report import Line, Report
 from somatui.workers.session import JobError, Session, run
 
 LIMIT_S = 10.0
+LOOKS_AT_ONCE = 8
+LOOK_AGAIN_S = (0.5, 1.5)
 
 
 def storage(job: dict[str, Any], secrets: dict[str, str]) -> Report:
@@ -49,10 +54,35 @@ def huggingface(job: dict[str, Any], secrets: dict[str, str]) -> Report:
 
 
 def webhook(job: dict[str, Any], secrets: dict[str, str]) -> Report:
-    """Try the webhook."""
-    from somatui.workers.webhook import check
+    """Send a message to the webhook."""
+    from somatui.workers.webhook import TEXT, check
 
-    return check(secrets.get("url", ""), _limit(job))
+    return check(secrets.get("url", ""), _limit(job), str(job.get("text") or TEXT))
+
+
+def outside(job: dict[str, Any], _secrets: dict[str, str]) -> Report:
+    """Look at objects as anybody would, several at a time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    limit_s = _limit(job)
+    with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
+        return Report(tuple(pool.map(lambda wanted: _seen(wanted, limit_s), job.get("objects") or ())))
+
+
+def _seen(wanted: dict[str, Any], limit_s: float) -> Line:
+    """One object; one that is not seen is looked for again, since stores hesitate too."""
+    import base58
+
+    from somatui.storage.outside import look
+
+    checksum = base58.b58decode(str(wanted["checksum"]))
+    for pause in (*LOOK_AGAIN_S, 0.0):
+        seen = look(str(wanted["url"]), checksum, int(wanted["size"]), limit_s)
+        if not seen.passing:
+            break
+        time.sleep(pause)
+    silent = seen.status == 0 or seen.status >= 429
+    return Line(str(wanted["name"]), "ok" if seen.ok else "warn" if silent else "bad", seen.detail, seen.cure, seen.ms)
 
 
 def gpu(_job: dict[str, Any], _secrets: dict[str, str]) -> Report:
@@ -62,7 +92,10 @@ def gpu(_job: dict[str, Any], _secrets: dict[str, str]) -> Report:
     return check()
 
 
-KINDS = {"storage": storage, "delete": delete, "huggingface": huggingface, "webhook": webhook, "gpu": gpu}
+KINDS = {
+    "storage": storage, "delete": delete, "huggingface": huggingface, "webhook": webhook, "gpu": gpu,
+    "outside": outside,
+}  # fmt: skip
 
 
 def _store(job: dict[str, Any]) -> dict[str, Any]:

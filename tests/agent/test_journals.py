@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from somatui.agent.alerts import left_alerts
 from somatui.agent.journal import Journal, JournalError, Money
-from somatui.agent.journals import of_wallet
+from somatui.agent.journals import left_undone, of_wallet
 from somatui.paths import Paths
 
 FIRST, SECOND = "aa" * 32, "bb" * 32
@@ -31,6 +32,23 @@ def test_a_journal_that_is_nobodys_yet_stays_with_its_first_wallet(paths: Paths)
         f"journal-{SECOND[:16]}.sqlite3",
         "journal.sqlite3",
     ]
+
+
+def test_acts_that_another_wallet_was_left_with_are_found_and_damage_is_passed_over(paths: Paths) -> None:
+    opened = of_wallet(Journal.open(paths.journal), FIRST, paths)
+    act = opened.begin("publish", "alpha", {}, "k1", 1)
+    assert opened.owner == FIRST and left_undone(paths, FIRST) == {} == left_undone(paths, "")
+    other = of_wallet(opened, SECOND, paths)
+    paths.journal.with_name("journal-cc.sqlite3").write_bytes(b"no database at all" * 99)
+    found = left_undone(paths, SECOND)
+    assert [a.id for a in found[FIRST]] == [act.id] and len(found) == 1
+    (alert,) = left_alerts(found, {FIRST: "old"})
+    assert alert.severity == "warn" and "publish alpha" in alert.text and "somatui wallet use old" in alert.text
+    assert f"wallet use {FIRST[:12]} " in left_alerts(found, {})[0].text
+    back = of_wallet(other, FIRST, paths)
+    back.enter(act.id, "refused", 2)
+    assert left_undone(paths, SECOND) == {}
+    back.close()
 
 
 def test_a_journal_that_cannot_be_opened_leaves_the_open_one_open(paths: Paths) -> None:

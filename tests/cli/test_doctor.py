@@ -221,6 +221,21 @@ def test_the_vaults_own_words_become_findings() -> None:
     assert [f.status for f in credentials.vault_findings(base | {"exists": False})] == ["skipped"]
 
 
+def test_how_the_last_message_to_the_webhook_fared_is_said() -> None:
+    now = 1_700_000_000_000
+    base = {"set": True, "level": "all", "waiting": 0, "taken_ms": 0, "failed_ms": 0, "error": ""}
+
+    def said(**changes: object) -> Finding:
+        return credentials.alerts_finding(base | changes, now)
+
+    assert (said().status, said().detail) == ("ok", "none went out")
+    assert said(taken_ms=now - 720_000, waiting=2).detail == "the last message arrived 12m ago, 2 wait"
+    gone = said(error="The webhook does not exist any more (404): make a new one.", failed_ms=now - 60_000, waiting=1)
+    assert gone.status == "bad" and "1m 00s ago, 1 wait: The webhook does not exist" in gone.detail
+    assert (gone.cure, said(set=None).status) == ("make a new one", "warn")
+    assert {said(set=False).status, said(level="off").status} == {"skipped"}
+
+
 def test_every_line_that_setup_and_doctor_tell_one_to_type_is_one_that_there_is() -> None:
     root = Path(somatui.__file__).parent
     files = [*(root / "cli" / "doctor").glob("*.py"), *(root / "domain" / "setup").glob("*.py")]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from typing import Any
 
+import base58
 import pytest
 
 from somatui.workers import gpu, hub, probe, webhook
@@ -54,7 +56,30 @@ def test_a_webhook_gets_a_message_that_slack_and_discord_understand() -> None:
 
     with servers.answering(reply) as url:
         assert webhook.check(f"{url}/services/T0/B0/planted").ok
-    assert heard == [{"text": webhook.TEXT, "content": webhook.TEXT}]
+        job = {"what": "webhook", "text": "Model <!channel> of @here\x1b[2J is late\nmore"}
+        assert probe.work(job, session(url=f"{url}/services/T0/B0/planted"))["ok"]
+    quiet = {"allowed_mentions": {"parse": []}}
+    tame = "Model ‹!channel› of @\u200bhere [2J is late\nmore"
+    assert heard == [{"text": said, "content": said} | quiet for said in (webhook.TEXT, tame)]
+
+
+def test_objects_are_looked_at_as_by_anybody_and_silence_is_not_yet_death() -> None:
+    def reply(_method: str, path: str, headers: Any, _body: bytes) -> servers.Reply:
+        assert "Authorization" not in headers
+        return {"/there": (200, {}, b"data"), "/busy": (503, {}, b""), "/shut": (403, {}, b"")}.get(
+            path, (404, {}, b"")
+        )
+
+    whole = base58.b58encode(hashlib.blake2b(b"data", digest_size=32).digest()).decode()
+    with servers.answering(reply) as url:
+        names = {"there": url, "busy": url, "shut": url, "gone": url, "nobody": servers.NOBODY}
+        objects = [{"name": n, "url": f"{u}/{n}", "checksum": whole, "size": 4} for n, u in names.items()]
+        objects.append(objects[0] | {"name": "other", "size": 5})
+        found = probe.work({"what": "outside", "objects": objects}, session())
+    assert {line["name"]: line["status"] for line in found["lines"]} == {
+        "there": "ok", "busy": "warn", "shut": "bad", "gone": "bad", "nobody": "warn", "other": "bad",
+    }  # fmt: skip
+    assert probe.work({"what": "outside"}, session()) == {"ok": True, "lines": [], "facts": {}}
 
 
 def test_a_card_is_told_with_what_fits_on_it() -> None:

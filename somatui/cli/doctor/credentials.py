@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from somatui.cli.doctor.finding import Finding, Scene
 from somatui.config import Profile
+from somatui.domain.deadline import span
 
 MEANINGS = {
     "network": "until it is well nothing can be read or sent",
     "storage": "validators could not download what you submit, and a submission that nobody can fetch loses its bond",
     "hugging face": "gated sets cannot be read; a token that works also needs the terms accepted on the set's page",
+    "alerts": "nobody is told of what goes wrong but who looks at the console",
     "gpu": "scoring and training run on the processor, or not at all",
 }
 
@@ -44,6 +47,7 @@ async def tried(client: Any, scene: Scene, profile: Profile) -> AsyncIterator[Fi
         yield Finding("hugging face", "skipped", why)
     for finding in await _report(client, "gpu", "check.gpu"):
         yield finding
+    yield alerts_finding(await client.call("alerts.status"), time.time_ns() // 1_000_000)
 
 
 def vault_findings(vault: Mapping[str, Any]) -> list[Finding]:
@@ -65,6 +69,24 @@ def vault_findings(vault: Mapping[str, Any]) -> list[Finding]:
             )
         )
     return found
+
+
+def alerts_finding(said: Mapping[str, Any], now_ms: int) -> Finding:
+    """Whether alerts leave this machine, and how the last message fared."""
+    waiting = f", {said['waiting']} wait" if said["waiting"] else ""
+    taken = f"the last message arrived {span(now_ms - said['taken_ms'])} ago" if said["taken_ms"] else "none went out"
+    if said["level"] == "off":
+        return Finding("alerts", "skipped", "switched off by alerts_to_webhook")
+    if said["set"] is None:
+        why = "the vault has been locked since the agent started, so the webhook's address is not known"
+        return Finding("alerts", "warn", why, MEANINGS["alerts"], "somatui vault unlock")
+    if not said["set"]:
+        return Finding("alerts", "skipped", "no webhook, so they stay in the console")
+    if said["error"]:
+        failed = f"the webhook took nothing {span(now_ms - said['failed_ms'])} ago{waiting}"
+        reason, _, cure = str(said["error"]).rstrip(".").rpartition(": ")
+        return Finding("alerts", "bad", f"{failed}: {reason or cure}", MEANINGS["alerts"], cure)
+    return Finding("alerts", "ok", f"{taken}{waiting}")
 
 
 async def _report(client: Any, what: str, method: str, **params: Any) -> list[Finding]:

@@ -104,8 +104,8 @@ STEPS: tuple[Step, ...] = (
         "extras",
         "GPU and alerts",
         "Training and scoring want a GPU; the practice network and easy thresholds do without. A webhook, if you have "
-        "one, gets a test message and is kept in the vault; alerts are shown in the console, not sent to it yet.",
-        "the console shows every alert, with a webhook or without",
+        "one, gets a test message and is kept in the vault; the agent sends it what it warns of.",
+        "without a webhook alerts are seen in the console alone",
     ),
     Step(
         "summary",

@@ -1,0 +1,63 @@
+"""What was submitted is looked at until its audit is over: what is gone is put back, or told with its cause (R5c)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from somatui.domain.snapshot import Alert, Snapshot
+from somatui.storage.s3 import Bucket, Store
+from tests.agent.harness import Household, household
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def bucket(home: Household) -> Bucket:
+    """The practice store as its owner meets it."""
+    card = home.card
+    store = Store(card["store_url"], card["bucket"], public_url=f"{card['store_url']}/{card['bucket']}")
+    return Bucket(store, card["access_key"], card["secret_key"])
+
+
+async def of_data(home: Household, holds: Callable[[tuple[Alert, ...]], bool]) -> tuple[Alert, ...]:
+    """The alerts of submitted data, once they are so."""
+    async with asyncio.timeout(30):
+        while True:
+            found = tuple(a for a in (await home.look()).alerts if a.about.startswith("data:"))
+            if holds(found):
+                return found
+            await asyncio.sleep(0.1)
+
+
+async def next_epoch(home: Household) -> Snapshot:
+    await home.act("advance")
+    return await home.look()
+
+
+async def test_data_that_are_gone_are_put_back_or_told_with_their_cause_until_the_audit_is_over(tmp_path: Path) -> None:
+    with household(tmp_path) as home:
+        home.start_agent()
+        for _ in range(2):
+            await home.act("faucet")
+        seen = await home.look()
+        first, second = [t for t in seen.targets if t.status == "open"][:2]
+        hits = {t.id: home.hit(seen, t) for t in (first, second)}
+        for hit in hits.values():
+            await home.act("submit", {"hit": hit})
+        keys = {name: f"data/{hit['checksum']}" for name, hit in hits.items()}
+        store = bucket(home)
+        for key in keys.values():
+            await asyncio.to_thread(store.delete, key)
+        Path(hits[second.id]["path"]).unlink()
+        await next_epoch(home)
+        told = {a.about: a for a in await of_data(home, lambda found: len(found) == 2)}
+        assert (await asyncio.to_thread(store.head, keys[first.id]))[0] == hits[first.id]["size"]
+        assert told[f"data:{first.id}#back"].severity == "warn"
+        lost = told[f"data:{second.id}"]
+        assert lost.severity == "bad" and "404" in lost.text and "is gone too" in lost.text, lost
+        assert keys[second.id] in lost.text and "epoch 1 ends" in lost.text
+        await next_epoch(home)
+        assert await of_data(home, lambda found: not found) == ()
