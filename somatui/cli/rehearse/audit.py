@@ -78,8 +78,10 @@ async def dead_url(stage: Stage) -> Outcome:
     filled = await fill(stage, target, 0)
     data = bytes_for(target)
     await asyncio.to_thread(lambda: stage.bucket().delete(f"data/{checksum_of(data)}"))
-    stage.say("the bucket is cleared at night: what was submitted is done with, it seems")
+    stage.copy_of(target).unlink()
+    stage.say("bucket and copies are cleared at night: what was submitted is done with, it seems")
     await stage.advance()
+    await stage.alarm(f"data:{target.id}")
     from somatui.storage.outside import look
 
     seen = await asyncio.to_thread(look, filled.url, b58decode32(checksum_of(data)), len(data))
@@ -131,11 +133,13 @@ WORLDS = (
         "dead-url",
         "R5c",
         "the submitted data are gone when they are audited",
-        "A hit is submitted and accepted. Before its audit, in the epoch after, somebody clears the bucket. Data that "
-        "cannot be fetched count as fraud: validators report it, its bond goes to them and its reward back.",
+        "A hit is submitted and accepted. Before its audit, in the epoch after, somebody clears the bucket, and the "
+        "copy from which the agent would put the data back. Data that cannot be fetched count as fraud: validators "
+        "report it, its bond goes to them and its reward back.",
         COSTS,
         "Leave what was submitted where it is until it is claimed: no lifecycle rule under three days, no clearing of "
-        "buckets; keep a copy, to put it back in time.",
+        "buckets or of the jobs' folders. The agent looks at it until the audit is over, puts back what is gone, and "
+        "alarms where it cannot: then put the data back by hand, at the same address.",
         dead_url,
     ),
     World(

@@ -8,6 +8,7 @@ import hashlib
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from somatui.cli.day.steps import Day
@@ -116,6 +117,11 @@ class Stage:
             return str(as_problem(refused))
         raise Problem(f"The agent did what it should refuse ({action}): this is a defect of somatui.")
 
+    async def alarm(self, about: str) -> None:
+        """Wait for the agent's alert of that name, and repeat it. Raises Problem."""
+        seen = await self.day.wait("the agent's alert", lambda s: any(a.about == about for a in s.alerts))
+        self.say(f"the agent alarms: {next(a.text for a in seen.alerts if a.about == about)}")
+
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait for the clock, or for whatever else needs no question to the network."""
         while not holds():
@@ -127,13 +133,17 @@ class Stage:
         path.write_bytes(name.encode() * 200)
         return {"weights": str(path), "embedding": packed(EMBEDDING), "label": name, "commission_bps": 1_000}
 
+    def copy_of(self, target: TargetView) -> Path:
+        """Where the agent's machine keeps what is submitted for a target."""
+        return self.paths.profile_dir / f"data-{short(target.id)}"
+
     def hit(self, target: TargetView, models: tuple[ModelView, ...], winner: int = 0) -> dict[str, Any]:
         """A hit on a target as the agent takes one from its scorer; data and distance are made up.
 
         `winner` is which of the target's models the hit says to have won.
         """
         data = bytes_for(target)
-        path = self.paths.profile_dir / f"data-{short(target.id)}"
+        path = self.copy_of(target)
         path.write_bytes(data)
         known = {m.id: m.weights_checksum for m in models}
         return {
