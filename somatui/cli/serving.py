@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from somatui.paths import make_private
 from somatui.practice import scoring
 from somatui.practice.grpc_server import start
 from somatui.practice.ledger.values import Refused
+from somatui.practice.places import held
 
 GRACE_S, STOP_S = 0.3, 2.0
 
@@ -39,17 +41,14 @@ async def _serve(weights: Path, port: int, as_json: bool) -> Answer:
         with contextlib.suppress(OSError):
             print(json.dumps(event) if as_json else f"{time.strftime('%H:%M:%S')}  {_line(event)}", flush=True)
 
+    place = _held(port)
     scorer = scoring.Scorer(weights, None)
     try:
         if not await _is_well(scorer, ended):
             return Answer(None)
-        try:
-            server, bound = await start(port, *scoring.services(scorer, tell))
-        except RuntimeError:
-            raise Problem(
-                f"Port {port} cannot be had: another program listens there, or it is kept for the system; stop that "
-                "program, or choose another port with --port."
-            ) from None
+        port = place.getsockname()[1]
+        place.close()
+        server, bound = await start(port, *scoring.services(scorer, tell))
         try:
             url = f"http://127.0.0.1:{bound}"
             tell({"event": "ready", "url": url, "pid": os.getpid(), "weights": str(weights)})
@@ -58,9 +57,21 @@ async def _serve(weights: Path, port: int, as_json: bool) -> Answer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(server.stop(GRACE_S), STOP_S)
     finally:
+        place.close()
         await scorer.stop()
     tell({"event": "ended"} | counts)
     return Answer(None)
+
+
+def _held(port: int) -> socket.socket:
+    """The port, kept from others until the service takes its place. Raises Problem."""
+    try:
+        return held(port)
+    except OSError as why:
+        raise Problem(
+            f"Port {port} cannot be had ({(why.strerror or str(why)).lower()}): stop what listens there, or choose "
+            "another with --port."
+        ) from None
 
 
 async def _is_well(scorer: scoring.Scorer, ended: asyncio.Event) -> bool:

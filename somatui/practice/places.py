@@ -61,12 +61,9 @@ class Places:
             raise
 
     def _hold(self, port: int) -> int:
-        probe = socket.socket()
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((self._host, port))
+            probe = held(port, self._host)
         except OSError as why:
-            probe.close()
             raise taken(port, why) from None
         number: int = probe.getsockname()[1]
         self._held[number] = probe
@@ -83,6 +80,18 @@ class Places:
         """Let go of all that is still held."""
         for port in tuple(self._held):
             self.give(port)
+
+
+def held(port: int, host: str = HOST) -> socket.socket:
+    """A port that nobody else is given until this is closed; 0 takes a free one. Raises OSError."""
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        probe.bind((host, port))
+    except OSError:
+        probe.close()
+        raise
+    return probe
 
 
 def taken(port: int, why: Exception) -> ServeError:

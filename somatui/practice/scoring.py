@@ -144,8 +144,13 @@ class Scorer:
             self.waiting -= 1
         # The turn ends with the worker's answer, not with the asker: who goes away leaves no second request behind.
         asked = asyncio.create_task(self._answer(request))
-        asked.add_done_callback(lambda _: self._turn.release())
+        asked.add_done_callback(self._next)
         return await asyncio.shield(asked)
+
+    def _next(self, ended: asyncio.Task[dict[str, Any]]) -> None:
+        self._turn.release()
+        if not ended.cancelled():
+            ended.exception()
 
     async def health(self) -> dict[str, Any]:
         """What the worker makes of a candidate whose answer is known: `well`, and its numbers. Raises Refused.
@@ -214,7 +219,7 @@ class Scorer:
                 future.set_exception(_gone())
 
     async def stop(self) -> None:
-        """End the worker: close its input, then SIGKILL."""
+        """End the worker: close its input; SIGKILL where that takes long, or where it works for nobody any more."""
         process = self._process
         if process is None:
             return
@@ -222,7 +227,7 @@ class Scorer:
             assert process.stdin is not None
             process.stdin.close()
             try:
-                await asyncio.wait_for(process.wait(), STOP_SECONDS)
+                await asyncio.wait_for(process.wait(), 0 if self._turn.locked() else STOP_SECONDS)
             except TimeoutError:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
