@@ -11,14 +11,15 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import base58
 
 from somatui.engine import header
 from somatui.engine.cipher import Pass
-from somatui.workers.board import BoardModel
-from somatui.workers.ranges import PAUSE_S, TRIES, Changed, Download, Stopped, Unreachable
+from somatui.workers.ranges import PAUSE_S, TRIES, Changed, Download, Unreachable
 from somatui.workers.ranges import FetchError as FetchError
+from somatui.workers.ranges import Stopped as Stopped
 from somatui.workers.session import Session
 from somatui.workers.shelf import PART, PLAIN, Shelf, ShelfError
 
@@ -32,7 +33,22 @@ Came = Callable[[int], None]
 """Told how many bytes are there now."""
 
 
-def weights_file(model: BoardModel, folder: Path, session: Session, came: Came | None = None) -> Path:
+class Published(Protocol):
+    """What a model's manifest says of its weights; `key` is 32 bytes, or none before the reveal."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def checksum(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def key(self) -> bytes: ...
+
+
+def weights_file(model: Published, folder: Path, session: Session, came: Came | None = None) -> Path:
     """Plain safetensors of the model, out of the folder or over HTTP into it; who comes second waits for the first.
 
     What is in the folder is checked as well: encrypted again, it has the published checksum or is fetched anew.
@@ -51,7 +67,7 @@ def weights_file(model: BoardModel, folder: Path, session: Session, came: Came |
     return path
 
 
-def sealed_file(model: BoardModel, folder: Path, session: Session, came: Came) -> Path:
+def sealed_file(model: Published, folder: Path, session: Session, came: Came) -> Path:
     """The weights as they were published, for a model whose key is not known yet. Raises FetchError."""
     _judged(model)
     shelf = Shelf(folder)
@@ -65,7 +81,7 @@ def sealed_file(model: BoardModel, folder: Path, session: Session, came: Came) -
     return path
 
 
-def _judged(model: BoardModel) -> bytes:
+def _judged(model: Published) -> bytes:
     """The checksum's 32 bytes. Raises FetchError for a manifest that cannot be one of a model."""
     try:
         checksum = base58.b58decode(model.checksum)
@@ -81,7 +97,7 @@ def _judged(model: BoardModel) -> bytes:
 class _Saying:
     """Lines in a job's log about weights large enough to be waited for."""
 
-    def __init__(self, model: BoardModel, session: Session) -> None:
+    def __init__(self, model: Published, session: Session) -> None:
         self._model, self._session, self._said = model, session, time.monotonic()
 
     def came(self, size: int) -> None:
@@ -93,7 +109,7 @@ class _Saying:
             self._session.emitter.send("log", level="info", text=text)
 
 
-def _is_whole(path: Path, checksum: bytes, model: BoardModel) -> bool:
+def _is_whole(path: Path, checksum: bytes, model: Published) -> bool:
     try:
         if path.stat().st_size != model.size:
             return False
@@ -114,7 +130,7 @@ def _read(path: Path) -> Iterator[memoryview]:
             yield buffer[:size]
 
 
-def _bring(model: BoardModel, shelf: Shelf, place: Path, session: Session, came: Came) -> None:
+def _bring(model: Published, shelf: Shelf, place: Path, session: Session, came: Came) -> None:
     """Put the file in place: out of what was fetched sealed, else from where it lies, going on with what has come."""
     sealed = shelf.sealed(model.checksum)
     try:
@@ -131,7 +147,7 @@ def _bring(model: BoardModel, shelf: Shelf, place: Path, session: Session, came:
         raise FetchError(f"{shelf.folder} cannot be written ({failure.strerror}): free space, or mend it") from failure
 
 
-def _unsealed(model: BoardModel, sealed: Path, place: Path, session: Session, came: Came) -> bool:
+def _unsealed(model: Published, sealed: Path, place: Path, session: Session, came: Came) -> bool:
     """Open what was fetched before its key was known; whether it still was what was published."""
     try:
         with _Part(model, place, came, anew=True) as part:
@@ -147,7 +163,7 @@ def _unsealed(model: BoardModel, sealed: Path, place: Path, session: Session, ca
     return True
 
 
-def _download(model: BoardModel, shelf: Shelf, place: Path, session: Session, came: Came) -> None:
+def _download(model: Published, shelf: Shelf, place: Path, session: Session, came: Came) -> None:
     heeds = True
     for left in reversed(range(TRIES)):
         try:
@@ -155,8 +171,9 @@ def _download(model: BoardModel, shelf: Shelf, place: Path, session: Session, ca
                 if part.size < model.size:
                     shelf.need(model.size - part.size)
                     line = Download(model.url, model.size, session.stopping, heed_tags=heeds)
-                    for piece in line.pieces(part.size, part.tag):
-                        part.add(piece, line.tag)
+                    with contextlib.closing(line.pieces(part.size, part.tag)) as pieces:
+                        for piece in pieces:
+                            part.add(piece, line.tag)
                 part.finish()
             return
         except Unreachable as failure:
@@ -180,7 +197,7 @@ class _Part:
     Left by Stopped, or by Unreachable other than Changed, it stays to be gone on with; any other failure removes it.
     """
 
-    def __init__(self, model: BoardModel, place: Path, came: Came, *, anew: bool = False) -> None:
+    def __init__(self, model: Published, place: Path, came: Came, *, anew: bool = False) -> None:
         self._model, self._place, self._came, self._path = model, place, came, part_of(place)
         self._tag_file = self._path.with_name(f"{self._path.name}.tag")
         opens = place.suffix == PLAIN
@@ -212,7 +229,7 @@ class _Part:
 
     def __exit__(self, _kind: object, failure: BaseException | None, _trace: object) -> None:
         stays = isinstance(failure, Stopped | Unreachable) and not isinstance(failure, Changed)
-        if isinstance(failure, Exception) and not stays:
+        if isinstance(failure, Exception) and not (stays and self.size):
             self._path.unlink(missing_ok=True)
             self._tag_file.unlink(missing_ok=True)
             # What is still held back need not be written, and might fail to be.

@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, wait
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -67,9 +67,10 @@ class Download:
             if urlsplit(url).scheme not in ("http", "https"):
                 raise FetchError("its address is no http address")
         self._url, self._size, self._halt, self._heeds = url, size, halt, heed_tags
+        self._over = threading.Event()
         self.tag = ""
 
-    def pieces(self, start: int = 0, tag: str = "") -> Iterator[bytearray]:
+    def pieces(self, start: int = 0, tag: str = "") -> Generator[bytearray, None, None]:
         """The bytes from `start` to the end, of an object that had this ETag before.
 
         Raises Changed, Unreachable for what may pass, else FetchError, also for an object of another size.
@@ -81,10 +82,13 @@ class Download:
             return
         starts = iter(range(start + RANGE, self._size, RANGE))
         under_way = deque([_aside(lambda: self._rest(answer, start))])
-        while under_way:
-            while len(under_way) < SIDE_BY_SIDE and (at := next(starts, None)) is not None:
-                under_way.append(_aside(lambda at=at: self._rest(None, at)))  # type: ignore[misc]
-            yield from self._awaited(under_way.popleft())
+        try:
+            while under_way:
+                while len(under_way) < SIDE_BY_SIDE and (at := next(starts, None)) is not None:
+                    under_way.append(_aside(lambda at=at: self._rest(None, at)))  # type: ignore[misc]
+                yield from self._awaited(under_way.popleft())
+        finally:
+            self._over.set()
 
     def _awaited(self, coming: Future[T]) -> T:
         while not wait((coming,), LOOK_S).done:
@@ -155,7 +159,7 @@ class Download:
             while got < most and (some := answer.read1(min(PIECE, most - got))):
                 got += len(some)
                 held += some
-                if self._halt.is_set():
+                if self._halt.is_set() or self._over.is_set():
                     raise Stopped("the worker was stopped")
                 if (age := time.monotonic() - began) > PATIENCE_S and got < age * SLOWEST:
                     raise Unreachable(f"less than {SLOWEST} bytes a second came")

@@ -1,0 +1,267 @@
+"""Weights come whole or not at all: side by side, going on after any end, and refused by name where they mean harm."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import threading
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import base58
+import pytest
+
+from somatui.engine import cipher, header
+from somatui.engine.cipher import WeightsError
+from somatui.workers import fetch, ranges
+from somatui.workers.fetch import FetchError, sealed_file, weights_file
+from tests.servers import NOBODY, Reply, answering
+from tests.workers.weighing import KEY, Shop, a_session, fetched, plain_of
+
+SIZE = 3 * 1024 * 1024
+STEP = 256 * 1024
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranges that a small file has many of, and no pauses between tries."""
+    monkeypatch.setattr(ranges, "RANGE", STEP)
+    for module in (ranges, fetch):
+        monkeypatch.setattr(module, "PAUSE_S", 0.0)
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop(plain_of(SIZE))
+
+
+@pytest.fixture
+def address(shop: Shop) -> Iterator[str]:
+    with answering(shop.reply) as found:
+        yield found
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(f.name for f in folder.iterdir())
+
+
+def test_ranges_come_side_by_side_and_are_put_together_in_order(shop: Shop, address: str, tmp_path: Path) -> None:
+    assert 12 * STEP < len(shop.sealed) < 13 * STEP
+    shop.together = threading.Barrier(6)
+    wanted = shop.wanted(address)
+    assert fetched(wanted, tmp_path) == shop.plain
+    assert sorted(shop.starts) == list(range(0, len(shop.sealed), STEP))
+    assert names(tmp_path) == [f"{wanted.checksum}.safetensors"]
+
+
+@pytest.mark.parametrize("tag", ['"one"', ""])
+def test_a_server_without_ranges_sends_one_stream(shop: Shop, address: str, tmp_path: Path, tag: str) -> None:
+    shop.ranges, shop.tag = False, tag
+    assert fetched(shop.wanted(address), tmp_path) == shop.plain
+    assert shop.starts == [0]
+
+
+def test_what_has_come_is_not_asked_for_again(shop: Shop, address: str, tmp_path: Path) -> None:
+    away = [True]
+    shop.spoil = lambda _n, start, reply: (503, {}, b"") if away and start >= 6 * STEP else reply
+    with pytest.raises(FetchError, match="503"):
+        fetched(shop.wanted(address), tmp_path)
+    assert (tmp_path / f"{shop.wanted(address).checksum}.part").stat().st_size == 6 * STEP
+    away.clear()
+    shop.starts.clear()
+    assert fetched(shop.wanted(address), tmp_path) == shop.plain
+    assert min(shop.starts) == 6 * STEP
+
+
+def test_a_stream_that_breaks_is_gone_on_with_where_it_broke(shop: Shop, address: str, tmp_path: Path) -> None:
+    shop.ranges = False
+    short = {"Content-Length": str(len(shop.sealed))}
+    shop.spoil = lambda n, _s, reply: (200, reply[1] | short, reply[2][: 5 * STEP]) if n == 0 else reply
+    assert fetched(shop.wanted(address), tmp_path) == shop.plain
+    assert shop.starts == [0, 0]
+
+
+def test_a_range_that_breaks_is_opened_anew_where_it_broke(shop: Shop, address: str, tmp_path: Path) -> None:
+    broken = [5 * STEP]
+
+    def breaks(_number: int, start: int, reply: Reply) -> Reply:
+        if start in broken:
+            broken.remove(start)
+            return reply[0], reply[1] | {"Content-Length": str(len(reply[2]))}, reply[2][:1000]
+        return reply
+
+    shop.spoil = breaks
+    assert fetched(shop.wanted(address), tmp_path) == shop.plain
+    assert 5 * STEP + 1000 in shop.starts
+
+
+@pytest.mark.parametrize("tag", ['"two"', '"one"'])
+def test_a_part_of_another_object_is_begun_anew(shop: Shop, address: str, tmp_path: Path, tag: str) -> None:
+    other = Shop(plain_of(SIZE, seed=2))
+    shop.spoil = lambda _n, start, reply: (
+        (503, {}, b"") if start >= 4 * STEP else (206, reply[1], other.sealed[start : start + STEP])
+    )
+    with pytest.raises((FetchError, WeightsError)):
+        sealed_file(shop.wanted(address, key=b""), tmp_path, a_session(), lambda _size: None)
+    assert (tmp_path / f"{shop.wanted(address).checksum}.sealed.part").stat().st_size == 4 * STEP
+    shop.spoil, shop.tag = lambda _n, _s, reply: reply, tag
+    assert fetched(shop.wanted(address), tmp_path) == shop.plain
+
+
+def test_servers_that_do_not_agree_on_a_tag_are_no_obstacle(shop: Shop, address: str, tmp_path: Path) -> None:
+    shop.spoil = lambda n, _s, reply: (reply[0], reply[1] | {"ETag": f'"{n % 2}"'}, reply[2])
+    assert fetched(shop.wanted(address), tmp_path) == shop.plain
+
+
+def test_a_server_that_drips_is_given_up(
+    shop: Shop, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "PATIENCE_S", 0)
+    monkeypatch.setattr(ranges, "SLOWEST", 10**12)
+    with pytest.raises(FetchError, match="bytes a second"):
+        fetched(shop.wanted(address), tmp_path)
+
+
+def test_weights_fetched_before_the_reveal_are_opened_without_the_network(shop: Shop, tmp_path: Path) -> None:
+    with answering(shop.reply) as address:
+        sealed = sealed_file(shop.wanted(address, key=b""), tmp_path, a_session(), lambda _size: None)
+        assert sealed.read_bytes() == shop.sealed
+    wanted = shop.wanted(NOBODY)
+    with pytest.raises(WeightsError, match="a wrong key"):
+        fetched(shop.wanted(NOBODY, key=b"\1" * 32), tmp_path)
+    assert names(tmp_path) == [f"{wanted.checksum}.sealed"]
+    assert fetched(wanted, tmp_path) == shop.plain
+    assert names(tmp_path) == [f"{wanted.checksum}.safetensors"]
+
+
+def test_what_began_before_the_reveal_goes_on_after_it(shop: Shop, address: str, tmp_path: Path) -> None:
+    away = [True]
+    shop.spoil = lambda _n, start, reply: (503, {}, b"") if away and start >= 6 * STEP else reply
+    with pytest.raises(FetchError, match="503"):
+        sealed_file(shop.wanted(address, key=b""), tmp_path, a_session(), lambda _size: None)
+    away.clear()
+    shop.starts.clear()
+    assert fetched(shop.wanted(address), tmp_path) == shop.plain
+    assert min(shop.starts) == 6 * STEP
+
+
+def test_sealed_weights_that_spoiled_on_disk_are_fetched_anew(shop: Shop, address: str, tmp_path: Path) -> None:
+    sealed = sealed_file(shop.wanted(address, key=b""), tmp_path, a_session(), lambda _size: None)
+    data = bytearray(sealed.read_bytes())
+    data[-1] ^= 1
+    sealed.write_bytes(data)
+    assert fetched(shop.wanted(address), tmp_path) == shop.plain
+
+
+def test_many_at_once_fetch_once(shop: Shop, address: str, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: fetched(shop.wanted(address), tmp_path), range(4)))
+    assert found == [shop.plain] * 4
+    assert len(shop.starts) == len(set(shop.starts))
+
+
+def test_a_worker_told_to_stop_keeps_what_has_come(shop: Shop, address: str, tmp_path: Path) -> None:
+    session = a_session()
+    wanted = shop.wanted(address)
+
+    def stop(size: int) -> None:
+        if size >= 4 * STEP:
+            session.stopping.set()
+
+    with pytest.raises(fetch.Stopped):
+        weights_file(wanted, tmp_path, session, stop)
+    assert (tmp_path / f"{wanted.checksum}.part").stat().st_size >= 4 * STEP
+    assert fetched(wanted, tmp_path) == shop.plain
+
+
+def zipped(_plain: bytes) -> bytes:
+    held = BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({"t": [1.0]}))
+    return held.getvalue()
+
+
+def headed(told: bytes, plain: bytes) -> bytes:
+    return len(told).to_bytes(8, "little") + told + plain
+
+
+HARMFUL: dict[str, Any] = {
+    "pickle": lambda plain: pickle.dumps({"t": [1.0]}) + plain,
+    "zip of pickles": zipped,
+    "header of 2^63 bytes": lambda plain: (2**63).to_bytes(8, "little") + plain,
+    "header of the whole file": lambda plain: (len(plain)).to_bytes(8, "little") + plain,
+    "header of 90 MB": lambda plain: (90_000_000).to_bytes(8, "little") + b"{" + b" " * 90_000_000 + plain,
+    "deep header": lambda plain: headed(b"[" * header.MOST, plain),
+    "header that is no object": lambda plain: headed(b"[1, 2]", plain),
+    "tensor beyond the end": lambda plain: headed(b'{"t":{"data_offsets":[0,99999999999]}}', plain),
+    "tensors that overlap": lambda plain: headed(
+        b'{"t":{"data_offsets":[0,8]},"u":{"data_offsets":[0,%d]}}' % len(plain), plain
+    ),
+    "bytes of no tensor": lambda plain: headed(b'{"t":{"data_offsets":[0,8]}}', plain),
+}
+
+
+@pytest.mark.parametrize("what", HARMFUL)
+def test_a_file_that_means_harm_is_refused_before_it_has_all_come(what: str, tmp_path: Path) -> None:
+    shop = Shop(HARMFUL[what](plain_of(SIZE)))
+    with answering(shop.reply) as address, pytest.raises(WeightsError, match="pickle|safetensors|fill") as refused:
+        fetched(shop.wanted(address), tmp_path)
+    assert ("pickle" in what) == ("pickle" in str(refused.value))
+    assert sum(STEP for _ in shop.starts) <= header.HEAD + (ranges.SIDE_BY_SIDE + 1) * STEP
+    assert names(tmp_path) == []
+
+
+def test_a_wrong_key_is_noticed_at_the_beginning_and_spoils_nothing(shop: Shop, address: str, tmp_path: Path) -> None:
+    assert fetched(shop.wanted(address), tmp_path) == shop.plain
+    with pytest.raises(WeightsError, match="a wrong key"):
+        fetched(shop.wanted(address, key=b"\1" * 32), tmp_path)
+    assert fetched(shop.wanted(NOBODY), tmp_path) == shop.plain
+
+
+def b58(data: bytes) -> str:
+    return str(base58.b58encode(data).decode())
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "swapped": ({"checksum": b58(bytes(32))}, "not those that were published"),
+    "longer": ({"size": SIZE - 4}, f"lie at its address, not {SIZE - 4}"),
+    "truncated": ({"size": SIZE + 4096}, f"lie at its address, not {SIZE + 4096}"),
+    "far too large": ({"size": 10**15}, "at most 6.4 GB"),
+    "empty": ({"size": 0}, "at most 6.4 GB"),
+    "short checksum": ({"checksum": b58(bytes(31))}, "not 32 bytes"),
+    "checksum that is a path": ({"checksum": "../../x"}, "not 32 bytes"),
+    "another scheme": ({"url": "file:///etc/passwd"}, "no http address"),
+    "half an address": ({"url": "http://[::1"}, "address cannot be read"),
+    "address beyond ASCII": ({"url": "http://127.0.0.1:1/\u2603"}, "address cannot be read"),
+    "address with a line's end": ({"url": "http://127.0.0.1:1/a b\r\nX: y"}, "address cannot be read"),
+    "nobody there": ({"url": NOBODY}, "no answer"),
+    "key of 31 bytes": ({"key": bytes(31)}, "31 bytes"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_not_as_published_is_refused_by_name(what: str, shop: Shop, address: str, tmp_path: Path) -> None:
+    others, named = REFUSED[what]
+    with pytest.raises((FetchError, WeightsError), match=named):
+        fetched(shop.wanted(address, **others), tmp_path)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("status", [403, 404, 416, 500])
+def test_an_answer_that_is_none_is_told(shop: Shop, address: str, tmp_path: Path, status: int) -> None:
+    shop.spoil = lambda _n, _s, _reply: (status, {}, b"")
+    with pytest.raises(FetchError, match=f"the answer is {status}"):
+        fetched(shop.wanted(address), tmp_path)
+    assert len(shop.starts) == (fetch.TRIES if status >= 500 else 1)
+
+
+def test_a_true_header_is_taken() -> None:
+    plain = plain_of(4096)
+    header.check(plain, len(plain))
+    told = json.dumps({"__metadata__": {"a": "b"}}).encode()
+    header.check(headed(told, b""), 8 + len(told))
+    assert cipher.crypt(cipher.crypt(plain, KEY), KEY) == plain
