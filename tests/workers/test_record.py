@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,7 @@ def test_a_worker_killed_at_any_moment_has_dealt_with_each_candidate_once_or_not
             os.kill(worker, signal.SIGKILL)
             os.waitpid(worker, 0)
             acknowledged += len(words.read())
+        assert acknowledged >= 20 * kill, "it ended by itself"
         with contextlib.closing(Stand.of({"work_dir": str(tmp_path)})) as stand:
             assert 0 <= stand.scored - before - acknowledged <= 1
             before = stand.scored
@@ -68,6 +71,13 @@ def test_a_worker_killed_at_any_moment_has_dealt_with_each_candidate_once_or_not
     assert [(n, digest, json.loads(losses)["m"], hits) for n, digest, losses, hits in rows(tmp_path)] == [
         (n, a_candidate(n).digest, n / 2, 1) for n in range(1, before + 1)
     ]
+
+
+@pytest.mark.slow
+def test_workers_killed_every_second_score_each_candidate_once() -> None:
+    done = subprocess.run([sys.executable, "-m", "tests.long.score_kill", "--short"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "whole: " in done.stdout
 
 
 def test_a_step_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
