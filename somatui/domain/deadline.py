@@ -57,6 +57,19 @@ def span(milliseconds: int) -> str:
     return f"{days}d {hours}h"
 
 
+def coarse(milliseconds: int) -> str:
+    """A length of time that reads the same for at least a minute, so that nothing on the screen ticks: `9h 12m`."""
+    minutes = max(0, milliseconds) // 60_000
+    if minutes < 1:
+        return "<1m"
+    if minutes < 60:
+        return f"{minutes}m"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h {minutes:02d}m"
+    return f"{hours // 24}d {hours % 24}h"
+
+
 def opens_in(epoch: EpochView, number: int, now_ms: int) -> str:
     """When an epoch begins, as a clause: `in epoch 413, in 9h 12m`."""
     if number <= epoch.number:

@@ -30,6 +30,11 @@ def short(text: str) -> str:
     return digits if len(digits) <= 9 else f"{digits[:4]}…{digits[-4:]}"
 
 
+def tiny(identifier: str) -> str:
+    """The first four digits of an id: enough beside its neighbours, and what commands accept."""
+    return identifier.removeprefix("0x")[:4]
+
+
 def resolve(prefix: str, known: Iterable[str], what: str) -> str:
     """Find the one id that begins with `prefix` (at least 4 hex digits, with or without `0x`).
 

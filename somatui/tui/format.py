@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from somatui.domain.deadline import coarse as coarse
+from somatui.domain.figures import count as count
 from somatui.domain.ids import short
+from somatui.domain.ids import tiny as tiny
 from somatui.domain.money import soma
 from somatui.domain.snapshot import Duty
 
@@ -52,20 +55,10 @@ def amount_exact(shannons: int, *, sign: bool = False, tone: str = "") -> Cell:
     return ((head, tone if shannons else "muted"), (tail, "muted" if not int(tail) or abs(shannons) >= 10**5 else tone))
 
 
-def tiny(identifier: str) -> str:
-    """The first four digits of an id: enough beside its neighbours, and what commands accept."""
-    return identifier.removeprefix("0x")[:4]
-
-
 def number(value: float, decimals: int = 4, *, sign: bool = False) -> str:
     """A distance, threshold or loss with fixed decimals and a true minus sign."""
     text = f"{value:+.{decimals}f}" if sign else f"{value:.{decimals}f}"
     return text.replace("-", "−")
-
-
-def count(value: float) -> str:
-    """A whole number with its thousands apart: `61,220`."""
-    return f"{value:,.0f}"
 
 
 def many(value: int, what: str) -> str:
@@ -84,19 +77,6 @@ def bytes_text(size: int) -> str:
         if size >= factor:
             return f"{size / factor:.{2 if size < 10 * factor else 1}f} {unit}"
     return f"{size} B"
-
-
-def coarse(milliseconds: int) -> str:
-    """A length of time that reads the same for at least a minute, so that nothing on the screen ticks: `9h 12m`."""
-    minutes = max(0, milliseconds) // 60_000
-    if minutes < 1:
-        return "<1m"
-    if minutes < 60:
-        return f"{minutes}m"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours}h {minutes:02d}m"
-    return f"{hours // 24}d {hours % 24}h"
 
 
 def bar(fraction: float, width: int) -> Cell:

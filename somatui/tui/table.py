@@ -356,7 +356,7 @@ class KeyedTable(ScrollView, can_focus=True):
             used = sum(cell_len(text) for text, _ in row.cells[i])
             if self.columns[i].right and used < room:
                 segments.append(Segment(" " * (room - used), blank))
-            for text, tone in _cut(row.cells[i], room):
+            for text, tone in cut(row.cells[i], room):
                 style = base + self._tone(tone)
                 segments.append(Segment(text, style if on_cursor is None else style + on_cursor))
             if not self.columns[i].right and used < room:
@@ -369,8 +369,8 @@ def _value(row: Row, column: int) -> Any:
     return (1, "") if value is None else (0, value)
 
 
-def _cut(content: Cell, room: int) -> Cell:
-    """The cell's spans within `room` cells, the last one ending in … where something is left out."""
+def cut(content: Cell, room: int) -> Cell:
+    """A cell's spans within `room` cells, the last one ending in … where something is left out."""
     if sum(cell_len(text) for text, _ in content) <= room:
         return content
     kept: list[tuple[str, str]] = []

@@ -50,6 +50,20 @@ def test_ids_and_addresses_are_full_and_carry_0x(script: Script, capsys: pytest.
     assert run("wallet show", capsys)[1]["address"] == "0x" + ME
 
 
+def test_a_job_tells_its_figures_and_tables(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    near = ({"name": "/a/b.py", "target": an_id("7222"), "distance": 0.98121, "gap": 0.00321},)
+    metrics = {"scored": 1_204.0, "hits": 2.0, "dropped_size": 3.0}
+    job = JobView("score-1", "score", "score notes", "done", 1, 2, 1.0, metrics, tables={"near": near})
+    script.world = replace(script.world, jobs=(job,))
+    assert run("jobs show score-1", capsys)[1]["tables"] == {"near": list(near)}
+    assert entry(["jobs", "show", "score"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "job       score-1", "what      score notes", "state     done", "done      100%",
+        "found     1,204 scored  2 hits", "left out  3 size", "",
+        "nearest miss  distance      gap  target", f"b.py            0.9812  +0.0032  {an_id('7222')[2:6]}",
+    ]  # fmt: skip
+
+
 def test_amounts_are_integers_of_shannons(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
     document = run("wallet show", capsys)[1]
     assert document["free_shannons"] == 2_500_000_000
@@ -180,6 +194,12 @@ def test_jobs_start_with_what_was_typed(script: Script, capsys: pytest.CaptureFi
     corpus = script.asked[-1][1]["args"]["corpus"]
     assert corpus["sources"][1] == {"kind": "program", "command": "gen"}
     assert (corpus["sources"][0]["path"].startswith("/"), corpus["window"], corpus["near"]) == (True, "chunk", True)
+    for typed, meant in (("all", "all"), ("none", "none"), ("0,2", [0, 2])):
+        run(f"score run --yes --gpus {typed} --shards 3 --source programs:gen", capsys)
+        args = script.asked[-1][1]["args"]
+        assert (args["gpus"], args["shards"], args["corpus"]["sources"][0]["kind"]) == (meant, 3, "programs")
+    for wrong in ("some", "0,", "-1", "0;1"):
+        assert run(f"score run --yes --gpus={wrong}", capsys)[0] == 2
     for wrong in ("magic:x", "jsonl:", "jsonl:/no/such", "lines:."):
         assert run(f"score run --yes --source {wrong}", capsys)[0] == 2
     run("train run --steps 5 --seed 9", capsys)

@@ -141,6 +141,27 @@ def _losses(steps: int) -> tuple[float, ...]:
     return tuple(2.1 + 3.4 * math.exp(-n / 22) + 0.13 * math.sin(n * 1.7) * math.exp(-n / 60) for n in range(steps))
 
 
+def _tables() -> dict[str, tuple[dict[str, object], ...]]:
+    """What a score job over three sources on one card tells."""
+    misses = (("argparse.py", 0.9812), ("a-function-with-a-rather-long-name-for-a-narrow-column.py", 0.9834),
+              ("main.rs#4", 0.9841), ("gen-000213", 0.9902))  # fmt: skip
+    return {
+        "sources": (
+            {"source": "the-stack-v2", "given": 400, "hits": 6, "ready": 32, "dropped": {"size": 12}},
+            {"source": "gen.py", "given": 219, "hits": 1, "ready": 32, "dropped": {"near_duplicate": 3}},
+            {"source": "notes.jsonl", "given": 1, "hits": 0, "ready": 0, "dropped": {}},
+        ),
+        "near": tuple(
+            {"name": f"/corpus/{name}", "target": an_id(f"target {n}"), "distance": d, "gap": d - 0.978}
+            for n, (name, d) in enumerate(misses)
+        ),
+        "gauges": (
+            {"card": "H100 80GB HBM3", "index": 0, "busy": 97, "used": 18_253_611_008, "memory": 85_899_345_920,
+             "celsius": 71, "watts": 612, "most_watts": 700, "slowed": "power cap"},
+        ),
+    }  # fmt: skip
+
+
 def _jobs() -> tuple[JobView, ...]:
     return (
         JobView(
@@ -163,12 +184,33 @@ def _jobs() -> tuple[JobView, ...]:
             started_at_ms=NOW_MS - HOUR_MS // 10,
             updated_at_ms=NOW_MS - 300,
             done=0.31,
-            metrics={"candidates_per_s": 24.1, "scored": 620.0, "hits": 7.0, "best_distance": 0.9553},
+            metrics={
+                "candidates_per_s": 24.1,
+                "chunks_per_s": 61.8,
+                "peak_share": 0.861,
+                "scored": 620.0,
+                "hits": 7.0,
+                "best_distance": 0.9553,
+                "best_hour": 0.9601,
+                "ready": 64.0,
+                "under_way": 3.0,
+                "owed": 12.0,
+                "targets": 87.0,
+                "covered": 31.0,
+                "cover_s": 7_540.0,
+                "left_s": 57.3 * 13,
+                "dropped": 15.0,
+                "dropped_size": 12.0,
+                "dropped_near_duplicate": 3.0,
+                "done": 5.0,
+                "lost": 1.0,
+            },
             history=tuple(0.9553 + 0.4 / (1 + n // 4) for n in range(31)),
             last_lines=(
                 "hit  argparse.py  distance 0.9553  target 7c1f",
                 "hit  typing.py  distance 0.9712  target 02ee",
             ),
+            tables=_tables(),
         ),
         JobView(
             id="train-6",

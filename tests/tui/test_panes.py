@@ -109,7 +109,6 @@ async def test_the_jobs_pane_draws_the_course_of_the_job_under_the_cursor() -> N
         await pilot.pause()
         first = pilot.app.text()
         assert "▶ running" in first.split("\n")[2] and "━━────  31%" in first.split("\n")[2]
-        assert "── score 2000 of Python's standard library" in first
         assert "7 hits  0.9553" in first
         await pilot.press("down")
         await pilot.pause()
@@ -117,6 +116,44 @@ async def test_the_jobs_pane_draws_the_course_of_the_job_under_the_cursor() -> N
         assert "── train 500 steps on latex  step 412/500" in second
         assert "5.500 ┤█" in second
         assert "step 412  loss 2.183" in second
+
+
+async def test_a_scoring_tells_its_speed_queue_coverage_card_sources_and_nearest_misses() -> None:
+    lines = (await seen(JobsPane(), p.middle(), width=96, height=17)).split("\n")
+    assert lines[6:15] == [
+        "│ ── score 2000 of Python's standard libr…  620 scored  7 hits  best 0.9553  this hour 0.9601  │",
+        "│ 61.8 chunks/s  86% of peak  64 read ahead  3 under way  12 to come back to                   │",
+        "│ 31 of 87 targets covered  90% in about 2h 05m  5 sent  1 lost  12m left                      │",
+        "│ H100 80GB HBM3 #0  97%  18.3/86 GB  71°C  612/700 W  slowed by power cap                     │",
+        "│ SOURCE          GIVEN  HITS    RATE  LEFT OUT     NEAREST MISS     DISTANCE      GAP  TARGET │",
+        "│ the-stack-v2      400     6   1.50%  12 size      argparse.py        0.9812  +0.0032  e754   │",
+        "│ gen.py            219     1   0.46%  3 near du…   a-function-wit…    0.9834  +0.0054  fc24   │",
+        "│ notes.jsonl         1     0   0.00%  –            main.rs#4          0.9841  +0.0061  d171   │",
+        "│                                                   gen-000213         0.9902  +0.0122  c1f3   │",
+    ]
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 20), (160, 40), (48, 14), (30, 9)])
+async def test_sources_and_misses_stand_below_each_other_where_it_is_narrow(width: int, height: int) -> None:
+    text = await seen(JobsPane(), p.middle(), width=width, height=height)
+    lines = text.split("\n")
+    assert [len(line) for line in lines] == [width] * height
+    together = [line for line in lines if "SOURCE" in line and "NEAREST MISS" in line]
+    assert len(together) == (width >= 96)
+
+
+async def test_a_figure_that_changes_paints_its_own_line_alone() -> None:
+    pane, before = JobsPane(), p.middle()
+    job = next(j for j in before.jobs if j.id == "score-3")
+    async with framed(pane, width=96, height=17) as pilot:
+        pane.show(before, p.NOW_MS)
+        await pilot.pause()
+        pilot.app.painted.clear()
+        faster = replace(job, metrics=job.metrics | {"chunks_per_s": 70.0})
+        pane.show(replace(before, jobs=(faster, *(j for j in before.jobs if j is not job))), p.NOW_MS)
+        await pilot.pause()
+        assert "70.0 chunks/s" in pilot.app.text()
+        assert set().union(*pilot.app.painted) == {7}
 
 
 async def test_a_failed_job_says_why() -> None:
@@ -231,7 +268,7 @@ async def test_a_job_s_last_lines_end_its_detail() -> None:
     pane = JobsPane()
     async with framed(pane):
         pane.show(p.middle(), p.NOW_MS)
-        assert pane.detail()[-1] == ("", "hit  typing.py  distance 0.9712  target 02ee")
+        assert "".join(text for text, _ in pane.more(70)[-1]) == "hit  typing.py  distance 0.9712  target 02ee"
 
 
 @pytest.mark.parametrize("theme", ["dark", "light", "ansi"])

@@ -11,6 +11,7 @@ from somatui.cli.acting import perform
 from somatui.cli.options import Arguments, Verb, at_least, clock_ms
 from somatui.cli.output import Answer, fields, table
 from somatui.cli.problem import USAGE, Problem
+from somatui.domain import figures
 from somatui.domain.deadline import span
 from somatui.domain.snapshot import JobView
 
@@ -22,10 +23,6 @@ def find(jobs: Sequence[JobView], text: str) -> JobView:
         what = "No job begins" if not found else f"{len(found)} jobs begin"
         raise Problem(f"{what} with “{text}”: somatui jobs list shows the ids.", USAGE)
     return found[0]
-
-
-def _metrics(job: JobView) -> str:
-    return "  ".join(f"{name} {value:,.6g}" for name, value in job.metrics.items())
 
 
 def listing(args: Arguments) -> Answer:
@@ -50,20 +47,20 @@ def _job_option(parser: argparse.ArgumentParser) -> None:
 
 
 def show(args: Arguments) -> Answer:
-    """One job with its last figures."""
+    """One job with its last figures and tables."""
     job = find(live.snapshot(args).jobs, args.job)
     text = fields(
         [
             ("job", job.id),
-            ("what", f"{job.kind}: {job.title}"),
+            ("what", job.title or job.kind),
             ("state", job.state),
-            ("done", f"{job.done * 100:.0f} %" if job.done is not None else ""),
-            ("figures", _metrics(job)),
+            *((name, "  ".join(texts)) for name, texts in figures.groups(job)),
             *((f"{k}", v) for k, v in job.result.items()),
             ("error", job.error or ""),
         ]
     )
-    return Answer(job, text)
+    tables = [table(" ".join(c.replace(" ", "_") for c in t.columns), t.rows) for t in figures.tables(job)]
+    return Answer(job, "\n\n".join([text, *tables]))
 
 
 def _log_options(parser: argparse.ArgumentParser) -> None:
@@ -86,9 +83,22 @@ def stop(args: Arguments) -> Answer:
     return perform(args, "stop", words=(find(live.snapshot(args).jobs, args.job).id,))
 
 
+def restart(args: Arguments) -> Answer:
+    """Start a job again that failed or was stopped; it goes on where it stood."""
+    return perform(args, "restart", words=(find(live.snapshot(args).jobs, args.job).id,))
+
+
 VERBS = (
     Verb("list", "List jobs.", "somatui jobs list", listing),
     Verb("show", "Show one job.", "somatui jobs show JOB", show, _job_option),
     Verb("log", "Print the last lines of a job's log.", "somatui jobs log JOB --lines 20", log, _log_options),
     Verb("stop", "Stop a running job; it can be resumed.", "somatui jobs stop JOB", stop, _job_option, acts=True),
+    Verb(
+        "restart",
+        "Start a job again that failed or was stopped; it goes on where it stood.",
+        "somatui jobs restart JOB",
+        restart,
+        _job_option,
+        acts=True,
+    ),
 )

@@ -7,9 +7,9 @@ from typing import ClassVar, Self
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.geometry import Region
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Static
 
 from somatui.domain.snapshot import Snapshot
 from somatui.tui.format import Cell
@@ -35,8 +35,8 @@ def content_of(said: Cell) -> Content:
     return Content.assemble(*((text, _STYLES[tone]) for text, tone in said))
 
 
-class Line(Static):
-    """One or more lines of toned text that are painted only when they say something else."""
+class Line(Widget):
+    """One or more lines of toned text, each painted only when it says something else."""
 
     DEFAULT_CSS = "Line { height: auto; }"
 
@@ -53,9 +53,16 @@ class Line(Static):
         """Show these lines; nothing happens when they are shown already."""
         if lines == self._said:
             return
-        same_height = len(lines) == len(self._said)
-        self._said = lines
-        self.update(Content("\n").join(content_of(line) for line in lines), layout=not same_height)
+        before, self._said = self._said, lines
+        if len(lines) != len(before):
+            self.refresh(layout=True)
+            return
+        changed = (y for y, (old, new) in enumerate(zip(before, lines, strict=True)) if old != new)
+        self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
+
+    def render(self) -> Content:
+        """The lines in the theme's colours."""
+        return Content("\n").join(content_of(line) for line in self._said)
 
 
 class Pane(Vertical, can_focus=False):
@@ -122,6 +129,10 @@ class Pane(Vertical, can_focus=False):
 
     def detail(self) -> Detail:
         """Everything about the row under the cursor; [] when there is none."""
+        return []
+
+    def more(self, width: int) -> list[Cell]:
+        """Lines of at most `width` cells that follow the detail."""
         return []
 
     def filter(self, text: str) -> None:

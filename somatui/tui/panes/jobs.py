@@ -6,11 +6,12 @@ from typing import ClassVar
 
 from textual.widget import Widget
 
+from somatui.domain import figures
 from somatui.domain.deadline import span
 from somatui.domain.snapshot import JobView, Snapshot
-from somatui.tui.chart import curve, smoothed
 from somatui.tui.format import NOTHING, Cell, bar, cell, coarse, count, number, percent, sparkline
 from somatui.tui.panes.base import Detail, Line, Pane
+from somatui.tui.panes.jobview import below, whole
 from somatui.tui.table import Column, Row
 
 _STATES: dict[str, Cell] = {
@@ -22,8 +23,6 @@ _STATES: dict[str, Cell] = {
     "failed": cell("✗ failed", "bad"),
 }
 _ALIVE = ("starting", "running", "stopping")
-_SENT = {"done": "sent", "lost": "lost", "failed": "failed", "refused": "refused"}
-"""How submissions of a score job end; the agent counts them beside the worker's own metrics."""
 
 
 class JobsPane(Pane):
@@ -81,27 +80,26 @@ class JobsPane(Pane):
             self.course.display = False
             return
         self.course.display = True
-        self.course.say(*_course(job, self.size.width - 1, room))
+        self.course.say(*below(job, self.size.width - 1, room))
 
     def detail(self) -> Detail:
-        """The whole job under the cursor, its last lines at the end."""
+        """The whole job under the cursor."""
         job = self._job()
         if job is None:
             return []
         told: Detail = [
             ("job", job.id),
-            ("kind", job.kind),
-            ("title", job.title),
-            ("state", job.state),
-            ("ran for", span(job.updated_at_ms - job.started_at_ms)),
+            ("what", job.title or job.kind),
+            ("state", f"{job.state}, ran for {span(job.updated_at_ms - job.started_at_ms)}"),
         ]
-        if job.done is not None:
-            told.append(("progress", percent(job.done)))
-        told += [(name.replace("_per_s", "/s").replace("_", " "), f"{v:,.6g}") for name, v in job.metrics.items()]
+        told += [(name, "  ".join(texts)) for name, texts in figures.groups(job)]
         told += [(name, value if len(value) <= 100 else value[:99] + "…") for name, value in job.result.items()]
-        if job.error:
-            told.append(("error", job.error))
-        return told + [("", line) for line in job.last_lines]
+        return [*told, ("error", job.error)] if job.error else told
+
+    def more(self, width: int) -> list[Cell]:
+        """Its tables and last lines."""
+        job = self._job()
+        return whole(job, width) if job is not None else []
 
     def _job(self) -> JobView | None:
         jobs = self.snapshot.jobs if self.snapshot else ()
@@ -113,11 +111,9 @@ def _metric(job: JobView, *names: str) -> float | None:
 
 
 def _rate(job: JobView) -> tuple[Cell, float | None]:
-    for name, unit in (("tokens_per_s", "tok/s"), ("candidates_per_s", "/s"), ("chunks_per_s", "chunks/s")):
-        value = job.metrics.get(name)
-        if value is not None:
-            shown = f"{value / 1000:.1f}k" if value >= 1000 else f"{value:.1f}"
-            return cell(f"{shown} {unit}" if unit[0] != "/" else f"{shown}{unit}"), value
+    for name, unit in (("tokens_per_s", " tok/s"), ("candidates_per_s", "/s"), ("mb_per_s", " MB/s")):
+        if (value := job.metrics.get(name)) is not None:
+            return cell(f"{figures.rate(value)}{unit}"), value
     return NOTHING, None
 
 
@@ -169,41 +165,3 @@ def _row(job: JobView) -> Row:
         ),
         words=f"{job.id} {job.kind} {job.title} {job.state}".lower(),
     )
-
-
-def _course(job: JobView, width: int, room: int) -> list[Cell]:
-    """At most `room` lines: a rule with numbers, the curve, the last words."""
-    told = [_heading(job, width)]
-    words = [cell(f"✗ {job.error}", "bad")] if job.error else []
-    words += [cell(f"  {line}", "muted") for line in job.last_lines]
-    high = max(0, min(6, room - 1 - min(len(words), 5)))
-    if len(job.history) > 1 and high >= 2:
-        course = smoothed(job.history) if job.kind == "train" else job.history
-        told += curve(course, min(width, 120), high, 3 if job.kind == "train" else 4)
-    left = room - len(told)
-    return told + (words[:1] + words[1:][-(left - 1) :] if job.error and left > 1 else words[-left:] if left else [])
-
-
-def _heading(job: JobView, width: int) -> Cell:
-    parts: list[tuple[str, str]] = [("── ", "muted"), (job.title or job.id, "strong")]
-    for text in _numbers(job):
-        parts += [("  ", ""), (text, "")]
-    used = sum(len(text) for text, _ in parts)
-    return (*parts, (f" {'─' * max(0, width - used - 1)}", "muted"))
-
-
-def _numbers(job: JobView) -> list[str]:
-    step, steps, scored = _metric(job, "step"), _metric(job, "steps"), _metric(job, "scored", "candidates")
-    told = []
-    if step is not None and steps is not None:
-        told.append(f"step {count(step)}/{count(steps)}")
-    if scored is not None:
-        told.append(f"{count(scored)} scored")
-    best = _metric(job, "best_distance")
-    if best is not None:
-        told.append(f"best {number(best)}")
-    sent = [f"{count(job.metrics[name])} {word}" for name, word in _SENT.items() if job.metrics.get(name)]
-    told += sent
-    if job.state == "running" and job.done and 0.02 < job.done < 1.0:
-        told.append(f"{coarse(int((job.updated_at_ms - job.started_at_ms) * (1 / job.done - 1)))} left")
-    return told

@@ -7,6 +7,7 @@ from typing import Any
 
 from textual.content import Content
 
+from somatui.tui.panes.base import content_of
 from somatui.tui.screens.panel import Panel, rows
 
 
@@ -25,7 +26,8 @@ class DetailScreen(Panel[None]):
         pairs = self._pane.detail()
         wide = max((len(label) for label, _ in pairs), default=0)
         room = max(16, self.room - wide - 2)
-        self.put(rows([(label, "\n".join(_wrapped(str(value), room)), "") for label, value in pairs]) or Content(""))
+        told = rows([(label, "\n".join(_wrapped(str(value), room)), "") for label, value in pairs])
+        self.put(Content("\n").join([told, *(content_of(line) for line in self._pane.more(self.room))]))
 
 
 def _wrapped(text: str, room: int) -> list[str]:
