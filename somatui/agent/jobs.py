@@ -152,6 +152,16 @@ class Jobs:
         await asyncio.wait({self._tasks[job.id]})
         return job
 
+    def restart(self, job_id: str) -> Job:
+        """Begin again what failed or was stopped: it goes on where its folder says. Raises JobsError."""
+        job = self.get(job_id)
+        if job.state not in ("failed", "stopped"):
+            raise JobsError(f"Job {job_id} is {job.state}: only one that failed or was stopped can be started again.")
+        job.error = None
+        self._into(job, "starting")
+        self._launch(job)
+        return job
+
     async def close(self) -> None:
         """End all workers; their jobs go on when the agent is started again."""
         self._closing = True
@@ -208,7 +218,7 @@ class Jobs:
             await kind.prepare(self._ground, job.folder)
             line = kind.line(job.asked, job.folder, self._ground)
             secret, log = kind.secrets(job.asked, self._ground.vault), job.folder / "worker.log"
-            await worker.start(kind.module, line, secrets=secret, stderr_path=log, on_message=hear)
+            await worker.start(kind.worker(job.asked), line, secrets=secret, stderr_path=log, on_message=hear)
             job.worker = worker
             status = await (worker.stop() if job.state == "stopping" else worker.wait())
         except ChainError as failure:

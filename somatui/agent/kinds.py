@@ -30,6 +30,10 @@ class Kind:
         """What a screen calls it; raises KindError for arguments that make no sense."""
         raise NotImplementedError
 
+    def worker(self, args: dict[str, Any]) -> str:
+        """The module that does it."""
+        return self.module
+
     def line(self, args: dict[str, Any], folder: Path, ground: Ground) -> dict[str, Any]:
         """The job line of its worker; the same again goes on where the job's folder says that it stood."""
         raise NotImplementedError
@@ -77,7 +81,7 @@ class Score(Kind):
     follows_board: ClassVar[bool] = True
 
     def title(self, args: dict[str, Any]) -> str:
-        limit = _optional(args, "limit")
+        limit, _ = _optional(args, "limit"), self._places(args)
         return f"score {_corpus_name(args)}" if limit is None else f"score {limit} of {_corpus_name(args)}"
 
     def line(self, args: dict[str, Any], folder: Path, ground: Ground) -> dict[str, Any]:
@@ -89,11 +93,24 @@ class Score(Kind):
             "corpus": _corpus(args),
             "limit": _optional(args, "limit"),
             "max_hits": _optional(args, "max_hits"),
+            **self._places(args),
             "hits_each": _optional(args, "hits_each"),
             "cursor": None,
             "work_dir": str(folder),
             "threads": ground.settings.threads or os.cpu_count() or 1,
         }
+
+    def worker(self, args: dict[str, Any]) -> str:
+        return "somatui.workers.score_many" if self._places(args) else self.module
+
+    @staticmethod
+    def _places(args: dict[str, Any]) -> dict[str, Any]:
+        """Where it is scored, when not at one place as it comes: which cards, and how many shards."""
+        gpus, shards = args.get("gpus"), _optional(args, "shards")
+        numbers = isinstance(gpus, list) and gpus and all(type(n) is int and n >= 0 for n in gpus)
+        if not (gpus in (None, "all", "none") or numbers):
+            raise KindError("gpus must be all, none, or a list of the cards' numbers.")
+        return {} if gpus is None and shards is None else {"gpus": gpus, "shards": shards}
 
     def secrets(self, args: dict[str, Any], vault: Vault | None) -> dict[str, str | None] | None:
         """The hub's token where a set of it is read; while the vault is locked, sets are read as by anybody."""

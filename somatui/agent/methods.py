@@ -59,6 +59,7 @@ class Methods:
             "act": self.act,
             "job.start": self.job_start,
             "job.stop": self.job_stop,
+            "job.restart": self.job_restart,
             "job.log": self.job_log,
             "job.list": self.job_list,
             "intents": self.intents,
@@ -162,6 +163,13 @@ class Methods:
         """Stop a job; answers when its worker is gone."""
         try:
             return {"job_id": (await self.jobs.stop(job_id)).id}
+        except JobsError as refused:
+            raise RpcError(REFUSED, str(refused)) from None
+
+    async def job_restart(self, job_id: str) -> dict[str, Any]:
+        """Begin a job again that failed or was stopped."""
+        try:
+            return {"job_id": self.jobs.restart(job_id).id}
         except JobsError as refused:
             raise RpcError(REFUSED, str(refused)) from None
 

@@ -10,10 +10,11 @@ from somatui.cli.nouns.train import corpus, corpus_options
 from somatui.cli.options import Arguments
 from somatui.cli.problem import USAGE, Problem
 
-KINDS = ("files", "jsonl", "lines", "parquet", "program", "hub", "preset")
+KINDS = ("files", "jsonl", "lines", "parquet", "program", "programs", "hub", "preset")
 HELP = (
     "another source of candidates, may be given again: files:PATH, jsonl:FILE, lines:FILE (a FIFO as well), "
-    "parquet:FILE, program:COMMAND, which writes a line of JSON for each, hub:OWNER/NAME[/CONFIG][:SPLIT], or "
+    "parquet:FILE, program:COMMAND, which writes a line of JSON for each (programs:COMMAND where every shard is to run "
+    "it), hub:OWNER/NAME[/CONFIG][:SPLIT], or "
     "preset:NAME[/PART], one of stack-v2, stack-v2-smol, starcoderdata, fineweb-edu, swe-bench"
 )
 
@@ -47,7 +48,7 @@ def _source(told: str, fields: list[str]) -> dict[str, Any]:
             f"{told} names no source: write {', '.join(f'{k}:…' for k in KINDS[:-1])} or {KINDS[-1]}:….", USAGE
         )
     asked: dict[str, Any] = {"kind": kind} | ({"fields": fields} if fields else {})
-    if kind == "program":
+    if kind in ("program", "programs"):
         return asked | {"command": where}
     if kind in ("hub", "preset"):
         return asked | {"name": where}

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from somatui.domain import consequence, preflight
 from somatui.domain.checks import Check, Consequence, refusal
 from somatui.domain.ids import IdError, resolve, short
-from somatui.domain.snapshot import OWN_NETWORKS, ModelView, Snapshot, TargetView, WalletName
+from somatui.domain.snapshot import OWN_NETWORKS, JobView, ModelView, Snapshot, TargetView, WalletName
 from somatui.domain.versions import fits
 
 PANES = ("wallet", "targets", "models", "epochs", "jobs")
@@ -344,6 +344,37 @@ class StopJob(Action):
         return "job.stop", {"job_id": context.words[0] if context.words else context.row}
 
 
+class RestartJob(Action):
+    """Start the job under the cursor again, which failed or was stopped; it goes on where it stood."""
+
+    name, verb, key = "restart", "jobs restart", "b"
+    example = "somatui jobs restart JOB"
+    panes = ("jobs",)
+    confirms = True
+
+    def _job(self, context: Context) -> JobView | None:
+        wanted = context.words[0] if context.words else context.row
+        return next((j for j in context.snapshot.jobs if j.id == wanted), None)
+
+    def asks(self, context: Context) -> bool:
+        job = self._job(context)
+        return job is not None and job.kind == "score"
+
+    def checks(self, context: Context) -> tuple[Check, ...]:
+        job = self._job(context)
+        if job is None or job.state not in ("failed", "stopped"):
+            return (Check(False, "No job under the cursor that failed or was stopped."),)
+        return Score().checks(context) if job.kind == "score" else (_none_runs(job.kind, context.snapshot),)
+
+    def meaning(self, context: Context) -> Consequence | None:
+        job = self._job(context)
+        left = "what the job's sources still give"
+        return consequence.score(context.snapshot, left, None) if job is not None and job.kind == "score" else None
+
+    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
+        return "job.restart", {"job_id": context.words[0] if context.words else context.row}
+
+
 ACTIONS: tuple[Action, ...] = (
     Claim(),
     Reveal(),
@@ -354,6 +385,7 @@ ACTIONS: tuple[Action, ...] = (
     Faucet(),
     UseWallet(),
     StopJob(),
+    RestartJob(),
 )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from somatui.tui.console import SomatuiApp
 
 BACK_SECONDS = 60.0
-ENDS = {"job.start": "started", "job.stop": "stopped"}
+ENDS = {"job.start": "started", "job.stop": "stopped", "job.restart": "started again"}
 """How an answer to a method reads where it is not the end of the matter."""
 SILENT = frozenset({"intent", "digest", "ok"})
 """What an answer holds for the journal and not for the eye."""

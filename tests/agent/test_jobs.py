@@ -7,7 +7,7 @@ import base64
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,15 @@ def ended(job: JobView) -> bool:
 
 def args(steps: int = 2, **more: Any) -> dict[str, Any]:
     return {"steps": steps, "micro_batch": 1, "accumulate": 1, "corpus": CORPUS, "checkpoint_every": 1} | more
+
+
+def as_on(board: Board) -> Callable[[Score, Ground, Path], Awaitable[None]]:
+    """What a score job prepares where the network's board is this one."""
+
+    async def prepare(_kind: Score, _ground: Ground, folder: Path) -> None:
+        (folder / BOARD).write_bytes(board.path.read_bytes())
+
+    return prepare
 
 
 def test_a_training_streams_and_ends_with_weights_and_embedding(tmp_path: Path) -> None:
@@ -166,10 +175,7 @@ def test_a_scoring_tells_its_tables_live_and_they_are_not_written_down(
     ground = ground_in(tmp_path / "home")
 
     async def day(board: Board) -> JobView:
-        async def written(_kind: Score, _ground: Ground, folder: Path) -> None:
-            (folder / BOARD).write_bytes(board.path.read_bytes())
-
-        monkeypatch.setattr(Score, "prepare", written)
+        monkeypatch.setattr(Score, "prepare", as_on(board))
         jobs = jobs_on(ground)
         job = jobs.start("score", {"limit": 3, "corpus": CORPUS})
         return await until(jobs, job.id, ended)
@@ -187,6 +193,33 @@ def test_a_scoring_tells_its_tables_live_and_they_are_not_written_down(
     folder = ground.paths.jobs_dir / done.id
     assert "near" not in (folder / "events.jsonl").read_text() + (folder / "job.json").read_text()
     assert jobs_on(ground).views()[0].tables == {}
+
+
+def test_a_scoring_in_shards_is_one_job_that_goes_on_when_it_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground = ground_in(tmp_path / "home")
+
+    async def day(board: Board) -> tuple[JobView, JobView]:
+        monkeypatch.setattr(Score, "prepare", as_on(board))
+        jobs = jobs_on(ground)
+        job = jobs.start("score", {"gpus": "none", "shards": 2, "corpus": CORPUS | {"max_bytes": 4096}})
+        with pytest.raises(JobsError, match="is running|is starting"):
+            jobs.restart(job.id)
+        await until(jobs, job.id, lambda j: j.metrics.get("scored", 0) >= 2)
+        stopped = (await jobs.stop(job.id)).view()
+        jobs.restart(job.id)
+        return stopped, await until(jobs, job.id, ended)
+
+    with stores.running(tmp_path / "store") as store:
+        board = Board(store, tmp_path / "board.json")
+        board.add_target(1, [board.add_model(1)])
+        board.write(threshold=-1.0)
+        stopped, done = asyncio.run(day(board))
+    small = [f for f in Path(__file__).parent.glob("*.py") if 0 < f.stat().st_size <= 4096]
+    assert stopped.state == "stopped" and 2 <= stopped.metrics["scored"] <= len(small)
+    assert (done.state, done.metrics["scored"], done.metrics["shards"]) == ("done", len(small), 2)
+    assert done.result["reason"] == "corpus" and done.error is None
 
 
 @pytest.mark.parametrize("told", [None, [1], {"near": "far", "sources": [3, {"source": "a"}]}])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from somatui.agent.kinds import KINDS
+import pytest
+
+from somatui.agent.kinds import KINDS, KindError
 from somatui.vault.file import FileVault
 
 HUB = {"corpus": {"paths": None, "sources": [{"kind": "hub", "name": "owner/set"}]}}
@@ -25,3 +27,13 @@ def test_a_job_is_named_by_what_it_reads() -> None:
     program = {"kind": "program", "command": "/usr/bin/gen --key value"}
     many = [*HUB["corpus"]["sources"], *FILE["corpus"]["sources"], program, program]
     assert KINDS["score"].title({"limit": 5, "corpus": {"sources": many}}) == "score 5 of set, b.jsonl, gen and 1 more"
+
+
+def test_a_job_is_done_at_one_place_unless_cards_or_shards_are_named() -> None:
+    score = KINDS["score"]
+    assert score.worker({"limit": 5}) == score.module == "somatui.workers.score"
+    for several in ({"gpus": "all"}, {"gpus": [0, 2]}, {"gpus": "none", "shards": 4}, {"shards": 2}):
+        assert score.worker(several) == "somatui.workers.score_many"
+    for wrong in ({"gpus": "some"}, {"gpus": []}, {"gpus": [-1]}, {"gpus": [True]}, {"shards": 0}):
+        with pytest.raises(KindError):
+            score.title(wrong)

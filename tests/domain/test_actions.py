@@ -44,6 +44,7 @@ def test_actions_are_found_by_name_and_by_key() -> None:
         ("publish", "No finished training"),
         ("score", "No open"),
         ("stop", "No running job"),
+        ("restart", "No job under the cursor that failed"),
     ],
 )
 def test_what_cannot_be_done_says_why(name: str, says: str) -> None:
@@ -58,6 +59,21 @@ def test_a_watched_wallet_submits_nothing_and_says_so() -> None:
     assert score is not None and score.unavailable(at(seen)) is None
     assert "watch-only" in (score.unavailable(at(watched)) or "")
     assert score.unavailable(at(watched, options={"submit": False})) is None
+
+
+def test_a_score_job_that_ended_is_started_again_with_the_same_question_as_a_new_one() -> None:
+    restart = by_name("restart")
+    score, train = (JobView(f"{kind}-1", kind, kind, "failed", 1, 2) for kind in ("score", "train"))
+    there = world(jobs=(score, train), targets=(target(),))
+    assert restart is not None
+    assert restart.unavailable(at(there, row="train-1")) is None and not restart.asks(at(there, row="train-1"))
+    assert restart.unavailable(at(there, words=("score-1",))) is None and restart.asks(at(there, words=("score-1",)))
+    told = restart.consequence(at(there, row="score-1"))
+    assert told is not None and "submits what hits" in told.effect
+    assert restart.call(at(there, row="score-1")) == ("job.restart", {"job_id": "score-1"})
+    runs = replace(there, jobs=(score, replace(score, id="score-2", state="running")))
+    assert "runs already" in (restart.unavailable(at(runs, row="score-1")) or "")
+    assert "No job" in (restart.unavailable(at(runs, row="score-2")) or "")
 
 
 @pytest.mark.parametrize("name", [a.name for a in ACTIONS if a.signs])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -100,6 +101,19 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=at_least(1), help="score at most so many files")
     parser.add_argument("--max-hits", metavar="N", type=at_least(1), help="stop after so many hits")
     parser.add_argument("--no-submit", action="store_true", help="find and report, submit nothing")
+    parser.add_argument("--gpus", metavar="WHICH", type=cards,
+                        help="a worker on each card: all, none, or their numbers, as in 0,1")  # fmt: skip
+    parser.add_argument("--shards", metavar="N", type=at_least(1),
+                        help="parts of the corpus, a worker for each, on cards or else the processor")  # fmt: skip
+
+
+def cards(text: str) -> str | list[int]:
+    """What --gpus says. Raises ArgumentTypeError."""
+    if text in ("all", "none"):
+        return text
+    if re.fullmatch(r"\d+(,\d+)*", text, re.ASCII):
+        return [int(n) for n in text.split(",")]
+    raise argparse.ArgumentTypeError(f"{text} names no cards: write all, none, or their numbers, as in 0,1.")
 
 
 def run(args: Arguments) -> Answer:
@@ -107,8 +121,7 @@ def run(args: Arguments) -> Answer:
     options: dict[str, Any] = {"submit": not args.no_submit, "corpus": sources(args)}
     if args.limit is not None:
         options["limit"] = args.limit
-    if args.max_hits is not None:
-        options["max_hits"] = args.max_hits
+    options |= {n: getattr(args, n) for n in ("max_hits", "gpus", "shards") if getattr(args, n) is not None}
     return perform(args, "score", options=options)
 
 
