@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import secrets
+import shutil
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from somatui.agent.ground import Ground
 from somatui.agent.joblog import readable, tail
 from somatui.agent.kinds import KINDS, Kind, KindError
 from somatui.chain.errors import ChainError
+from somatui.domain.figures import title
+from somatui.domain.ids import short
 from somatui.domain.snapshot import JobState, JobView
 from somatui.files import write_whole
 from somatui.workers.launch import WorkerProcess
@@ -162,6 +165,15 @@ class Jobs:
         self._launch(job)
         return job
 
+    def forget(self, job_id: str) -> None:
+        """Take an ended job and its folder away. Raises JobsError."""
+        job = self.get(job_id)
+        if job.alive:
+            raise JobsError(f"Job {job_id} is {job.state}: stop it first.")
+        del self._jobs[job_id]
+        shutil.rmtree(job.folder, ignore_errors=True)
+        self._on_change()
+
     async def close(self) -> None:
         """End all workers; their jobs go on when the agent is started again."""
         self._closing = True
@@ -275,7 +287,7 @@ class Jobs:
         self._touch(job)
 
     def _hit(self, job: Job, hit: dict[str, Any]) -> None:
-        name = f"{Path(str(hit.get('name', ''))).name} → {str(hit.get('target_id', ''))[:8]}…"
+        name = f"{title(str(hit.get('name', '')))} → {short(str(hit.get('target_id', '')))}"
         self._say(job, f"hit {name} distance {float(hit.get('distance', 0)):.4f}")
         if job.asked.get("submit"):
             task = asyncio.get_running_loop().create_task(self._tell(job, name, hit))

@@ -180,8 +180,10 @@ class MixedCorpus:
                 continue
             reader.given += 1
             self._given += 1
-            name = piece.path or self._spool.keep(f"{reader.source.name}-{piece.name}", piece.data, digest)
-            return Candidate(name, piece.data, digest, reader.source.name)
+            source = reader.source.name
+            told = piece.name if piece.name.startswith(source) else f"{source}-{piece.name}"
+            name = piece.path or self._spool.keep(told, piece.data, digest)
+            return Candidate(name, piece.data, digest, source)
         self._complain()
         return None
 

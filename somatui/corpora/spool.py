@@ -12,7 +12,7 @@ MOST_BYTES = 512 * 1024 * 1024
 
 
 class Spool:
-    """One file for each candidate, named by its digest and where it came from."""
+    """One file for each candidate, named by where it came from and its digest, as `domain.figures.title` knows."""
 
     def __init__(self, folder: Path, most_bytes: int = MOST_BYTES) -> None:
         self._folder, self._most, self._held = folder, most_bytes, 0
@@ -26,7 +26,7 @@ class Spool:
     def keep(self, name: str, data: bytes, digest: bytes) -> str:
         """The path under which the bytes are from now on."""
         told = re.sub(r"[^\w.#-]+", "-", name)[-80:]
-        path = self._folder / f"{digest.hex()[:24]}-{told}"
+        path = self._folder / f"{told}-{digest.hex()[:24]}"
         if not path.exists():
             path.write_bytes(data)
             self._count(str(path), len(data))

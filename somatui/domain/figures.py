@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -41,6 +42,11 @@ def count(value: float) -> str:
 def rate(value: float) -> str:
     """Something a second, with three figures or so: `24.1`, `6.1k`."""
     return f"{value / 1000:,.1f}k" if value >= 1000 else f"{value:.1f}"
+
+
+def title(name: str) -> str:
+    """A candidate's name for people: its file's, without the digest that ends the name of one kept by `corpora`."""
+    return re.sub(r"-[0-9a-f]{24}$", "", PurePath(name).name)
 
 
 def left(job: JobView) -> str | None:
@@ -111,7 +117,7 @@ def coverage(job: JobView) -> Texts:
     m = job.metrics
     if not m.get("targets"):
         return ()
-    soon = f"90% in about {coarse(int(m['cover_s'] * 1000))}" if "cover_s" in m and job.running else None
+    soon = f"90% in {_about(m['cover_s'])}" if "cover_s" in m and job.running else None
     return _texts(f"{count(m.get('covered', 0))} of {count(m['targets'])} targets covered", soon)
 
 
@@ -128,6 +134,11 @@ def tables(job: JobView) -> tuple[Table, ...]:
         except (KeyError, TypeError, ValueError, AttributeError):
             continue
     return tuple(made)
+
+
+def _about(seconds: float) -> str:
+    told = coarse(int(seconds * 1000))
+    return told if told[0] == "<" else f"about {told}"
 
 
 def _texts(*texts: str | None) -> Texts:
@@ -161,8 +172,7 @@ def _source(row: Mapping[str, Any]) -> Texts:
 
 
 def _miss(row: Mapping[str, Any]) -> Texts:
-    name = PurePath(str(row["name"])).name
-    return (name, f"{row['distance']:.4f}", f"{row['gap']:+.4f}", tiny(str(row["target"])))
+    return (title(str(row["name"])), f"{row['distance']:.4f}", f"{row['gap']:+.4f}", tiny(str(row["target"])))
 
 
 def _card(row: Mapping[str, Any]) -> Texts:

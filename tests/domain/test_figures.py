@@ -64,7 +64,7 @@ def test_tables_read_well_and_those_of_another_shape_are_shown_as_they_are_or_le
             SCORING,
             tables={
                 "plan": ({"says": "8 models of bf16 in 24 GB"},),
-                "near": ({"name": "/a/b.py", "target": "0x" + "7c" * 32, "distance": 0.98121, "gap": 0.00321},),
+                "near": ({"name": "/a/b.jsonl-7-" + "0" * 24, "target": "0x" + "7c" * 32, "distance": 0.98121, "gap": 0.00321},),
                 "sources": (
                     {"source": "a", "given": 1_400, "hits": 6, "ready": 1, "dropped": {"size": 2, "empty": 30}},
                     {"source": "b", "given": 0, "hits": 0, "ready": 1, "dropped": {}},
@@ -78,7 +78,7 @@ def test_tables_read_well_and_those_of_another_shape_are_shown_as_they_are_or_le
     assert [t.rows for t in tables] == [
         (("L4 #1", "97%", "18.2/24 GB", "–", "– W", "–"),),
         (("a", "1,400", "6", "0.43%", "30 empty, 2 size"), ("b", "0", "0", "–", "–"), ("c", "3", "3", "100.0%", "–")),
-        (("b.py", "0.9812", "+0.0032", "7c7c"),),
+        (("b.jsonl-7", "0.9812", "+0.0032", "7c7c"),),
         (("8 models of bf16 in 24 GB",),),
     ]
     assert figures.tables(replace(SCORING, tables={"near": ({"distance": "far"},), "sources": ()})) == ()

@@ -35,7 +35,7 @@ class JobsPane(Pane):
         Column("JOB", 21, grow=23),
         Column("PROGRESS", 11),
         Column("RATE", 11, rank=1, right=True),
-        Column("RESULT", 14),
+        Column("RESULT", 15),
         Column("COURSE", 16, rank=2),
         Column("RAN FOR", 8, rank=3, right=True),
         Column("ID", 14, rank=4),
