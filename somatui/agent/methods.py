@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from somatui.agent.ground import Ground
 from somatui.agent.herald import Herald
 from somatui.agent.importing import Importing
 from somatui.agent.jobs import Jobs, JobsError
+from somatui.agent.kinds import BOARD
 from somatui.agent.preview import preview as tried
 from somatui.agent.server import FAILED, LOCKED, REFUSED, UNKNOWN, Method, RpcError
 from somatui.agent.signer import Signer
@@ -27,6 +29,7 @@ from somatui.chain.errors import ChainError
 from somatui.config import ConfigError, Settings, save_setting
 from somatui.domain.actions import Action, Context, by_name
 from somatui.domain.codec import to_json
+from somatui.files import write_whole
 from somatui.vault.base import VaultError, VaultLocked
 
 UNLISTED = frozenset({"submit"})
@@ -55,6 +58,7 @@ class Methods:
             "hello": self.hello,
             "snapshot": self.snapshot,
             "refresh": self.refresh,
+            "board": self.board,
             "preview": self.preview,
             "act": self.act,
             "job.start": self.job_start,
@@ -93,6 +97,13 @@ class Methods:
         """Look at the chain now; the picture is new when this returns."""
         await self.watcher.refresh()
         return {"ok": True}
+
+    async def board(self) -> dict[str, str]:
+        """The path of a file with this epoch's open targets and their models, written anew, as score workers read."""
+        path = self.ground.paths.profile_dir / BOARD
+        content = await told(self.ground.chain.board())
+        await asyncio.to_thread(lambda: write_whole(path, json.dumps(content).encode()))
+        return {"path": str(path)}
 
     async def preview(self, action: str, args: dict[str, Any]) -> dict[str, Any]:
         """What an act would do: its checks, its consequence, and what the node says to it unsigned."""

@@ -14,48 +14,37 @@ from typing import Any
 
 from somatui.cli.acting import perform
 from somatui.cli.options import Arguments, Verb, at_least
-from somatui.cli.output import Answer, note, table
-from somatui.cli.problem import FAILED, USAGE, Problem
+from somatui.cli.output import Answer, note
+from somatui.cli.problem import FAILED, Problem
 from somatui.cli.sources import source_options, sources
-from somatui.workers.protocol import VERSION, ProtocolError, parse_message
-
-ONE_ANSWER = 16 * 1024
-"""Bytes up to which a file is one batch of 16 chunks, and has one loss (scoring.md 0.6)."""
+from somatui.workers.protocol import ProtocolError, parse_message
 
 
 def _file_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", metavar="FILE", type=Path, action="append", required=True,
-                        help="plain weights (.safetensors); once per model, in the target's order")  # fmt: skip
+    parser.add_argument("--model", metavar="FILE", type=Path, action="append", default=[],
+                        help="plain weights (.safetensors); once per model, in the target's order; a target named by "
+                        "its id brings its own")  # fmt: skip
     parser.add_argument("--data", metavar="FILE", type=Path, required=True, help="the bytes to score")
-    parser.add_argument("--target", metavar="FILE", type=Path, required=True,
-                        help="the target's embedding, a JSON list of numbers")  # fmt: skip
+    parser.add_argument("--target", metavar="FILE|ID", required=True,
+                        help="the target's embedding, a JSON list of numbers, or an open target's id")  # fmt: skip
+    parser.add_argument("--threshold", metavar="X", type=_distance, help="the distance up to which it is a hit "
+                        "(default: the network's, for a target named by its id)")  # fmt: skip
     parser.add_argument("--seed", metavar="N", type=at_least(0), default=0, help="the scoring seed (default 0)")
 
 
+def _distance(text: str) -> float:
+    """An argparse type: a distance."""
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 2:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"“{text}” is not a distance: they go from 0 to 2")
+
+
 def file(args: Arguments) -> Answer:
-    """Score one file with the models given, in a worker process."""
-    for path in (*args.model, args.data, args.target):
-        if not path.is_file():
-            raise Problem(f"There is no file {path}: name one that exists.", USAGE)
-    job = {
-        "job": "score_file",
-        "version": VERSION,
-        "models": [str(p.resolve()) for p in args.model],
-        "data": str(args.data.resolve()),
-        "target": str(args.target.resolve()),
-        "seed": args.seed,
-    }
-    if args.data.stat().st_size > ONE_ANSWER:
-        note(f"{args.data.name} has more than {ONE_ANSWER:,} bytes: the network's own loss for it changes by about a "
-             "thousandth with the order in which its scorer's threads arrive; the distance does not.")  # fmt: skip
-    result = worker("somatui.workers.score_file", job)
-    for given, scored in zip(args.model, result["models"], strict=True):
-        scored["model"] = str(given)
-    rows = [
-        (f"{'*' if i == result['winner'] else ' '} {m['model']}", f"{m['loss']:.6f}", f"{m['distance']:.6f}")
-        for i, m in enumerate(result["models"])
-    ]
-    return Answer(result, table("model >loss >distance", rows) + "\n* the winner: the least loss")
+    """Score one file exactly, in a worker process, and say what the numbers mean."""
+    from somatui.cli.explaining import score_file
+
+    return score_file(args)
 
 
 def worker(module: str, job: dict[str, Any], tell: Callable[[float], None] = lambda done: None) -> dict[str, Any]:
@@ -81,6 +70,8 @@ def worker(module: str, job: dict[str, Any], tell: Callable[[float], None] = lam
             except ProtocolError:
                 note(f"worker: {line.rstrip()}")
                 continue
+            if message.kind == "log":
+                note(str(message.body.get("text")))
             if message.kind == "progress":
                 tell(float(message.body.get("done", 0.0)))
             if message.kind == "done" and isinstance(message.body.get("result"), dict):
@@ -148,7 +139,7 @@ def serve(args: Arguments) -> Answer:
 VERBS = (
     Verb(
         "file",
-        "Score one file exactly with the models given.",
+        "Score one file exactly, and say what its numbers mean.",
         "somatui score file --model A.safetensors --model B.safetensors --data FILE --target T.json --seed 7 --json",
         file,
         _file_options,
