@@ -275,6 +275,8 @@ class Jobs:
             job.done = float(body["done"])
         elif message.kind == "metric":
             job.metrics |= {k: float(v) for k, v in body.items() if isinstance(v, (int, float)) and v is not True}
+            for name in (k for k, v in body.items() if v is None):
+                job.metrics.pop(name, None)
             drawn = KINDS[job.kind].drawn
             if isinstance(body.get(drawn), (int, float)):
                 job.history.append(float(body[drawn]))

@@ -81,17 +81,16 @@ class Nearest:
             for p in first
         ]  # fmt: skip
 
-    def figures(self, candidates_per_s: float) -> dict[str, float]:
+    def figures(self, candidates_per_s: float) -> dict[str, float | None]:
         """Numbers: targets, those covered, the best distance of the last hour, seconds to cover nine in ten.
 
-        What is not known is left out. The seconds hold while candidates go on hitting as in the last ten minutes.
+        What is not known is None. The seconds hold while candidates go on hitting as in the last ten minutes.
         """
         now = self._clock()
         covered = int((self._far <= self._threshold).sum())
-        told: dict[str, float] = {"targets": len(self._ids), "covered": covered}
+        told: dict[str, float | None] = {"targets": len(self._ids), "covered": covered, "cover_s": None}
         best = min((m.best for m in self._minutes if m.began > now - HOUR_S), default=math.inf)
-        if math.isfinite(best):
-            told["best_hour"] = best
+        told["best_hour"] = best if math.isfinite(best) else None
         lately = [m for m in self._minutes if m.began > now - LEARNT_OVER_MINUTES * MINUTE_S]
         hits, met = sum(m.covered for m in lately), sum(m.met for m in lately)
         left, allowed = len(self._ids) - covered, math.floor((1 - COVERED) * len(self._ids) + 1e-9)

@@ -75,7 +75,7 @@ class Telling:
         stand, (candidates, chunks) = self._stand, self._rates(RATE_OVER_S)
         lately, _ = self._rates(LEFT_OVER_S)
         dropped = {f"dropped_{reason}": count for reason, count in sorted(self._corpus.dropped.items())}
-        told = {
+        told: dict[str, float | None] = {
             "candidates_per_s": candidates, "chunks_per_s": chunks, "scored": stand.scored, "hits": stand.hits,
             "under_way": under_way, "owed": len(stand.owed), "dropped": sum(dropped.values()),
             "ready": sum(share.ready for share in self._corpus.shares().values()),
@@ -84,8 +84,8 @@ class Telling:
             told["best_distance"] = stand.best_distance
         if self._peak and self._flops:
             told["peak_share"] = chunks * self._flops / self._peak
-        if self._limit and lately > 0:
-            told["left_s"] = max(0, self._limit - stand.scored) / lately
+        if self._limit:
+            told["left_s"] = max(0, self._limit - stand.scored) / lately if lately > 0 else None
         self._session.emitter.send("metric", **told, **dropped, **self._nearest.figures(lately))
 
     def _send_tables(self) -> None:

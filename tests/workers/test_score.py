@@ -101,7 +101,7 @@ def test_metrics_and_progress_tell_how_it_goes(board: Board, tmp_path: Path) -> 
     (tmp_path / "sources" / "large.py").write_bytes(b"x" * 5000)
     messages = inside.done("score", job(tmp_path, limit=4))
     metrics = [m.body for m in messages if m.kind == "metric" and "tables" not in m.body]
-    assert all(isinstance(value, int | float) for body in metrics for value in body.values())
+    assert all(isinstance(value, int | float | None) for body in metrics for value in body.values())
     last = metrics[-1]
     assert (last["scored"], last["hits"]) == (4, 0)
     assert last["dropped"] == last.get("dropped_size", 0) <= 1
