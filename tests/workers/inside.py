@@ -20,7 +20,7 @@ from somatui.workers.session import Session, Work, answer
 
 WORK: dict[str, tuple[Work, tuple[type[Exception], ...]]] = {
     "score": (score.work, (BoardError, CorpusError)),
-    "score_file": (score_file.work, (WeightsError,)),
+    "score_file": (score_file.work, (WeightsError, BoardError)),
     "train": (train.train, (CorpusError, CheckpointError, WeightsError)),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import signal
 import subprocess
@@ -15,13 +14,11 @@ import numpy as np
 import pytest
 
 from somatui.engine import weights
-from tests.golden.scoring import recipe
 from tests.workers import inside
 from tests.workers.processes import rest, start, until
 
 pytestmark = [pytest.mark.slow]
 STEPS = 18
-GOLDEN = Path(__file__).parent.parent / "golden" / "scoring"
 
 
 def training(folder: Path, steps: int) -> dict[str, Any]:
@@ -33,37 +30,6 @@ def training(folder: Path, steps: int) -> dict[str, Any]:
         "config": "small", "corpus": {"paths": [str(sources)]}, "steps": steps, "micro_batch": 1, "accumulate": 1,
         "seed": 4, "checkpoint_every": 3, "threads": 1, "work_dir": str(folder / "work"),
     }  # fmt: skip
-
-
-def test_a_file_is_scored_as_the_recording_says(tmp_path: Path) -> None:
-    case = next(c for c in json.loads((GOLDEN / "cases.json").read_text()) if c["name"] == "small-text-1500")
-    answer = next(a for a in map(json.loads, (GOLDEN / "expected.jsonl").open()) if a["name"] == case["name"])
-    (tmp_path / "data").write_bytes(recipe.data_bytes(**case["data"]))
-    (tmp_path / "target.json").write_text(json.dumps(recipe.target(16, case["target_seed"]).tolist()))
-    models = []
-    for seed in case["model_seeds"]:
-        tensors = {k: weights.torch.from_numpy(v) for k, v in recipe.weights(case["config"], seed).items()}
-        models.append(str(tmp_path / f"{seed}.safetensors"))
-        Path(models[-1]).write_bytes(weights.to_bytes(tensors))
-    job = {"models": models, "data": str(tmp_path / "data"), "target": str(tmp_path / "target.json"), "seed": 0}
-    *_, done = inside.done("score_file", job)
-    assert done.kind == "done"
-    assert done.body["result"]["winner"] == answer["winner"]
-    for ours, theirs in zip(done.body["result"]["models"], answer["models"], strict=True):
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
-        assert ours["distance"] == pytest.approx(theirs["distance"], abs=1e-5)
-        assert np.abs(np.array(ours["embedding"]) - theirs["embedding"]).max() <= 1e-4
-
-
-@pytest.mark.parametrize(("target", "says"), [("[1, 2]", "16 finite"), ("nothing", "not a JSON list")])
-def test_a_wrong_target_is_refused_in_one_sentence(tmp_path: Path, target: str, says: str) -> None:
-    (tmp_path / "model").write_bytes(weights.to_bytes(weights.initial(weights.SMALL, 1)))
-    (tmp_path / "data").write_bytes(b"text")
-    (tmp_path / "target.json").write_text(target)
-    job = {"models": [str(tmp_path / "model")], "data": str(tmp_path / "data"), "target": str(tmp_path / "target.json")}
-    *_, failed = inside.done("score_file", job)
-    assert failed.kind == "failed"
-    assert says in failed.body["error"]
 
 
 def test_training_ends_with_weights_that_load_and_an_embedding(tmp_path: Path) -> None:
