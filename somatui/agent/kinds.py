@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from somatui.agent.ground import Ground
+from somatui.agent.weights import wanted
+from somatui.domain.ids import short
 from somatui.files import write_whole
 from somatui.vault.base import Vault, VaultError
 from somatui.workers.protocol import VERSION
 
-BOARD = "board.json"
+BOARD, WANTED = "board.json", "wanted.json"
 
 
 class KindError(ValueError):
@@ -128,7 +130,35 @@ class Score(Kind):
         write_whole(folder / BOARD, json.dumps(content).encode())
 
 
-KINDS: dict[str, Kind] = {"train": Train(), "score": Score()}
+class Fetch(Kind):
+    """Fetching of models' weights, and removal of old ones."""
+
+    module: ClassVar[str] = "somatui.workers.prefetch"
+    drawn: ClassVar[str] = "mb_per_s"
+
+    def title(self, args: dict[str, Any]) -> str:
+        ids = args.get("ids")
+        if not (isinstance(ids, list) and ids and all(isinstance(i, str) for i in ids)):
+            raise KindError("ids must be a list of models' ids.")
+        what = f"model {short(ids[0])}" if len(ids) == 1 else f"{len(ids)} models"
+        return f"weights of {what}" + (", ahead of need" if args.get("ahead") else "")
+
+    def line(self, args: dict[str, Any], folder: Path, ground: Ground) -> dict[str, Any]:
+        return {
+            "job": "weights",
+            "version": VERSION,
+            "wanted": str(folder / WANTED),
+            "ids": args["ids"],
+            "weights_dir": str(ground.paths.weights_cache),
+            "keep_days": ground.settings.weights_keep_days,
+            "limit_bytes": ground.settings.weights_limit_gb * 10**9,
+        }
+
+    async def prepare(self, ground: Ground, folder: Path) -> None:
+        write_whole(folder / WANTED, json.dumps(wanted(await ground.chain.system())).encode())
+
+
+KINDS: dict[str, Kind] = {"train": Train(), "score": Score(), "weights": Fetch()}
 
 
 def _number(args: dict[str, Any], name: str, default: int, least: int = 1) -> int:

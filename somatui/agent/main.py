@@ -39,6 +39,7 @@ from somatui.agent.vaulting import Vaulting
 from somatui.agent.wallet_in_use import WalletBusy, WalletInUse
 from somatui.agent.wallets import Wallets
 from somatui.agent.watcher import Watcher
+from somatui.agent.weights import Ahead
 from somatui.config import ConfigError, load
 from somatui.domain.snapshot import Snapshot, empty
 from somatui.hardening import harden_process
@@ -68,6 +69,7 @@ class Agent:
         self.flows = Flows(ground, self.signer)
         self.jobs = Jobs(ground, self._submit, self._soon)
         self.watcher = Watcher(ground, self.signer.refresh, self._compose)
+        self.ahead = Ahead(ground, self.jobs)
         self.keeper = Keeper(self.flows.act, lambda: ground.settings, ground.now_ms)
         self.audits = Audits(ground, self._soon)
         self.herald = Herald(ground)
@@ -188,6 +190,7 @@ class Agent:
             self._told = True
             self._follow_board(before)
         self.keeper.look(self._picture)
+        self.ahead.look(self.watcher.seen.system)
         self.audits.look(self._picture)
         self.herald.look(self._picture)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from somatui.domain.ids import normalise_address, normalise_id
@@ -44,8 +44,9 @@ class Weights:
 class SystemView:
     """The chain's own state at one moment: one read.
 
-    `weights` by model id; `pools` from pool id to model id; `closed_pools` are models whose pool takes no stake any
-    more, whatever their state says (protocol.md 8, 5b).
+    `weights` by model id, `coming` those that are committed and wait for their reveal, of new models and of updates;
+    `pools` from pool id to model id; `closed_pools` are models whose pool takes no stake any more, whatever their state
+    says (protocol.md 8, 5b).
     """
 
     epoch: EpochView
@@ -55,6 +56,7 @@ class SystemView:
     weights: Mapping[str, Weights]
     pools: Mapping[str, str]
     closed_pools: frozenset[str]
+    coming: Mapping[str, Weights] = field(default_factory=dict)
 
 
 def read_system(state: Any) -> SystemView:
@@ -63,12 +65,17 @@ def read_system(state: Any) -> SystemView:
     bodies = {normalise_id(name): _variant(value.V1) for name, value in registry.items()}
     models: list[ModelView] = []
     weights: dict[str, Weights] = {}
+    coming: dict[str, Weights] = {}
     for name in sorted(bodies):
         variant, body = bodies[name]
         models.append(_model(name, variant, body))
-        manifest = _manifest(body, name_of_key="decryption_key")
+        manifest = _manifest(body)
         if manifest is not None:
             weights[name] = manifest
+        committed = body if variant == "Pending" else getattr(body, "pending_update", None)
+        manifest = _manifest(committed)
+        if manifest is not None:
+            coming[name] = manifest
     return SystemView(
         epoch=_epoch(state),
         protocol_version=state.protocol_version,
@@ -79,6 +86,7 @@ def read_system(state: Any) -> SystemView:
         closed_pools=frozenset(
             name for name, (_, body) in bodies.items() if body.staking_pool.deactivation_epoch is not None
         ),
+        coming=coming,
     )
 
 
@@ -126,7 +134,7 @@ def _scalar(tensor: Any) -> float:
 
 def _model(name: str, variant: str, body: Any) -> ModelView:
     update = getattr(body, "pending_update", None)
-    manifest = _manifest(body, name_of_key="decryption_key")
+    manifest = _manifest(body)
     return ModelView(
         id=name,
         owner=normalise_address(body.owner),
@@ -143,13 +151,13 @@ def _model(name: str, variant: str, body: Any) -> ModelView:
     )
 
 
-def _manifest(body: Any, name_of_key: str) -> Weights | None:
-    """The weights in use; a slashed model's key of zeros is no key."""
+def _manifest(body: Any) -> Weights | None:
+    """The weights that a model or an update names; a slashed model's key of zeros is no key."""
     manifest = getattr(body, "manifest", None)
     if manifest is None:
         return None
     inner = manifest.V1
-    key = getattr(body, name_of_key, None)
+    key = getattr(body, "decryption_key", None)
     usable = key is not None and any(b58decode32(key))
     return Weights(inner.url, inner.metadata.V1.checksum, inner.metadata.V1.size, key if usable else None)
 

@@ -51,6 +51,20 @@ class Settings:
         "Which alerts go to the profile's webhook, where one is set up: all, only bad ones, or none.",
         choices=("all", "bad", "off"),
     )
+    weights_ahead: str = _setting(
+        "scoring",
+        "Fetch the weights of committed models before their reveal: while a score job runs, always, or never. "
+        "“always” keeps those of all revealed models here too.",
+        choices=("scoring", "always", "never"),
+    )
+    weights_keep_days: int = _setting(
+        14,
+        "Weights that no live model has any more are removed when they were not used for so many days; 0 keeps them.",
+        most=3_650,
+    )
+    weights_limit_gb: int = _setting(
+        100, "Above so many GB of weights, old ones go sooner and nothing is fetched before its reveal.", least=1
+    )
     theme: str = _setting("dark", "Colours of the console.", choices=("dark", "light", "ansi"))
 
     @staticmethod

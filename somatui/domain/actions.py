@@ -1,4 +1,4 @@
-"""The one registry of actions.
+"""The one registry of actions, and the acts that are about money, models and wallets.
 
 Footer, help, palette, `:` line, confirm panel, CLI verbs and refusals are made from it; doing them is the agent's.
 """
@@ -6,97 +6,18 @@ Footer, help, palette, `:` line, confirm panel, CLI verbs and refusals are made 
 from __future__ import annotations
 
 from base64 import b64decode
-from dataclasses import dataclass, field, replace
 from struct import error as StructError
 from struct import unpack
-from typing import Any, ClassVar
+from typing import Any
 
 from somatui.domain import consequence, preflight
-from somatui.domain.checks import Check, Consequence, refusal
-from somatui.domain.ids import IdError, resolve, short
-from somatui.domain.snapshot import OWN_NETWORKS, JobView, ModelView, Snapshot, TargetView, WalletName
-from somatui.domain.versions import fits
-
-PANES = ("wallet", "targets", "models", "epochs", "jobs")
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Where the operator stands: snapshot, clock, pane, the row under the cursor, the words typed after the name."""
-
-    snapshot: Snapshot
-    now_ms: int
-    pane: str = "wallet"
-    row: str | None = None
-    words: tuple[str, ...] = ()
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-class Action:
-    """An act of the operator. The docstring's first line is its help; subclasses say when it may be done.
-
-    Subclasses fill `checks` and `meaning`, which may raise IdError for words that name nothing; users of an action ask
-    `unavailable`, `preflight` and `consequence`, which turn that into a refusal.
-    """
-
-    name: ClassVar[str]
-    verb: ClassVar[str]
-    key: ClassVar[str] = ""
-    word: ClassVar[str] = ""
-    """What footer and refusals call it where its name alone would not tell what it does."""
-    example: ClassVar[str] = ""
-    panes: ClassVar[tuple[str, ...]] = PANES
-    signs: ClassVar[bool] = False
-    confirms: ClassVar[bool] = False
-    practice_only: ClassVar[bool] = False
-
-    def help(self) -> str:
-        """The first line of the docstring."""
-        return (type(self).__doc__ or "").strip().split("\n")[0]
-
-    def unavailable(self, context: Context) -> str | None:
-        """Why it cannot be done now, in one sentence, or None."""
-        if self.practice_only and context.snapshot.network.kind not in OWN_NETWORKS:
-            return f"{self.name}: only on the practice network or a local one."
-        if self.signs and context.snapshot.wallet.watch_only:
-            return preflight.WATCH_ONLY
-        return refusal(self.preflight(context))
-
-    def preflight(self, context: Context) -> tuple[Check, ...]:
-        """The checks that the chain will make, made here first."""
-        try:
-            return self.checks(context)
-        except IdError as unknown:
-            return (Check(False, str(unknown)),)
-
-    def consequence(self, context: Context) -> Consequence | None:
-        """What it costs and risks; None for what costs nothing, and for words that `preflight` refuses.
-
-        Where the network's colour is that of the main one, the profile's name has to be typed.
-        """
-        try:
-            found = self.meaning(context)
-        except IdError:
-            return None
-        if found is None or found.typed_word or context.snapshot.network.colour != "main":
-            return found
-        return replace(found, typed_word=context.snapshot.profile)
-
-    def asks(self, context: Context) -> bool:
-        """Whether the operator is asked before it is done."""
-        return self.confirms
-
-    def checks(self, context: Context) -> tuple[Check, ...]:
-        """The checks of this action; may raise IdError."""
-        return ()
-
-    def meaning(self, context: Context) -> Consequence | None:
-        """The consequence of this action; may raise IdError."""
-        return None
-
-    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
-        """The agent's method and its parameters; raises IdError for words that `preflight` refuses."""
-        return "act", {"action": self.name, "args": dict(context.options)}
+from somatui.domain.action import PANES as PANES
+from somatui.domain.action import Action as Action
+from somatui.domain.action import Context as Context
+from somatui.domain.checks import Check, Consequence
+from somatui.domain.ids import resolve, short
+from somatui.domain.job_actions import FetchWeights, RestartJob, Score, StopJob, Train
+from somatui.domain.snapshot import ModelView, TargetView, WalletName
 
 
 def _chosen_targets(context: Context) -> tuple[TargetView, ...]:
@@ -118,11 +39,6 @@ def _chosen_model(context: Context) -> ModelView | None:
         return next((m for m in models if m.id == wanted), None)
     mine = [m for m in models if m.mine and (m.state == "pending" or m.update_commit_epoch is not None)]
     return next((m for m in models if m.id == context.row and m.mine), mine[0] if mine else None)
-
-
-def _none_runs(kind: str, snapshot: Snapshot) -> Check:
-    runs = any(j.kind == kind and j.running for j in snapshot.jobs)
-    return Check(not runs, f"A {kind} job runs already: stop it with x in the jobs pane.")
 
 
 class Claim(Action):
@@ -208,60 +124,6 @@ class Publish(Action):
         return "act", {"action": self.name, "args": args | context.options}
 
 
-class Score(Action):
-    """Score files against the open targets and submit what hits."""
-
-    name, verb, key = "score", "score run", "s"
-    example = "somatui score run --limit 200"
-    confirms = True
-
-    def asks(self, context: Context) -> bool:
-        return bool(context.options.get("submit", True))
-
-    def checks(self, context: Context) -> tuple[Check, ...]:
-        snapshot = context.snapshot
-        is_open = any(t.status == "open" for t in snapshot.targets)
-        submits = bool(context.options.get("submit", True))
-        wallet = snapshot.wallet
-        return (
-            Check(
-                not (submits and wallet.address and not wallet.unlocked and not wallet.watch_only),
-                "The key is locked, so hits would be lost: somatui vault unlock, or score without submitting.",
-            ),
-            Check(
-                not (submits and wallet.watch_only),
-                "This wallet is watch-only and cannot submit: import its key, or score without submitting.",
-            ),
-            Check(snapshot.network.reachable, "The network does not answer: wait, or check the address of its RPC."),
-            _none_runs("score", snapshot),
-            Check(is_open, "No open targets yet: they appear when the epoch turns, once a model is active."),
-        )
-
-    def meaning(self, context: Context) -> Consequence | None:
-        if not self.asks(context):
-            return None
-        corpus = context.options.get("corpus") or {}
-        named = corpus.get("paths") or corpus.get("sources")
-        what = "what the sources give" if named else "files of Python's standard library"
-        return consequence.score(context.snapshot, what, context.options.get("max_hits"))
-
-    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
-        return "job.start", {"kind": "score", "args": {"submit": True} | context.options}
-
-
-class Train(Action):
-    """Train a model of the network's architecture on local files."""
-
-    name, verb, key = "train", "train run", "t"
-    example = "somatui train run --steps 200"
-
-    def checks(self, context: Context) -> tuple[Check, ...]:
-        return (fits(context.snapshot.epoch.parameters), _none_runs("train", context.snapshot))
-
-    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
-        return "job.start", {"kind": "train", "args": dict(context.options)}
-
-
 class Advance(Action):
     """End the epoch now and begin the next."""
 
@@ -328,53 +190,6 @@ class UseWallet(Action):
         return "wallet.use", {"address": chosen.address if chosen else "", "anyway": True}
 
 
-class StopJob(Action):
-    """Stop the job under the cursor; it can be resumed."""
-
-    name, verb, key = "stop", "jobs stop", "x"
-    example = "somatui jobs stop JOB"
-    panes = ("jobs",)
-
-    def checks(self, context: Context) -> tuple[Check, ...]:
-        wanted = context.words[0] if context.words else context.row
-        alive = any(j.id == wanted and j.running for j in context.snapshot.jobs)
-        return (Check(alive, "No running job under the cursor."),)
-
-    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
-        return "job.stop", {"job_id": context.words[0] if context.words else context.row}
-
-
-class RestartJob(Action):
-    """Start the job under the cursor again, which failed or was stopped; it goes on where it stood."""
-
-    name, verb, key = "restart", "jobs restart", "b"
-    example = "somatui jobs restart JOB"
-    panes = ("jobs",)
-    confirms = True
-
-    def _job(self, context: Context) -> JobView | None:
-        wanted = context.words[0] if context.words else context.row
-        return next((j for j in context.snapshot.jobs if j.id == wanted), None)
-
-    def asks(self, context: Context) -> bool:
-        job = self._job(context)
-        return job is not None and job.kind == "score"
-
-    def checks(self, context: Context) -> tuple[Check, ...]:
-        job = self._job(context)
-        if job is None or job.state not in ("failed", "stopped"):
-            return (Check(False, "No job under the cursor that failed or was stopped."),)
-        return Score().checks(context) if job.kind == "score" else (_none_runs(job.kind, context.snapshot),)
-
-    def meaning(self, context: Context) -> Consequence | None:
-        job = self._job(context)
-        left = "what the job's sources still give"
-        return consequence.score(context.snapshot, left, None) if job is not None and job.kind == "score" else None
-
-    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
-        return "job.restart", {"job_id": context.words[0] if context.words else context.row}
-
-
 ACTIONS: tuple[Action, ...] = (
     Claim(),
     Reveal(),
@@ -386,6 +201,7 @@ ACTIONS: tuple[Action, ...] = (
     UseWallet(),
     StopJob(),
     RestartJob(),
+    FetchWeights(),
 )
 
 

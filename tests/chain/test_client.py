@@ -70,13 +70,18 @@ async def test_models_are_told_in_every_state(day: Replay) -> None:
     assert (created.create_epoch, created.url, created.stake_shannons) == (0, None, 1_500_000_000)
     pending, system = seen["pending"]
     assert (pending.commit_epoch, pending.size_bytes) == (0, 56_304)
+    assert system.coming[pending.id] == system.weights[pending.id]
     assert system.weights[pending.id].key is None
     active, system = seen["active"]
     assert len(str(system.weights[active.id].key)) > 40 and active.id in system.pools.values()
     inactive, system = seen["inactive"]
     assert system.weights[inactive.id].key is None, "a key of zeros is no key"
     assert inactive.id in system.closed_pools
-    assert seen["update"][0].update_commit_epoch == 2
+    assert active.id not in seen["active"][1].coming
+    updated, system = seen["update"]
+    assert updated.update_commit_epoch == 2
+    assert system.coming[updated.id].checksum != system.weights[updated.id].checksum
+    assert (system.coming[updated.id].key, system.weights[updated.id].key is None) == (None, False)
 
 
 async def test_all_pages_are_read_and_ids_get_their_zeros_back(lanes: Replay) -> None:

@@ -124,6 +124,17 @@ def reveal(args: Arguments) -> Answer:
     return perform(args, "reveal", words=(args.id,))
 
 
+def _fetch_options(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("ids", metavar="ID", nargs="*", default=[], help="models, or at least 4 digits of their ids")
+    what.add_argument("--live", action="store_true", help="all that are active or wait for their reveal")
+
+
+def fetch(args: Arguments) -> Answer:
+    """Have the agent fetch weights."""
+    return perform(args, "weights", words=("all",) if args.live else tuple(args.ids))
+
+
 VERBS = (
     Verb("list", "List models.", "somatui models list --mine", listing, _list_options),
     Verb("show", "Show one model.", "somatui models show 7c1f", show, _id_option),
@@ -141,6 +152,14 @@ VERBS = (
         "somatui models reveal 7c1f --yes",
         reveal,
         _reveal_options,
+        acts=True,
+    ),
+    Verb(
+        "fetch",
+        "Fetch models' weights now, sealed ones before their reveal, so that no job waits for them.",
+        "somatui models fetch --live",
+        fetch,
+        _fetch_options,
         acts=True,
     ),
 )

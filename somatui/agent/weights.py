@@ -1,0 +1,97 @@
+"""Which weights are wanted on this machine, and when a job brings them by itself: committed ones before their reveal.
+
+How they come, and what goes to make room, is the weights worker's affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from somatui.chain.snapshot import SystemView, Weights
+from somatui.workers.shelf import Shelf
+
+if TYPE_CHECKING:
+    from somatui.agent.ground import Ground
+    from somatui.agent.jobs import Job, Jobs
+
+log = logging.getLogger(__name__)
+
+KIND = "weights"
+LARGE = 16 * 1024 * 1024
+"""Bytes below which weights come in a blink at the reveal, so that nothing need be fetched ahead."""
+LOOK_MS = 2_000
+AGAIN_MS = 30 * 60_000
+"""After so long, what could not be had is tried again."""
+
+
+def published(system: SystemView) -> list[tuple[str, Weights]]:
+    """Every model's weights, as they are worth having: first those whose key is known, of the largest stake before
+    others, then those that wait for their reveal."""
+    by_stake = [m.id for m in sorted(system.models, key=lambda m: -m.stake_shannons)]
+    now = [(name, system.weights[name]) for name in by_stake if name in system.weights]
+    return [
+        *(one for one in now if one[1].key is not None),
+        *((name, system.coming[name]) for name in by_stake if name in system.coming),
+    ]
+
+
+def wanted(system: SystemView) -> dict[str, Any]:
+    """What the weights worker reads: every model whose weights can be had, and all checksums that are live."""
+    return {
+        "models": [
+            {"id": name, "url": w.url, "checksum": w.checksum, "size": w.size, "key": w.key}
+            for name, w in published(system)
+        ],
+        "live": sorted({w.checksum for _, w in published(system)}),
+    }
+
+
+class Ahead:
+    """Looks at what is published, and has one quiet job fetch what this machine will need."""
+
+    def __init__(self, ground: Ground, jobs: Jobs) -> None:
+        self._ground, self._jobs = ground, jobs
+        self._not_before = self._again_at = 0
+        self._tried: frozenset[tuple[str, str, bool]] = frozenset()
+        self._stopping: asyncio.Task[Job] | None = None
+
+    def look(self, system: SystemView | None) -> None:
+        """Begin the job where something is lacking, stop it where scoring has ended (setting `weights_ahead`)."""
+        now, always = self._ground.now_ms(), self._ground.settings.weights_ahead == "always"
+        if system is None or now < self._not_before:
+            return
+        self._not_before = now + LOOK_MS
+        views = self._jobs.views()
+        own = [j for j in views if j.kind == KIND and self._jobs.get(j.id).asked.get("ahead")]
+        scores = any(j.kind == "score" and j.running for j in views)
+        if self._ground.settings.weights_ahead == "never" or not (always or scores):
+            for job in own:
+                if job.running:
+                    self._stopping = asyncio.ensure_future(self._jobs.stop(job.id))
+            return
+        if any(j.kind == KIND and j.state in ("starting", "running", "stopping") for j in views):
+            return
+        lacking = self._lacking(system, always)
+        if not lacking or (lacking <= self._tried and now < self._again_at):
+            return
+        self._tried, self._again_at = lacking, now + AGAIN_MS
+        for job in own:
+            self._jobs.forget(job.id)
+        try:
+            self._jobs.start(KIND, {"ids": sorted({name for name, _, _ in lacking}), "ahead": True})
+        except OSError as failure:
+            log.warning("no job to fetch weights ahead could be started: %s", failure)
+
+    def _lacking(self, system: SystemView, always: bool) -> frozenset[tuple[str, str, bool]]:
+        """Model, checksum and whether the key is known, of weights that are not here as they could be."""
+        shelf = Shelf(self._ground.paths.weights_cache)
+        found = set()
+        for name, one in published(system):
+            opened = one.key is not None
+            # Of revealed ones a score job fetches what it needs; opening what lies here sealed spares it the wait.
+            due = always or (shelf.has(one.checksum, one.size, opened=False) if opened else one.size >= LARGE)
+            if due and not shelf.has(one.checksum, one.size, opened=opened):
+                found.add((name, one.checksum, opened))
+        return frozenset(found)

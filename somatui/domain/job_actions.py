@@ -1,0 +1,141 @@
+"""The acts that start and stop jobs of the agent: scoring, training, fetching weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from somatui.domain import consequence
+from somatui.domain.action import Action, Context
+from somatui.domain.checks import Check, Consequence
+from somatui.domain.ids import resolve
+from somatui.domain.snapshot import JobView, Snapshot
+from somatui.domain.versions import fits
+
+
+def _none_runs(kind: str, snapshot: Snapshot) -> Check:
+    runs = any(j.kind == kind and j.running for j in snapshot.jobs)
+    return Check(not runs, f"A {kind} job runs already: stop it with x in the jobs pane.")
+
+
+class Score(Action):
+    """Score files against the open targets and submit what hits."""
+
+    name, verb, key = "score", "score run", "s"
+    example = "somatui score run --limit 200"
+    confirms = True
+
+    def asks(self, context: Context) -> bool:
+        return bool(context.options.get("submit", True))
+
+    def checks(self, context: Context) -> tuple[Check, ...]:
+        snapshot = context.snapshot
+        is_open = any(t.status == "open" for t in snapshot.targets)
+        submits = bool(context.options.get("submit", True))
+        wallet = snapshot.wallet
+        return (
+            Check(
+                not (submits and wallet.address and not wallet.unlocked and not wallet.watch_only),
+                "The key is locked, so hits would be lost: somatui vault unlock, or score without submitting.",
+            ),
+            Check(
+                not (submits and wallet.watch_only),
+                "This wallet is watch-only and cannot submit: import its key, or score without submitting.",
+            ),
+            Check(snapshot.network.reachable, "The network does not answer: wait, or check the address of its RPC."),
+            _none_runs("score", snapshot),
+            Check(is_open, "No open targets yet: they appear when the epoch turns, once a model is active."),
+        )
+
+    def meaning(self, context: Context) -> Consequence | None:
+        if not self.asks(context):
+            return None
+        corpus = context.options.get("corpus") or {}
+        named = corpus.get("paths") or corpus.get("sources")
+        what = "what the sources give" if named else "files of Python's standard library"
+        return consequence.score(context.snapshot, what, context.options.get("max_hits"))
+
+    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
+        return "job.start", {"kind": "score", "args": {"submit": True} | context.options}
+
+
+class Train(Action):
+    """Train a model of the network's architecture on local files."""
+
+    name, verb, key = "train", "train run", "t"
+    example = "somatui train run --steps 200"
+
+    def checks(self, context: Context) -> tuple[Check, ...]:
+        return (fits(context.snapshot.epoch.parameters), _none_runs("train", context.snapshot))
+
+    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
+        return "job.start", {"kind": "train", "args": dict(context.options)}
+
+
+class StopJob(Action):
+    """Stop the job under the cursor; it can be resumed."""
+
+    name, verb, key = "stop", "jobs stop", "x"
+    example = "somatui jobs stop JOB"
+    panes = ("jobs",)
+
+    def checks(self, context: Context) -> tuple[Check, ...]:
+        wanted = context.words[0] if context.words else context.row
+        alive = any(j.id == wanted and j.running for j in context.snapshot.jobs)
+        return (Check(alive, "No running job under the cursor."),)
+
+    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
+        return "job.stop", {"job_id": context.words[0] if context.words else context.row}
+
+
+class RestartJob(Action):
+    """Start the job under the cursor again, which failed or was stopped; it goes on where it stood."""
+
+    name, verb, key = "restart", "jobs restart", "b"
+    example = "somatui jobs restart JOB"
+    panes = ("jobs",)
+    confirms = True
+
+    def _job(self, context: Context) -> JobView | None:
+        wanted = context.words[0] if context.words else context.row
+        return next((j for j in context.snapshot.jobs if j.id == wanted), None)
+
+    def asks(self, context: Context) -> bool:
+        job = self._job(context)
+        return job is not None and job.kind == "score"
+
+    def checks(self, context: Context) -> tuple[Check, ...]:
+        job = self._job(context)
+        if job is None or job.state not in ("failed", "stopped"):
+            return (Check(False, "No job under the cursor that failed or was stopped."),)
+        return Score().checks(context) if job.kind == "score" else (_none_runs(job.kind, context.snapshot),)
+
+    def meaning(self, context: Context) -> Consequence | None:
+        job = self._job(context)
+        left = "what the job's sources still give"
+        return consequence.score(context.snapshot, left, None) if job is not None and job.kind == "score" else None
+
+    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
+        return "job.restart", {"job_id": context.words[0] if context.words else context.row}
+
+
+class FetchWeights(Action):
+    """Fetch weights before a job needs them: of the model under the cursor, or of all that are live."""
+
+    name, verb, key = "weights", "models fetch", "d"
+    word = "fetch weights"
+    example = "somatui models fetch 7c1f"
+    panes = ("models",)
+
+    def _chosen(self, context: Context) -> list[str]:
+        words = context.words or tuple(context.options.get("ids") or ())
+        live = [m.id for m in context.snapshot.models if m.state in ("pending", "active") and m.url]
+        if words and words != ("all",):
+            wanted = {resolve(word, (m.id for m in context.snapshot.models), "model") for word in words}
+            return [m for m in live if m in wanted]
+        return [context.row] if context.row in live and not words else live
+
+    def checks(self, context: Context) -> tuple[Check, ...]:
+        return (Check(bool(self._chosen(context)), "No weights to fetch: only committed and active models have them."),)
+
+    def call(self, context: Context) -> tuple[str, dict[str, Any]]:
+        return "job.start", {"kind": self.name, "args": {"ids": self._chosen(context)}}

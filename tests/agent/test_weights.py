@@ -1,0 +1,203 @@
+"""Committed weights are here before their reveal and opened at it, by a job that comes and goes by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from somatui.agent.kinds import KINDS, KindError
+from somatui.agent.weights import AGAIN_MS, LARGE, LOOK_MS, Ahead, wanted
+from somatui.chain.snapshot import SystemView, Weights
+from somatui.config import Settings
+from somatui.domain.snapshot import EpochView, JobView
+from somatui.paths import Paths
+from somatui.workers.shelf import Shelf
+from tests.agent.harness import Household, household
+from tests.domain.worlds import NOW_MS, an_id, model
+from tests.workers.weighing import plain_of
+
+RICH, POOR = an_id("a1"), an_id("a2")
+
+
+def weights(name: str, key: str | None = None, size: int = LARGE) -> Weights:
+    return Weights(f"http://store.example/{name}", name, size, key)
+
+
+def system(**of: dict[str, Weights]) -> SystemView:
+    models = (model("a2", stake_shannons=1), model("a1", stake_shannons=9))
+    return SystemView(EpochView(), 2, False, models, of.get("weights", {}), {}, frozenset(), of.get("coming", {}))
+
+
+@dataclass
+class Desk:
+    """In the place of jobs and ground: what is asked of it, and a clock that is turned by hand."""
+
+    paths: Paths
+    settings: Settings = field(default_factory=Settings)
+    jobs: dict[str, JobView] = field(default_factory=dict)
+    asked: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stopped: list[str] = field(default_factory=list)
+    now: int = NOW_MS
+
+    def now_ms(self) -> int:
+        return self.now
+
+    def views(self) -> tuple[JobView, ...]:
+        return tuple(self.jobs.values())
+
+    def get(self, name: str) -> Any:
+        class Found:
+            asked = self.asked.get(name, {})
+
+        return Found
+
+    def start(self, kind: str, args: dict[str, Any]) -> None:
+        KINDS[kind].title(args)
+        name = f"{kind}-{len(self.asked)}"
+        self.jobs[name], self.asked[name] = JobView(name, kind, "", "running", 1, 1), args
+
+    def forget(self, name: str) -> None:
+        assert not self.jobs.pop(name).running
+
+    async def stop(self, name: str) -> None:
+        self.stopped.append(name)
+
+    def end(self, state: Any = "done") -> None:
+        self.jobs = {n: replace(j, state=state) if j.kind == "weights" else j for n, j in self.jobs.items()}
+
+    def scoring(self) -> None:
+        self.jobs["score"] = JobView("score", "score", "", "running", 1, 1)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(Paths.for_profile("practice", tmp_path))
+
+
+def ids_after(ahead: Ahead, desk: Desk, seen: SystemView, later_ms: int = LOOK_MS) -> list[Any]:
+    """What the weights jobs that are known now were asked for, after another look."""
+    desk.now += later_ms
+    ahead.look(seen)
+    return [desk.asked[j]["ids"] for j in desk.jobs if j in desk.asked]
+
+
+def test_the_largest_stake_comes_first_and_the_revealed_before_those_to_come() -> None:
+    seen = system(weights={RICH: weights("r", "key"), POOR: weights("p", "key")}, coming={POOR: weights("q")})
+    told = wanted(seen)
+    assert [(m["id"], m["checksum"], m["key"]) for m in told["models"]] == [
+        (RICH, "r", "key"), (POOR, "p", "key"), (POOR, "q", None)
+    ]  # fmt: skip
+    assert told["live"] == ["p", "q", "r"]
+    assert wanted(system(weights={RICH: weights("slashed")})) == {"models": [], "live": []}
+
+
+def test_large_committed_weights_are_fetched_while_a_score_job_runs(desk: Desk) -> None:
+    ahead = Ahead(desk, desk)  # type: ignore[arg-type]
+    seen = system(weights={RICH: weights("r", "key")}, coming={RICH: weights("q"), POOR: weights("s", size=LARGE - 1)})
+    assert ids_after(ahead, desk, seen) == []
+    desk.scoring()
+    assert ids_after(ahead, desk, seen) == [[RICH]]
+    desk.end()
+    sealed = Shelf(desk.paths.weights_cache).sealed("q")
+    sealed.parent.mkdir(parents=True)
+    sealed.touch()
+    os.truncate(sealed, LARGE)
+    assert ids_after(ahead, desk, seen) == [[RICH]]
+    assert list(desk.asked) == ["weights-0"], "nothing is lacking any more"
+    revealed = system(weights={RICH: weights("q", "key")})
+    assert ids_after(ahead, desk, revealed) == [[RICH]]
+    assert list(desk.asked) == ["weights-0", "weights-1"], "what lies here sealed is opened"
+
+
+def test_what_could_not_be_had_is_tried_again_after_a_while_and_new_ones_at_once(desk: Desk) -> None:
+    ahead = Ahead(desk, desk)  # type: ignore[arg-type]
+    desk.scoring()
+    seen = system(coming={RICH: weights("q")})
+    assert ids_after(ahead, desk, seen) == [[RICH]]
+    desk.end()
+    ids_after(ahead, desk, seen)
+    assert len(desk.asked) == 1
+    more = system(coming={RICH: weights("q"), POOR: weights("s")})
+    assert ids_after(ahead, desk, more) == [[RICH, POOR]]
+    desk.end()
+    ids_after(ahead, desk, more)
+    assert len(desk.asked) == 2
+    ids_after(ahead, desk, more, AGAIN_MS)
+    assert len(desk.asked) == 3
+
+
+@pytest.mark.parametrize("setting", ["scoring", "never"])
+async def test_the_job_ends_with_the_scoring_that_it_is_for(desk: Desk, setting: str) -> None:
+    ahead = Ahead(desk, desk)  # type: ignore[arg-type]
+    desk.scoring()
+    seen = system(coming={RICH: weights("q")})
+    assert ids_after(ahead, desk, seen) == [[RICH]]
+    if setting == "scoring":
+        del desk.jobs["score"]
+    desk.settings = Settings(weights_ahead=setting)
+    ids_after(ahead, desk, seen)
+    await asyncio.sleep(0)
+    assert desk.stopped == ["weights-0"]
+
+
+def test_always_keeps_all_weights_here_and_what_was_asked_for_by_hand_is_left_alone(desk: Desk) -> None:
+    desk.settings = Settings(weights_ahead="always")
+    ahead = Ahead(desk, desk)  # type: ignore[arg-type]
+    desk.start("weights", {"ids": [POOR]})
+    seen = system(weights={RICH: weights("r", "key", 10)}, coming={POOR: weights("s", size=10)})
+    assert ids_after(ahead, desk, seen) == [[POOR]], "one at a time"
+    desk.end()
+    assert ids_after(ahead, desk, seen) == [[POOR], [RICH, POOR]]
+
+
+def test_a_job_names_its_models_or_is_refused() -> None:
+    kind = KINDS["weights"]
+    assert kind.title({"ids": [RICH]}) == "weights of model 0000…00a1"
+    assert kind.title({"ids": [RICH, POOR], "ahead": True}) == "weights of 2 models, ahead of need"
+    for wrong in ({}, {"ids": []}, {"ids": "0x01"}, {"ids": [1]}):
+        with pytest.raises(KindError):
+            kind.title(wrong)
+
+
+async def until_shelved(house: Household, path: Path) -> None:
+    async with asyncio.timeout(60):
+        while not path.exists():
+            await house.call("refresh")
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_on_a_network_weights_are_here_before_the_reveal_and_open_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOMATUI_WEIGHTS_AHEAD", "always")
+    plain = plain_of(300_000)
+
+    async def day(house: Household) -> None:
+        await house.act("faucet")
+        await house.act("faucet")
+        asked = house.publishing("first")
+        Path(asked["weights"]).write_bytes(plain)
+        await house.act("publish", asked)
+        (model,) = (m for m in (await house.look()).models if m.mine)
+        shelf = Shelf(house.paths.weights_cache)
+        checksum = str(model.weights_checksum)
+        await until_shelved(house, shelf.sealed(checksum))
+        assert not shelf.plain(checksum).exists()
+        house.kill_agent()
+        house.start_agent()
+        await house.act("advance")
+        await house.act("reveal", {"model_id": model.id})
+        await until_shelved(house, shelf.plain(checksum))
+        assert shelf.plain(checksum).read_bytes() == plain
+        jobs = [j for j in (await house.look()).jobs if j.kind == "weights"]
+        assert len(jobs) == 1 and "ahead of need" in jobs[0].title
+
+    with household(tmp_path) as house:
+        house.start_agent()
+        asyncio.run(day(house))
