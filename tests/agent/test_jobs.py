@@ -16,12 +16,13 @@ import pytest
 from somatui.agent.ground import Ground
 from somatui.agent.jobs import Jobs, JobsError, tables
 from somatui.agent.journal import Journal
-from somatui.agent.kinds import BOARD, Score
+from somatui.agent.kinds import BOARD, KINDS, Kind, Score
 from somatui.chain.client import Chain, Endpoints
 from somatui.config import Profile, Settings
 from somatui.domain.codec import from_json, to_json
 from somatui.domain.snapshot import JobView
 from somatui.paths import Paths
+from somatui.workers.protocol import VERSION, Message
 from tests.storage import stores
 from tests.workers.boards import Board
 
@@ -220,6 +221,26 @@ def test_a_scoring_in_shards_is_one_job_that_goes_on_when_it_is_started_again(
     assert stopped.state == "stopped" and 2 <= stopped.metrics["scored"] <= len(small)
     assert (done.state, done.metrics["scored"], done.metrics["shards"]) == ("done", len(small), 2)
     assert done.result["reason"] == "corpus" and done.error is None
+
+
+def test_a_figure_that_is_told_as_unknown_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Told(Kind):
+        module = "tests.workers.stand_in"
+        drawn = "loss"
+
+        def title(self, args: dict[str, Any]) -> str:
+            return "told"
+
+        def line(self, args: dict[str, Any], folder: Path, ground: Ground) -> dict[str, Any]:
+            told = [Message(1, 1, "metric", {"hits": 2, "left_s": 9.5}), Message(2, 1, "metric", {"left_s": None})]
+            return {"job": "stand_in", "version": VERSION, "lines": [message.to_line() for message in told]}
+
+    async def day() -> JobView:
+        jobs = jobs_on(ground_in(tmp_path))
+        return await until(jobs, jobs.start("told", {}).id, ended)
+
+    monkeypatch.setitem(KINDS, "told", Told())
+    assert asyncio.run(day()).metrics == {"hits": 2.0}
 
 
 @pytest.mark.parametrize("told", [None, [1], {"near": "far", "sources": [3, {"source": "a"}]}])
