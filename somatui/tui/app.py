@@ -90,13 +90,9 @@ def _offered(paths: Paths) -> list[Line]:
 
 def _make(paths: Paths, theme: str, *, painted: bool, first: bool = False, walk: Walk | None = None) -> SomatuiApp:
     from somatui.tui.console import SomatuiApp
+    from somatui.tui.driver import KeptScreen, Terminal
 
-    driver = None
-    if painted:
-        from somatui.tui.driver import KeptScreen
-
-        driver = KeptScreen
-    return SomatuiApp(paths, theme, first=first, walk=walk, driver_class=driver)
+    return SomatuiApp(paths, theme, first=first, walk=walk, driver_class=KeptScreen if painted else Terminal)
 
 
 def needs_first_screen(paths: Paths) -> bool:

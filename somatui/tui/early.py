@@ -16,6 +16,8 @@ from somatui.tui.offer import WIDTH, Line
 
 GRID_FROM = (120, 36)
 SETUP_SIZE = (92, 30)
+UNKNOWN = (80, 24)
+"""What a terminal that does not tell its size is taken for."""
 PANES = ("Wallet", "Targets", "Models", "Epochs", "Jobs")
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l\x1b[2J", "\x1b[?1049l\x1b[?25h\x1b[0m"
 Box = tuple[int, int, int, int, str]
@@ -39,13 +41,14 @@ class Frame:
             return
         with contextlib.suppress(OSError, termios.error):
             size = os.get_terminal_size(self._file.fileno())
+            columns, rows = size.columns or UNKNOWN[0], size.lines or UNKNOWN[1]
             self._hush()
             if setup:
-                text = setup_frame(theme, size.columns, size.lines)
+                text = setup_frame(theme, columns, rows)
             elif offered is None:
-                text = frame(network, theme, size.columns, size.lines)
+                text = frame(network, theme, columns, rows)
             else:
-                text = first_frame(theme, offered, size.columns, size.lines)
+                text = first_frame(theme, offered, columns, rows)
             self._file.write(ENTER + text)
             self._file.flush()
             self.painted = True

@@ -109,14 +109,19 @@ def test_standard_error_that_is_no_terminal_is_said(served: dict[str, str]) -> N
     assert child.exitstatus == 2
 
 
-def test_a_terminal_that_goes_without_a_signal_ends_the_console_too(served: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("cells", "shown"), [((24, 80), b"412"), ((24, 80), b"PRACTICE"), ((0, 0), b"412"), ((0, 0), b"\x1b[?1049h")]
+)
+def test_a_terminal_that_goes_without_a_signal_ends_the_console_too_even_while_it_starts(
+    served: dict[str, str], cells: tuple[int, int], shown: bytes
+) -> None:
     ours, theirs = os.openpty()
-    termios.tcsetwinsize(ours, (24, 80))
+    termios.tcsetwinsize(ours, cells)
     command = [sys.executable, "-m", "somatui"]
     console = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=served, start_new_session=True)
     os.close(theirs)
     said = b""
-    while b"412" not in said:
+    while shown not in said:
         said += os.read(ours, 65536)
     os.close(ours)
     assert console.wait(20) == 128 + signal.SIGHUP

@@ -8,19 +8,19 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Static
 
 from somatui.paths import Paths
 from somatui.tui.offer import Line, known_network, offer, room, wrapped
 from somatui.tui.practice import PracticeStart, StartFailed
+from somatui.tui.sized import SizedScreen
 
 LOOK_SECONDS = 0.5
 TONES = {"key": "bold $accent"}
 
 
-class FirstScreen(Screen[None]):
+class FirstScreen(SizedScreen[None]):
     """Offers practice or setup, shows how the start goes, and opens the console when it is done."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
-from textual.screen import Screen
 from textual.widget import Widget
 
 from somatui.domain.actions import ACTIONS, PANES
@@ -19,6 +18,7 @@ from somatui.tui.early import GRID_FROM
 from somatui.tui.footer import footer, silent
 from somatui.tui.header import OneLine, header, tabs
 from somatui.tui.keys import SHELL_KEYS, ShellKey
+from somatui.tui.sized import SizedScreen
 from somatui.tui.state import SECTIONS
 
 PANE_TYPES = {pane: (f"somatui.tui.panes.{pane}", f"{pane.capitalize()}Pane") for pane in PANES}
@@ -35,7 +35,7 @@ def make_pane(name: str) -> Any:
     return getattr(import_module(module), kind)()
 
 
-class HomeScreen(Screen[None]):
+class HomeScreen(SizedScreen[None]):
     """Panes over one world. Only what is visible is mounted and told."""
 
     AUTO_FOCUS = ""

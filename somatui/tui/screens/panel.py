@@ -11,6 +11,8 @@ from textual.content import Content
 from textual.screen import ModalScreen, ScreenResultType
 from textual.widgets import Static
 
+from somatui.tui.sized import SizedScreen
+
 Part = tuple[str, str]
 
 
@@ -25,7 +27,7 @@ def rows(pairs: list[tuple[str, str, str]]) -> Content:
     return Content("\n").join(lines)
 
 
-class Panel(ModalScreen[ScreenResultType]):
+class Panel(ModalScreen[ScreenResultType], SizedScreen[ScreenResultType]):
     """The frame; subclasses say what stands in it."""
 
     AUTO_FOCUS = "#frame"

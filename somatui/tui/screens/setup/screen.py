@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Static
 from textual.worker import Worker
@@ -28,6 +27,7 @@ from somatui.tui.screens.setup.entries import Entry, Pick, row
 from somatui.tui.screens.setup.told import told
 from somatui.tui.screens.setup.words import WordsScreen
 from somatui.tui.setup.walk import Walk
+from somatui.tui.sized import SizedScreen
 
 if TYPE_CHECKING:
     from somatui.tui.console import SomatuiApp
@@ -40,7 +40,7 @@ ROOM_FOR_WHY = 30
 LEFT = "somatui setup goes on here."
 
 
-class SetupScreen(Screen[None]):
+class SetupScreen(SizedScreen[None]):
     """Walks the operator through `walk`; leaves with the console of the profile that was set up."""
 
     CSS_PATH = "setup.tcss"

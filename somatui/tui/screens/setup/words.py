@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from somatui.domain.setup.steps import Field
 from somatui.tui.screens.setup.entries import Entry, row
+from somatui.tui.sized import SizedScreen
 
 COLUMNS = 3
 Choose = Callable[[int], tuple[int, int]]
@@ -26,7 +27,7 @@ def two_places(count: int) -> tuple[int, int]:
     return low, high
 
 
-class WordsScreen(ModalScreen[bool]):
+class WordsScreen(ModalScreen[bool], SizedScreen[bool]):
     """Closes with True when two words were typed back, with False when the operator has turned away."""
 
     AUTO_FOCUS = ""
