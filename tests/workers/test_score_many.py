@@ -17,10 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from somatui.workers.gpu import Card, Found
-from somatui.workers.merging import figures
+from somatui.workers.merging import Part, allot, figures
 from somatui.workers.places import Place, places
 from somatui.workers.protocol import Message
-from somatui.workers.score_many import Part, allot
 from somatui.workers.session import JobError
 from tests.storage import stores
 from tests.workers import inside
