@@ -167,11 +167,11 @@ def test_saving_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
 
 def test_the_profile_to_use_is_named_by_environment_or_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = written(tmp_path, "")
-    assert config.chosen_profile(paths) is None
+    assert config.chosen_profile(paths) == ("practice", "default")
     paths.config_file.write_text("profile = 'ops'\n")
-    assert config.chosen_profile(paths) == "ops"
+    assert config.chosen_profile(paths) == ("ops", "config")
     monkeypatch.setenv("SOMATUI_PROFILE", "other")
-    assert config.chosen_profile(paths) == "other"
+    assert config.chosen_profile(paths) == ("other", "environment")
 
 
 WALLET = "ab" * 32
@@ -247,7 +247,7 @@ def test_the_default_profile_is_one_that_exists(tmp_path: Path, monkeypatch: pyt
     paths = Paths.for_profile("testnet", tmp_path)
     assert config.profile_names(paths) == ("practice", "localnet", "testnet")
     config.save_default(paths)
-    assert config.chosen_profile(paths) == "testnet"
+    assert config.chosen_profile(paths) == ("testnet", "config")
     with pytest.raises(ConfigError, match="No profile named 'ops'"):
         config.save_default(Paths.for_profile("ops", tmp_path))
 

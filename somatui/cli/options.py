@@ -76,13 +76,17 @@ def at_least(least: int) -> Callable[[str], int]:
 
 def paths_of(args: Arguments) -> Paths:
     """The places of the chosen profile: --profile, $SOMATUI_PROFILE, config.toml, else practice."""
-    home: Path | None = getattr(args, "home", None)
-    name: str | None = getattr(args, "profile", None)
-    if name is None:
-        from somatui.config import chosen_profile
+    return Paths.for_profile(profile_of(args)[0], getattr(args, "home", None))
 
-        name = chosen_profile(Paths.for_profile("practice", home))
-    return Paths.for_profile(name or "practice", home)
+
+def profile_of(args: Arguments) -> tuple[str, str]:
+    """The chosen profile, and where that comes from: typed, environment, config, default."""
+    name: str | None = getattr(args, "profile", None)
+    if name is not None:
+        return name, "typed"
+    from somatui.config import chosen_profile
+
+    return chosen_profile(Paths.for_profile("practice", getattr(args, "home", None)))
 
 
 def wants_json(args: Arguments) -> bool:

@@ -68,7 +68,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A profile, the settings that hold for it, and where each setting came from."""
+    """A profile, the settings that hold for it, and where its network and each setting came from."""
 
     profile: Profile
     settings: Settings
@@ -105,6 +105,7 @@ def read(paths: Paths, content: Mapping[str, Any]) -> Config:
             f"or run somatui network add {paths.profile} --rpc URL."
         )
     settings, origins = chosen(content, own, where)
+    origins["network"] = "profile" if "network" in own else "default"
     return Config(_profile(paths, own, where), settings, origins)
 
 
@@ -114,12 +115,15 @@ def profile_names(paths: Paths) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*NETWORK_KINDS[:3], *tables)))
 
 
-def chosen_profile(paths: Paths) -> str | None:
-    """The profile to use when none is named: $SOMATUI_PROFILE, else `profile` in config.toml, else None."""
-    name = os.environ.get("SOMATUI_PROFILE") or document(paths.config_file).get("profile")
-    if name is not None and not isinstance(name, str):
+def chosen_profile(paths: Paths) -> tuple[str, str]:
+    """The profile to use when none is named, and where that comes from: $SOMATUI_PROFILE (environment), else `profile`
+    in config.toml (config), else practice (default). Raises ConfigError."""
+    if told := os.environ.get("SOMATUI_PROFILE"):
+        return told, "environment"
+    name = document(paths.config_file).get("profile", "")
+    if not isinstance(name, str):
         raise ConfigError(f"profile in {paths.config_file} must be a name in quotes.")
-    return name
+    return (name, "config") if name else ("practice", "default")
 
 
 def address_of(text: object, name: str, where: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import time
 from collections.abc import Callable, Iterable
@@ -159,12 +160,21 @@ class SomatuiApp(App[int]):
         snapshot = self.world.snapshot
         running = sum(j.running for j in snapshot.jobs) if snapshot else 0
         if self.world.connected:
-            line = command(self.paths)
+            line = self._opened_again()
             jobs = f" and {running} job{'s' if running != 1 else ''}" if running else ""
             self.farewell = (
                 f"The agent{jobs} {'go' if running else 'goes'} on: {line} opens here again, {line} agent stop ends it."
             )
         self.exit(0)
+
+    def _opened_again(self) -> str:
+        """The command that opens this console again; it names the profile where another one would be opened."""
+        from somatui.config import ConfigError, chosen_profile
+
+        with contextlib.suppress(ConfigError):
+            if chosen_profile(self.paths)[0] == self.paths.profile:
+                return command(self.paths)
+        return f"{command(self.paths)} --profile {self.paths.profile}"
 
     def _fatal_error(self) -> None:
         """A defect ends the console with its trace, without the values of variables: whose they are nobody knows."""

@@ -39,6 +39,12 @@ def test_config_says_where_each_setting_came_from(monkeypatch: pytest.MonkeyPatc
     assert document["settings"]["threads"] == 2
     assert document["origins"]["threads"] == "environment"
     assert document["origins"]["theme"] == "default"
+    assert (document["origins"]["profile"], document["origins"]["network"]) == ("default", "default")
+    shown = somatui("config", "show", "--origin", "--profile", "localnet").out.splitlines()
+    assert [line.split() for line in shown[1:3]] == [
+        ["profile", "localnet", "typed"],
+        ["network", "localnet", "default"],
+    ]
 
 
 def test_doctor_names_the_cure_of_what_is_not_well() -> None:

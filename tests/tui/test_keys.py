@@ -123,8 +123,12 @@ async def test_the_id_under_the_cursor_goes_to_the_terminals_clipboard(paths: Pa
         await c.until(lambda: c.app.clipboard.startswith("0x"), "the id")
 
 
-async def test_q_leaves_and_says_what_goes_on(paths: Paths) -> None:
+@pytest.mark.parametrize(("chosen", "named"), [("", ""), ("ops", " --profile practice")])
+async def test_q_leaves_and_says_what_goes_on(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, chosen: str, named: str
+) -> None:
+    monkeypatch.setenv("SOMATUI_PROFILE", chosen)
     async with console(paths) as c:
         await c.press("q")
         await c.until(lambda: c.app.farewell, "the farewell")
-        assert c.app.farewell.startswith(f"The agent and 2 jobs go on: {command(c.app.paths)} opens here again")
+        assert c.app.farewell.startswith(f"The agent and 2 jobs go on: {command(c.app.paths)}{named} opens here again")

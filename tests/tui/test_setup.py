@@ -102,7 +102,7 @@ async def test_from_nothing_to_a_funded_wallet_with_a_tested_store(home: Path, n
         await hand.until(lambda: hand.app.reopen is not None, "the console's turn")
     assert hand.app.reopen is not None and hand.app.reopen.profile == "ops"
     assert not (hand.app.reopen.profile_dir / "setup.json").exists()
-    assert chosen_profile(hand.app.reopen) == "ops"
+    assert chosen_profile(hand.app.reopen) == ("ops", "config")
 
 
 async def test_what_goes_wrong_is_said_in_its_place_and_mended_there(home: Path, net: Network) -> None:
