@@ -135,7 +135,9 @@ class FetchWeights(Action):
         return [context.row] if context.row in live and not words else live
 
     def checks(self, context: Context) -> tuple[Check, ...]:
-        return (Check(bool(self._chosen(context)), "No weights to fetch: only committed and active models have them."),)
+        count = len(self._chosen(context))
+        none = "No weights to fetch: only committed and active models have them."
+        return (Check(count > 0, f"weights of {count} models are published" if count else none),)
 
     def call(self, context: Context) -> tuple[str, dict[str, Any]]:
         return "job.start", {"kind": self.name, "args": {"ids": self._chosen(context)}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,19 @@ import pytest
 
 from somatui.agent.kinds import KINDS, KindError
 from somatui.agent.weights import AGAIN_MS, LARGE, LOOK_MS, Ahead, wanted
+from somatui.chain import build
 from somatui.chain.snapshot import SystemView, Weights
+from somatui.cli.rehearse.script import Script
+from somatui.cli.rehearse.stage import EMBEDDING
 from somatui.config import Settings
 from somatui.domain.snapshot import EpochView, JobView
 from somatui.paths import Paths
+from somatui.workers.prefetch import Wanted
 from somatui.workers.shelf import Shelf
 from tests.agent.harness import Household, household
 from tests.domain.worlds import NOW_MS, an_id, model
-from tests.workers.weighing import plain_of
+from tests.servers import answering
+from tests.workers.weighing import Shop, plain_of
 
 RICH, POOR = an_id("a1"), an_id("a2")
 
@@ -164,37 +170,46 @@ def test_a_job_names_its_models_or_is_refused() -> None:
             kind.title(wrong)
 
 
-async def until_shelved(house: Household, path: Path) -> None:
+async def until(house: Household, holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while not path.exists():
+        while not holds():
             await house.call("refresh")
             await asyncio.sleep(0.1)
 
 
 @pytest.mark.slow
-def test_on_a_network_weights_are_here_before_the_reveal_and_open_after_it(
+def test_on_a_network_weights_are_here_before_the_reveal_and_opened_at_it_without_their_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOMATUI_WEIGHTS_AHEAD", "always")
-    plain = plain_of(300_000)
+    first, update = Shop(plain_of(300_000, seed=1)), Shop(plain_of(300_000, seed=2), key=b"\4" * 32)
+    shelf = Shelf(Paths.for_profile("practice", tmp_path).weights_cache)
 
     async def day(house: Household) -> None:
-        await house.act("faucet")
-        await house.act("faucet")
-        asked = house.publishing("first")
-        Path(asked["weights"]).write_bytes(plain)
-        await house.act("publish", asked)
-        (model,) = (m for m in (await house.look()).models if m.mine)
-        shelf = Shelf(house.paths.weights_cache)
-        checksum = str(model.weights_checksum)
-        await until_shelved(house, shelf.sealed(checksum))
-        assert not shelf.plain(checksum).exists()
-        house.kill_agent()
-        house.start_agent()
-        await house.act("advance")
-        await house.act("reveal", {"model_id": model.id})
-        await until_shelved(house, shelf.plain(checksum))
-        assert shelf.plain(checksum).read_bytes() == plain
+        script = Script(house.chain(), b"\5" * 32)
+        for _ in range(2):
+            for coin in await script.chain.faucet(script.address):
+                await script.chain.settled(coin.digest)
+        name = await script.create(1_000_000_000)
+
+        async def commit(shop: Shop) -> Wanted:
+            with answering(shop.reply) as address:
+                wanted = shop.wanted(f"{address}/weights")
+                told = {"url": wanted.url, "checksum": wanted.checksum, "size": wanted.size, "key": wanted.key}
+                coin = await script.coin()
+                await script.send(build.commit_model(script.address, coin, model_id=name, embedding=EMBEDDING, **told))
+                await until(house, shelf.sealed(wanted.checksum).exists)
+            return wanted
+
+        for shop in (first, update):
+            wanted = await commit(shop)
+            assert not shelf.plain(wanted.checksum).exists()
+            house.kill_agent()
+            await script.chain.advance_epoch()
+            await script.reveal(name, shop.key)
+            house.start_agent()
+            await until(house, shelf.plain(wanted.checksum).exists)
+            assert shelf.plain(wanted.checksum).read_bytes() == shop.plain
         jobs = [j for j in (await house.look()).jobs if j.kind == "weights"]
         assert len(jobs) == 1 and "ahead of need" in jobs[0].title
 
