@@ -36,14 +36,20 @@ def given(args: Arguments, name: str) -> bytes | None:
     return found
 
 
+def given_text(args: Arguments, name: str) -> str | None:
+    """The same as text without the end of its line. Raises Problem."""
+    found = given(args, name)
+    try:
+        return None if found is None else found.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise Problem(f"What --{name}-fd gives is not UTF-8 text.", USAGE) from None
+
+
 def passphrase(args: Arguments, name: str, prompt: str, *, twice: bool = False) -> str:
     """A passphrase by `--name-fd`, else typed; a new one is typed twice. Raises Problem."""
-    found = given(args, name)
+    found = given_text(args, name)
     if found is not None:
-        try:
-            return found.decode("utf-8").removesuffix("\n").removesuffix("\r")
-        except UnicodeDecodeError:
-            raise Problem(f"What --{name}-fd gives is not UTF-8 text.", USAGE) from None
+        return found
     typed = hidden(prompt, name)
     if twice and hidden("Once more: ", name) != typed:
         raise Problem("The two are not the same: nothing was done.")

@@ -9,13 +9,14 @@ import asyncio
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
 from dataclasses import fields
 from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from somatui.cli.aside import on_terminal
+from somatui.cli.asked import given_text
+from somatui.cli.options import Arguments
 from somatui.cli.output import Answer, note
 from somatui.cli.output import fields as aligned
 from somatui.cli.problem import FAILED, USAGE, Problem
@@ -27,7 +28,6 @@ from somatui.paths import Paths, command
 if TYPE_CHECKING:
     from somatui.tui.setup.walk import Walk
 
-MOST_BYTES = 65_536
 ASKED = tuple(f.name for f in fields(Answers) if f.name not in ("auth", "machine"))
 SECRET_LOOKS = (
     ("a Bech32 secret key", re.compile(r"somaprivkey1", re.I)),
@@ -39,12 +39,12 @@ SECRET_LOOKS = (
 """What in a value of the file gives a secret away."""
 
 
-def from_file(paths: Paths, file: Path, descriptors: Mapping[str, int], *, named: bool) -> Answer:
-    """Do every step with the answers of `file`. Raises Problem for a file that cannot be used."""
-    answers = read_answers(file)
+def from_file(paths: Paths, args: Arguments, *, named: bool) -> Answer:
+    """Do every step with the answers of --answers. Raises Problem for a file that cannot be used."""
+    answers = read_answers(args.answers)
     if named:
         answers["profile"] = paths.profile
-    return asyncio.run(_walk(paths, answers, Secrets(descriptors)))
+    return asyncio.run(_walk(paths, answers, Secrets(args)))
 
 
 def read_answers(file: Path) -> dict[str, Any]:
@@ -84,33 +84,25 @@ def _check_skip(file: Path, value: Any) -> None:
 class Secrets:
     """Secrets by name: each descriptor is read once, what has none is asked for where there is a terminal."""
 
-    def __init__(self, descriptors: Mapping[str, int]) -> None:
-        self._descriptors = descriptors
+    def __init__(self, args: Arguments) -> None:
+        self._args = args
         self._taken: dict[str, str] = {}
 
     def given(self, name: str) -> bool:
         """Whether one comes by a descriptor."""
-        return name in self._descriptors
+        return getattr(self._args, f"{name}_fd", None) is not None
 
     def take(self, field: Field) -> str:
         """The secret, '' where there is neither a descriptor nor a terminal. Raises Problem for a bad descriptor."""
         name = "passphrase" if field.name == "again" else field.name
-        if name not in self._taken and name in self._descriptors:
-            self._taken[name] = _read(name, self._descriptors[name])
-        if name in self._descriptors:
+        if name not in self._taken and self.given(name):
+            self._taken[name] = given_text(self._args, name) or ""
+        if name in self._taken:
             return self._taken[name]
         if on_terminal():
             hint = f" ({field.hint})" if field.hint else ""
             return getpass(f"{field.label}{hint}: ", stream=sys.stderr)
         return ""
-
-
-def _read(name: str, descriptor: int) -> str:
-    try:
-        with open(descriptor, "rb") as given:
-            return given.read(MOST_BYTES).decode("utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as wrong:
-        raise Problem(f"--{name}-fd {descriptor} cannot be read ({wrong}): open that descriptor.", USAGE) from None
 
 
 async def _walk(paths: Paths, answers: dict[str, Any], secrets: Secrets) -> Answer:

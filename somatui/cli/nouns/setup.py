@@ -6,23 +6,23 @@ import argparse
 import sys
 from pathlib import Path
 
+from somatui.cli.asked import descriptor_option
 from somatui.cli.options import Arguments, Verb, paths_of, wants_json
 from somatui.cli.output import Answer
 from somatui.cli.problem import USAGE, Problem
 
-SECRETS = ("passphrase", "auth", "key", "access", "secret", "token", "webhook")
+SECRETS = {
+    "passphrase": "the vault's passphrase", "auth": "the node's user:password or header",
+    "key": "the wallet's secret key or words", "access": "the store's access key",
+    "secret": "the store's secret key", "token": "the Hugging Face token", "webhook": "the webhook's address",
+}  # fmt: skip
 """What is asked for without echo or read from a descriptor, and never stands in the file."""
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--answers", metavar="FILE", type=Path, help="do it without a screen, from this file")
-    names = {
-        "passphrase": "the vault's passphrase", "auth": "the node's user:password or header",
-        "key": "the wallet's secret key or words", "access": "the store's access key",
-        "secret": "the store's secret key", "token": "the Hugging Face token", "webhook": "the webhook's address",
-    }  # fmt: skip
-    for name in SECRETS:
-        parser.add_argument(f"--{name}-fd", metavar="N", type=int, help=f"read {names[name]} from descriptor N")
+    for name, what in SECRETS.items():
+        descriptor_option(parser, name, what)
 
 
 def run(args: Arguments) -> Answer:
@@ -35,8 +35,7 @@ def run(args: Arguments) -> Answer:
     if args.answers is not None:
         from somatui.cli.setup import from_file
 
-        descriptors = {n: getattr(args, f"{n}_fd") for n in SECRETS if getattr(args, f"{n}_fd") is not None}
-        return from_file(paths, args.answers, descriptors, named=named)
+        return from_file(paths, args, named=named)
     if wants_json(args) or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Problem("The guided setup needs a terminal: run it in one, or give it --answers FILE.", USAGE)
     from somatui.tui.app import run_setup
