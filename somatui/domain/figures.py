@@ -13,7 +13,7 @@ from somatui.domain.ids import tiny
 from somatui.domain.snapshot import JobView
 
 GB = 1_000_000_000
-_SENT = {"done": "sent", "lost": "lost", "failed": "failed", "refused": "refused"}
+_SENT = {"done": "sent", "submitted": "sent", "lost": "lost", "failed": "failed", "refused": "refused"}
 """How submissions of a score job end; the agent counts them beside the worker's own metrics."""
 _SHOWN = frozenset({
     "candidates_per_s", "chunks_per_s", "tokens_per_s", "mb_per_s", "peak_share", "scored", "hits", "best_distance",

@@ -32,10 +32,10 @@ class JobsPane(Pane):
     NUMBER: ClassVar[int] = 5
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column("STATE", 10),
-        Column("JOB", 21, grow=23),
+        Column("JOB", 20, grow=24),
         Column("PROGRESS", 11),
         Column("RATE", 11, rank=1, right=True),
-        Column("RESULT", 15),
+        Column("RESULT", 16),
         Column("COURSE", 16, rank=2),
         Column("RAN FOR", 8, rank=3, right=True),
         Column("ID", 14, rank=4),

@@ -33,7 +33,7 @@ _BESIDE = 92
 """Cells from which sources and nearest misses stand side by side."""
 _BETWEEN = 3
 _CARDS = 2
-_CURVE = 6
+_CURVE, _WORDS = 6, 2
 
 
 def below(job: JobView, width: int, room: int) -> list[Cell]:
@@ -44,7 +44,7 @@ def below(job: JobView, width: int, room: int) -> list[Cell]:
     rest = [t for t in figures.tables(job) if t.name != "gauges"]
     if rest:
         left = room - len(told)
-        spoken = max(min(len(words), (left - 3) // 2), min(1, left) if job.error else 0)
+        spoken = max(min(len(words), _WORDS, (left - 3) // 2), min(1, left) if job.error else 0)
         told += _blocks(rest, width, left - spoken)
     high = min(_CURVE, room - len(told) - min(len(words), 5))
     if len(job.history) > 1 and high >= 2:
@@ -66,10 +66,18 @@ def _heading(job: JobView, width: int) -> Cell:
     texts = figures.found(job) if job.kind != "train" else figures.found(job)[:1]
     if job.kind == "train" and (left := figures.left(job)):
         texts += (left,)
-    said = "".join(f"  {text}" for text in texts)
-    title = cut(cell(job.title or job.id, "strong"), max(16, width - 4 - len(said)))
-    rule = "─" * max(0, width - 4 - sum(cell_len(t) for t, _ in title) - len(said))
-    return (("── ", "muted"), *title, (said, ""), (f" {rule}", "muted"))
+    said, used = _said(texts), sum(len(text) + 2 for text in texts)
+    title = cut(cell(job.title or job.id, "strong"), max(16, width - 4 - used))
+    rule = "─" * max(0, width - 4 - sum(cell_len(t) for t, _ in title) - used)
+    return (("── ", "muted"), *title, ("  " if texts else "", ""), *said, (f" {rule}", "muted"))
+
+
+def _said(texts: Iterable[str]) -> Cell:
+    """Figures in a line: numbers plain, the words beside them muted."""
+    words = "  ".join(texts).split(" ")
+    return tuple(
+        (f"{' ' if n else ''}{w}", "" if any(c.isdigit() for c in w) else "muted") for n, w in enumerate(words)
+    )
 
 
 def _live(job: JobView, width: int) -> list[Cell]:
@@ -85,7 +93,7 @@ def _live(job: JobView, width: int) -> list[Cell]:
         *groups.get("shards", ()),
         *((left,) if left else ()),
     )
-    lines = [cut(cell("  ".join(texts)), width) for texts in (first, second) if texts]
+    lines = [cut(_said(texts), width) for texts in (first, second) if texts]
     for table in figures.tables(job):
         if table.name == "gauges":
             lines += [_card(row, width) for row in table.rows[:_CARDS]]
