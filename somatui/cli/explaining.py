@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ from somatui.cli.nouns.score import worker
 from somatui.cli.options import Arguments, paths_of
 from somatui.cli.output import Answer, table
 from somatui.cli.problem import USAGE, Problem
-from somatui.domain.ids import IdError, resolve, short
+from somatui.domain.ids import resolve, short
 from somatui.workers.protocol import VERSION
+
+_ID = re.compile(r"(0x)?[0-9a-fA-F]{4,64}")
 
 
 def score_file(args: Arguments) -> Answer:
@@ -34,24 +36,20 @@ def score_file(args: Arguments) -> Answer:
     result = worker("somatui.workers.score_file", job)
     for given, scored in zip(args.model, result["models"], strict=False):
         scored["model"] = str(given)
-    return Answer(result, _text(args.data.name, result))
+    return Answer(result, in_words(args.data.name, result))
 
 
 def _on_the_board(args: Arguments) -> dict[str, Any]:
-    """The target that --target means, and the board it stands on, from the agent. Raises Problem."""
-    with contextlib.suppress(IdError):
-        resolve(args.target, (args.target,), "target")
-        known = live.snapshot(args).targets
-        try:
-            target = resolve(args.target, (t.id for t in known), "target")
-        except IdError as wrong:
-            raise Problem(str(wrong), USAGE) from None
-        board = live.call(args, "board")["path"]
-        return {"board": board, "target_id": target, "weights_dir": str(paths_of(args).weights_cache)}
-    raise Problem(f"There is no file {args.target}: name one that exists, or a target by its id.", USAGE)
+    """The target that --target means, and the board it stands on, from the agent. Raises Problem and IdError."""
+    if not _ID.fullmatch(args.target):
+        raise Problem(f"There is no file {args.target}: name one that exists, or a target by its id.", USAGE)
+    target = resolve(args.target, (t.id for t in live.snapshot(args).targets), "target")
+    board = live.call(args, "board")["path"]
+    return {"board": board, "target_id": target, "weights_dir": str(paths_of(args).weights_cache)}
 
 
-def _text(name: str, result: dict[str, Any]) -> str:
+def in_words(name: str, result: dict[str, Any]) -> str:
+    """The document for people; `name` is the file's."""
     data, models, lead = result["data"], result["models"], result["margin"]
     padding = f", {data['padding']:,} places of padding" if data["padding"] else ""
     batches = f" in {data['batches']} batches" if data["batches"] > 1 else ""

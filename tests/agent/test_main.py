@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from somatui.agent.client import AgentError
+from somatui.workers.board import read_board
 from tests.agent.harness import Household, household
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -123,6 +125,15 @@ def test_listeners_get_everything_once_then_only_what_changes(home: Household) -
     assert {"network", "epoch", "wallet", "targets", "models", "jobs", "ledger"} <= first[0]
     assert all("models" not in sections and "targets" not in sections for sections in then), then
     assert not any(sections <= {"at_ms", "network"} for sections in then), "a look that brought nothing new was told"
+
+
+def test_the_board_is_a_file_that_workers_read(home: Household) -> None:
+    path = asyncio.run(home.call("board"))["path"]
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    board = read_board(Path(path))
+    seen = asyncio.run(home.look())
+    assert {t.id for t in board.targets} == {t.id for t in seen.targets if t.status == "open"}
+    assert board.threshold == seen.epoch.threshold and board.epoch == seen.epoch.number
 
 
 def test_it_leaves_when_asked_and_leaves_nothing_open(home: Household) -> None:
