@@ -1,4 +1,4 @@
-"""A job's events as lines for people: when, what, and its figures."""
+"""What a job's worker says, kept in the job's folder within bounds, and its events as lines for people."""
 
 from __future__ import annotations
 
@@ -10,10 +10,61 @@ from typing import Any
 
 from somatui.workers.protocol import Message, ProtocolError, parse_message
 
+EVENTS, BEFORE, HITS, STDERR = "events.jsonl", "events.1.jsonl", "hits.jsonl", "worker.log"
+MOST_KEPT = 4 * 1024 * 1024
+"""Bytes of events after which the file is put aside, in place of the one before; hits are kept, in a file of their own,
+since they may have to be told again."""
+SILENT = frozenset({"progress", "checkpoint"})
+"""Events that say nothing later."""
 MOST_READ = 262_144
 """Bytes from the end of a log that are read; a job may have run for days."""
 LONG = frozenset({"embedding", "models", "cursor", "path", "checksum"})
 """What an event carries for programs."""
+
+
+def note(folder: Path, message: Message) -> None:
+    """Keep what a worker said."""
+    if message.kind in SILENT:
+        return
+    line = message.to_line() + "\n"
+    if message.kind == "hit":
+        with (folder / HITS).open("a", encoding="utf-8") as hits:
+            hits.write(line)
+    with (folder / EVENTS).open("a", encoding="utf-8") as events:
+        events.write(line)
+        full = events.tell() > MOST_KEPT
+    if full:
+        os.replace(folder / EVENTS, folder / BEFORE)
+
+
+def told_hits(folder: Path) -> list[dict[str, Any]]:
+    """All hits that a job's worker told of."""
+    found = []
+    for line in (folder / HITS).read_text("utf-8", "replace").splitlines() if (folder / HITS).exists() else ():
+        try:
+            found.append(parse_message(line).body)
+        except ProtocolError:
+            continue
+    return found
+
+
+def trim(folder: Path) -> None:
+    """Cut what a worker wrote to standard error to its end when it is long; it may write on meanwhile."""
+    file = folder / STDERR
+    if not file.exists() or file.stat().st_size <= MOST_KEPT:
+        return
+    with file.open("r+b") as opened:
+        opened.seek(-MOST_READ, os.SEEK_END)
+        kept = opened.read()
+        opened.seek(0)
+        opened.write(kept)
+        opened.truncate()
+
+
+def said(folder: Path, lines: int) -> list[str]:
+    """The last lines of what a job's worker said and wrote to standard error."""
+    events = [readable(line) for name in (BEFORE, EVENTS) for line in tail(folder / name, 3 * lines)]
+    return [*tail(folder / STDERR, lines), *(line for line in events if line)][-lines:]
 
 
 def tail(file: Path, lines: int) -> list[str]:
@@ -39,7 +90,7 @@ def readable(line: str) -> str | None:
 
 def _said(message: Message) -> str | None:
     body = message.body
-    if message.kind in ("progress", "checkpoint"):
+    if message.kind in SILENT:
         return None
     if message.kind == "log":
         return str(body.get("text", ""))

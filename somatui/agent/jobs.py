@@ -1,6 +1,6 @@
 """The agent's jobs: starts their workers, keeps what they say, restarts those that die, hands hits to the signer.
 
-A job's folder holds its card (what was asked and how it ended), its events as they came, and the worker's own log.
+A job's folder holds its card (what was asked and how it ended), its newest events, its hits, and the worker's own log.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import json
 import logging
 import secrets
 import shutil
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from somatui.agent import joblog
 from somatui.agent.ground import Ground
-from somatui.agent.joblog import readable, tail
 from somatui.agent.kinds import KINDS, Kind, KindError
 from somatui.chain.errors import ChainError
 from somatui.domain.figures import title
@@ -25,12 +26,14 @@ from somatui.domain.ids import short
 from somatui.domain.snapshot import JobState, JobView
 from somatui.files import write_whole
 from somatui.workers.launch import WorkerProcess
-from somatui.workers.protocol import MOST_ROWS, Message, ProtocolError, parse_message
+from somatui.workers.protocol import MOST_ROWS, Message
 
 log = logging.getLogger(__name__)
 
 RESTARTS = 3
 """A worker that dies is started again so often, after 1, 2 and 4 seconds, from its own checkpoint; then it is left."""
+STEADY_S = 60.0
+"""One that lived so long before it died is counted anew: it can begin."""
 KEPT_LINES = 5
 HISTORY = 240
 TOLD = ("starting", "running", "stopping")
@@ -141,7 +144,7 @@ class Jobs:
         for job in self._jobs.values():
             if job.alive and job.id not in self._tasks:
                 self._launch(job)
-                for hit in _told_hits(job.folder):
+                for hit in joblog.told_hits(job.folder):
                     self._hit(job, hit)
 
     async def stop(self, job_id: str) -> Job:
@@ -185,9 +188,7 @@ class Jobs:
 
     def log(self, job_id: str, lines: int) -> list[str]:
         """The last lines of what a job's worker said and logged. Raises JobsError."""
-        folder = self.get(job_id).folder
-        events = (readable(line) for line in tail(folder / "events.jsonl", 3 * lines))
-        return [*tail(folder / "worker.log", lines), *(line for line in events if line)][-lines:]
+        return joblog.said(self.get(job_id).folder, lines)
 
     async def board_changed(self) -> None:
         """Have running jobs that score against the board read the new one."""
@@ -201,16 +202,20 @@ class Jobs:
         self._tasks[job.id] = asyncio.get_running_loop().create_task(self._run(job))
 
     async def _run(self, job: Job) -> None:
-        kind = KINDS[job.kind]
-        for attempt in range(RESTARTS + 1):
+        kind, attempt = KINDS[job.kind], 0
+        while True:
+            began = time.monotonic()
             status = await self._once(job, kind)
             if job.state not in ("starting", "running") or self._closing:
                 break
+            if time.monotonic() - began >= STEADY_S:
+                attempt = 0
             if attempt == RESTARTS:
                 self._end(job, "failed", f"The worker died {RESTARTS + 1} times (status {status}): see its log.")
                 break
             self._say(job, f"the worker died (status {status}): started again in {2**attempt} s")
             await asyncio.sleep(2**attempt)
+            attempt += 1
         if job.tells:
             await asyncio.wait(job.tells)
         if job.state == "stopping" and not self._closing:
@@ -229,7 +234,7 @@ class Jobs:
         try:
             await kind.prepare(self._ground, job.folder)
             line = kind.line(job.asked, job.folder, self._ground)
-            secret, log = kind.secrets(job.asked, self._ground.vault), job.folder / "worker.log"
+            secret, log = kind.secrets(job.asked, self._ground.vault), job.folder / joblog.STDERR
             await worker.start(kind.worker(job.asked), line, secrets=secret, stderr_path=log, on_message=hear)
             job.worker = worker
             status = await (worker.stop() if job.state == "stopping" else worker.wait())
@@ -266,8 +271,7 @@ class Jobs:
             job.tables = tables(message.body["tables"])
             self._touch(job)
             return
-        with (job.folder / "events.jsonl").open("a", encoding="utf-8") as events:
-            events.write(message.to_line() + "\n")
+        joblog.note(job.folder, message)
         body = message.body
         if message.kind == "hello" and job.state == "starting":
             self._into(job, "running")
@@ -281,6 +285,7 @@ class Jobs:
             if isinstance(body.get(drawn), (int, float)):
                 job.history.append(float(body[drawn]))
         elif message.kind == "checkpoint":
+            joblog.trim(job.folder)
             self._keep(job)
         elif message.kind == "log":
             self._say(job, str(body.get("text", "")))
@@ -349,19 +354,3 @@ def tables(told: Any) -> dict[str, tuple[dict[str, Any], ...]]:
         for name, rows in (told.items() if isinstance(told, dict) else ())
         if isinstance(rows, list)
     }
-
-
-def _told_hits(folder: Path) -> list[dict[str, Any]]:
-    """The hits among a job's events."""
-    file = folder / "events.jsonl"
-    if not file.exists():
-        return []
-    found = []
-    for line in file.read_text("utf-8", "replace").splitlines():
-        try:
-            message = parse_message(line)
-        except ProtocolError:
-            continue
-        if message.kind == "hit":
-            found.append(message.body)
-    return found

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from somatui.agent import joblog
 from somatui.agent.joblog import readable, tail
 from somatui.workers.protocol import Message
 
@@ -23,6 +26,34 @@ def test_an_event_is_a_time_a_kind_and_its_figures() -> None:
 def test_what_says_nothing_is_left_out_and_what_is_no_event_stays() -> None:
     assert readable(line("progress", done=0.5)) is None and readable(line("checkpoint", path="x")) is None
     assert readable("Traceback (most recent call last):") == "Traceback (most recent call last):"
+
+
+def test_a_job_s_events_stay_within_bounds_and_its_hits_are_all_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joblog, "MOST_KEPT", 5_000)
+    for number in range(500):
+        joblog.note(tmp_path, Message(number, 0, "metric", {"step": number}))
+        joblog.note(tmp_path, Message(number, 0, "checkpoint", {"path": "x"}))
+        if number % 100 == 0:
+            joblog.note(tmp_path, Message(number, 0, "hit", {"target_id": f"0x{number}"}))
+    assert [hit["target_id"] for hit in joblog.told_hits(tmp_path)] == [f"0x{n}" for n in range(0, 500, 100)]
+    assert [line.split()[-1] for line in joblog.said(tmp_path, 80)] == [str(n) for n in range(420, 500)]
+    assert sum(f.stat().st_size for f in tmp_path.glob("events*")) < 11_000
+
+
+def test_what_a_worker_writes_to_standard_error_is_cut_to_its_end_while_it_writes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joblog, "MOST_KEPT", 5_000)
+    monkeypatch.setattr(joblog, "MOST_READ", 1_000)
+    joblog.trim(tmp_path)
+    with (tmp_path / "worker.log").open("ab", buffering=0) as written:
+        for number in range(2_000):
+            written.write(b"line %d\n" % number)
+            joblog.trim(tmp_path)
+    assert (tmp_path / "worker.log").stat().st_size < 6_000
+    assert joblog.said(tmp_path, 2) == ["line 1998", "line 1999"]
 
 
 def test_the_end_of_a_long_log_is_enough(tmp_path: Path) -> None:

@@ -155,8 +155,8 @@ def test_what_ran_when_the_agent_was_gone_goes_on_with_the_next(tmp_path: Path) 
         jobs = jobs_on(ground)
         job = jobs.start("train", args(steps=12, submit=True))
         await until(jobs, job.id, lambda j: j.metrics.get("step", 0) >= 2)
-        with (job.folder / "events.jsonl").open("a") as events:
-            events.write('{"seq":9,"at":1,"kind":"hit","target_id":"0x1","distance":0.5,"name":"f"}\n')
+        with (job.folder / "hits.jsonl").open("a") as hits_:
+            hits_.write('{"seq":9,"at":1,"kind":"hit","target_id":"0x1","distance":0.5,"name":"f"}\n')
         await jobs.close()
         return job.id
 
