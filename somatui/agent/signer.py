@@ -35,6 +35,8 @@ LOOKS_AFTER_REFUSAL = 6
 """How often the digest of refused bytes is looked for before they count as not taken; a checkpoint takes 0.3 s."""
 REFUSALS = 4
 """How often the node must refuse the same bytes for a reason that is not known before it is believed."""
+DOUBT_S = 120.0
+"""So long after a try whose outcome is not known no such refusal is believed: that try may still land."""
 SETTLE_LIMIT_S = 15.0
 _NEVER = frozenset({"missing", "wrong_owner", "wrong_digest"})
 """Reasons after which the node gave up waiting and that no waiting cures (protocol.md 8, item 3)."""
@@ -243,7 +245,8 @@ class Signer:
 
         A node of another network has nothing to say of them and is sent nothing, whenever the profile came to name it.
         """
-        pause, refusals = FIRST_PAUSE_S, 0
+        pause, refusals, now_s = FIRST_PAUSE_S, 0, asyncio.get_running_loop().time
+        doubt_s = now_s() if look_first else float("-inf")
         while True:
             try:
                 if look_first:
@@ -255,7 +258,9 @@ class Signer:
                 log.warning("transaction %s: %s", digest, failure)
                 other = isinstance(failure, OtherChain) or not await self._of_this_network()
                 refusals += _refusal(failure) and not other
-                if not other and (_final(failure) or refusals >= REFUSALS):
+                doubt_s = now_s() if failure.outcome_unknown else doubt_s
+                believed = refusals >= REFUSALS and now_s() - doubt_s > DOUBT_S
+                if not other and (_final(failure) or believed):
                     for _ in range(LOOKS_AFTER_REFUSAL):
                         if (found := await self._found(digest)) is not None:
                             return found

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from somatui.agent import states
+from somatui.agent import signer, states
 from somatui.agent.flows import ActRefused
 from somatui.agent.journal import Intent, Journal
 from somatui.chain import build
@@ -92,6 +92,21 @@ async def test_a_refusal_for_no_known_reason_is_not_believed_at_once(one: World)
     await one.publish()
     states_seen = [s for s, _ in one.ground.journal.events(one.ground.journal.intents("publish")[0].id)]
     assert states_seen.count("create_signed") == 1 and len(line.executed) == 2 and await one.difference() == 0
+
+
+async def test_after_a_try_that_may_still_land_no_refusal_without_a_known_reason_is_believed(
+    one: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signer, "FIRST_PAUSE_S", 0.01)
+    line = rough(one)
+    line.executing = ["away", *["refused"] * (signer.REFUSALS + 1)]
+    await one.publish()
+    states_seen = [s for s, _ in one.ground.journal.events(one.ground.journal.intents("publish")[0].id)]
+    assert states_seen.count("create_signed") == 1 and len(line.executed) == 2 and await one.difference() == 0
+    line.executing = ["refused"] * signer.REFUSALS
+    await one.publish("second", weights=str(one.weights("second")))
+    again = [s for s, _ in one.ground.journal.events(one.ground.journal.intents("publish")[1].id)]
+    assert again.count("create_signed") == 2, "where no try may have landed, refusals are believed"
 
 
 async def test_a_coin_that_another_transaction_holds_is_done_without_until_the_epoch_ends(one: World) -> None:
