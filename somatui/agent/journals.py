@@ -25,8 +25,10 @@ def of_wallet(open_now: Journal, address: str, paths: Paths, fault: Fault = no_f
         found = first
     else:
         first.close()
-        found = Journal.open(paths.journal.with_name(f"journal-{address[:16]}.sqlite3"), fault)
-        found.claim(address)
+        found = Journal.open(file := paths.journal.with_name(f"journal-{address[:16]}.sqlite3"), fault)
+        if not found.claim(address):
+            found.close()
+            raise JournalError(f"The journal {file} is another wallet's: put each journal back under its own name.")
     open_now.close()
     return found
 

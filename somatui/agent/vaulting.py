@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from somatui.agent import states
 from somatui.agent.ground import Ground
 from somatui.agent.journal import JournalError
 from somatui.agent.lease import LeaseHeld
@@ -25,7 +26,7 @@ from somatui.vault.backends.asking import Unusable
 from somatui.vault.base import VaultError, VaultLocked, WrongPassphrase
 from somatui.vault.file import FileVault
 from somatui.vault.held import Held, kernel_keyring
-from somatui.vault.names import IRREPLACEABLE, WALLET
+from somatui.vault.names import IRREPLACEABLE, MODEL_KEY, WALLET
 from somatui.vault.patience import Patience
 
 LEAST_PASSPHRASE = 8
@@ -212,15 +213,29 @@ class Vaulting:
     async def remove(self, name: str) -> dict[str, Any]:
         """Forget a secret."""
         vault = self._vault()
-        if name == f"{WALLET}{self.ground.address}" and (
-            self.ground.journal.unfinished() or any(d.has_deadline for d in self.ground.snapshot().duties)
-        ):
-            raise RpcError(REFUSED, "Acts of this wallet are not finished or due, and need its key: wait for them.")
+        if reason := self._needed(name):
+            raise RpcError(REFUSED, reason)
         try:
             await _doing(lambda: vault.delete(name))
         except KeyError:
             raise RpcError(REFUSED, f"The vault has nothing named {name!r:.80}: vault list names all it has.") from None
         return self._changed(name)
+
+    def _needed(self, name: str) -> str:
+        """Why a secret must stay for now; empty where nothing hangs on it."""
+        journal, seen = self.ground.journal, self.ground.snapshot()
+        if name == WALLET + self.ground.address:
+            due = journal.unfinished() or any(d.has_deadline for d in seen.duties)
+            return "Acts of this wallet are not finished or due, and need its key: wait for them." if due else ""
+        for intent in journal.intents("publish") if name.startswith(MODEL_KEY) else ():
+            model = intent.result.get("model_id")
+            open_now = any(m.id == model and m.state in ("active", "inactive") for m in seen.models)
+            given_up = intent.state in (states.REFUSED, states.FAILED)
+            if name == MODEL_KEY + intent.id and not (given_up or open_now or journal.done("reveal", str(model))):
+                return (
+                    f"The weights of {intent.subject} wait for their reveal with this key, or half of the stake burns."
+                )
+        return ""
 
     async def names(self) -> dict[str, Any]:
         """The names of everything in the vault."""

@@ -251,7 +251,7 @@ def _is_old(document: Document, known: Note) -> bool:
 def _bytes_of(path: Path, *, private: bool) -> bytes:
     """A vault's file, which must be its owner's alone where it is in use."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (os.O_NOFOLLOW if private else 0))
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if private else 0))
     except FileNotFoundError:
         raise VaultMissing(f"There is no vault at {path}: create one first.") from None
     except OSError as failure:

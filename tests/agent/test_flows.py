@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from somatui.agent.flows import ActLost, ActRefused, OutcomeUnknown
+from somatui.agent.flows.base import key_name
 from somatui.agent.ground import UploadFailed
 from somatui.agent.preview import preview
+from somatui.agent.server import RpcError
+from somatui.agent.vaulting import Vaulting
 from somatui.vault.base import VaultLocked
 from tests.agent.cut import Rough, until
 from tests.agent.world import KeptUploads, World, operator, world
@@ -54,8 +57,10 @@ async def test_a_day_from_faucet_to_claim_is_in_the_books_to_the_shannon(one: Wo
 
 
 async def test_the_same_key_is_the_same_act(one: World) -> None:
-    first, second = await asyncio.gather(one.publish("k"), one.publish("k"))
+    calls = (one.publish(key) for key in ("k", "k", "another"))
+    first, second, third = await asyncio.gather(*calls, return_exceptions=True)
     assert first == second == await one.publish("k")
+    assert isinstance(third, ActRefused) and "being published already" in str(third), "one file was staked for twice"
     assert sum(m.mine for m in (await one.look()).models) == 1
 
 
@@ -97,6 +102,8 @@ async def test_a_commit_that_cannot_be_made_is_tried_until_it_can_and_the_create
     states = [s for s, _ in journal.events(journal.intents("publish")[0].id)]
     assert states.count("create_signed") == states.count("commit_signed") == 1 and states.count("created") > 1
     assert await one.difference() == 0
+    with pytest.raises(RpcError, match="wait for their reveal"):
+        await Vaulting(one.ground, lambda: None).remove(key_name(journal.intents("publish")[0].id))
 
 
 async def test_a_reveal_too_early_or_too_late_is_refused_and_costs_nothing(one: World) -> None:

@@ -34,6 +34,16 @@ def test_a_journal_that_is_nobodys_yet_stays_with_its_first_wallet(paths: Paths)
     ]
 
 
+def test_a_journal_under_another_wallets_name_is_not_written_to(paths: Paths) -> None:
+    of_wallet(Journal.open(paths.journal), FIRST, paths).close()
+    paths.journal.with_name(f"journal-{SECOND[:16]}.sqlite3").write_bytes(paths.journal.read_bytes())
+    opened = Journal.open(paths.journal)
+    with pytest.raises(JournalError, match="another wallet's"):
+        of_wallet(opened, SECOND, paths)
+    assert opened.claim(FIRST)
+    opened.close()
+
+
 def test_acts_that_another_wallet_was_left_with_are_found_and_damage_is_passed_over(paths: Paths) -> None:
     opened = of_wallet(Journal.open(paths.journal), FIRST, paths)
     act = opened.begin("publish", "alpha", {}, "k1", 1)

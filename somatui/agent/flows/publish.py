@@ -67,6 +67,10 @@ class Publish(Flow):
             "label": str(args.get("label") or ""),
         }
         demand(preflight.publish(snapshot, stake, commission, embedding_of(kept)))
+        under_way = [i for i in self.ground.journal.unfinished() if i.key != key]
+        if any(i.args.get("weights") == kept["weights"] for i in under_way):
+            text = "These weights are being published already, with a stake of their own: wait until they are."
+            raise ActRefused((Check(False, text),), text)
         subject = kept["label"] or weights.name
         made = self.ground.journal.begin(self.action, str(subject), kept, key, self.ground.now_ms())
         self.ground.changed()
