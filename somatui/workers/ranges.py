@@ -24,7 +24,7 @@ RANGE, SIDE_BY_SIDE = 16 * 1024 * 1024, 8
 PIECE = 1024 * 1024
 SILENCE_S = 30
 """The longest silence of a server."""
-SLOWEST, PATIENCE_S = 4096, 60
+SLOWEST, PATIENCE_S = 8192, 60
 """Bytes a second below which a line that is older than this is given up."""
 TRIES, PAUSE_S = 3, 1.0
 LOOK_S = 0.2
@@ -76,16 +76,16 @@ class Download:
         Raises Changed, Unreachable for what may pass, else FetchError, also for an object of another size.
         """
         self.tag = tag
-        answer = self._awaited(_aside(lambda: self._open(start, min(start + RANGE, self._size))))
+        answer = self._awaited(aside(lambda: self._open(start, min(start + RANGE, self._size))))
         if answer.status != 206:
             yield from self._one_stream(answer, start)
             return
         starts = iter(range(start + RANGE, self._size, RANGE))
-        under_way = deque([_aside(lambda: self._rest(answer, start))])
+        under_way = deque([aside(lambda: self._rest(answer, start))])
         try:
             while under_way:
                 while len(under_way) < SIDE_BY_SIDE and (at := next(starts, None)) is not None:
-                    under_way.append(_aside(lambda at=at: self._rest(None, at)))  # type: ignore[misc]
+                    under_way.append(aside(lambda at=at: self._rest(None, at)))  # type: ignore[misc]
                 yield from self._awaited(under_way.popleft())
         finally:
             self._over.set()
@@ -192,7 +192,7 @@ class _named:
                 raise Unreachable(f"no answer ({reason})") from None
 
 
-def _aside(doing: Callable[[], T]) -> Future[T]:
+def aside(doing: Callable[[], T]) -> Future[T]:
     """Do it in a thread that nobody waits for at the end of the process."""
     coming: Future[T] = Future()
 

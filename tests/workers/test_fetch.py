@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -265,3 +267,10 @@ def test_a_true_header_is_taken() -> None:
     told = json.dumps({"__metadata__": {"a": "b"}}).encode()
     header.check(headed(told, b""), 8 + len(told))
     assert cipher.crypt(cipher.crypt(plain, KEY), KEY) == plain
+
+
+@pytest.mark.slow
+def test_ranges_are_faster_than_one_stream_where_a_line_has_its_share() -> None:
+    words = [sys.executable, "-m", "tests.long.ranged_download", "--short"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
