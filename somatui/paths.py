@@ -172,6 +172,11 @@ class Paths:
         make_private(self.socket.parent)
         return self
 
+    def options(self) -> tuple[str, ...]:
+        """How these places are named on a command line."""
+        where = () if self.home is None else ("--home", str(self.home))
+        return ("--profile", self.profile, *where)
+
     def listing(self) -> dict[str, Path]:
         """Every place by name, in reading order, for `somatui paths`."""
         names = (

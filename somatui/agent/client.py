@@ -129,12 +129,12 @@ class AgentClient:
             answer.set_exception(AgentError(int(error["code"]), str(error["message"]), error.get("data")))
 
 
-async def ensure_agent(paths: Paths, profile: str) -> None:
+async def ensure_agent(paths: Paths) -> None:
     """See that the profile's agent answers; start it detached where none does. Raises AgentError with its sentence."""
     if await _answers(paths):
         return
     paths.create()
-    refusal = await asyncio.to_thread(_start, paths, profile)
+    refusal = await asyncio.to_thread(_start, paths)
     if refusal is not None and not await _answers(paths):
         raise AgentError(-32000, refusal)
 
@@ -167,12 +167,10 @@ async def _answers(paths: Paths) -> bool:
     return True
 
 
-def _start(paths: Paths, profile: str) -> str | None:
+def _start(paths: Paths) -> str | None:
     """Start an agent in a session of its own and wait until it says that it is ready; its sentence if it refuses."""
     ready, told = os.pipe()
-    words = [sys.executable, "-P", "-m", "somatui.agent", "--profile", profile, "--ready-fd", str(told)]
-    if paths.home is not None:
-        words += ["--home", str(paths.home)]
+    words = [sys.executable, "-P", "-m", "somatui.agent", *paths.options(), "--ready-fd", str(told)]
     log = os.open(paths.agent_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(

@@ -92,7 +92,7 @@ def start(args: Arguments) -> None:
         from somatui.agent.client import ensure_agent
 
         note(f"Starting the agent of profile {paths.profile}.")
-        asyncio.run(ensure_agent(paths, paths.profile))
+        asyncio.run(ensure_agent(paths))
 
 
 def ask(args: Arguments, method: str, /, **params: Any) -> Any:

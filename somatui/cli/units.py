@@ -15,8 +15,7 @@ SYSTEM = Path("/etc/systemd/system")
 
 def start_words(paths: Paths) -> tuple[str, ...]:
     """The command line of the profile's agent; no secret is ever in it."""
-    words = (sys.executable, "-P", "-m", "somatui.agent", "--profile", paths.profile)
-    return (*words, "--home", str(paths.home)) if paths.home is not None else words
+    return (sys.executable, "-P", "-m", "somatui.agent", *paths.options())
 
 
 def agent_unit(paths: Paths, *, system: bool, credential: Path | None) -> str:

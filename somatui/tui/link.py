@@ -82,7 +82,7 @@ class Link:
         try:
             if self._wanted.is_set():
                 self._wanted.clear()
-                await ensure_agent(self.paths, self.paths.profile)
+                await ensure_agent(self.paths)
             self._client = await AgentClient.connect(self.paths)
             await self._client.subscribe(self._listener.on_sections)
             self._up.set()

@@ -27,10 +27,8 @@ class PracticeStart:
     @property
     def words(self) -> list[str]:
         """The command line."""
-        words = [sys.executable, "-P", "-m", "somatui", "practice", "serve", "--background"]
-        words += ["--profile", self._paths.profile]
-        words += ["--ports", self._ports] if self._ports else []
-        return words + (["--home", str(self._paths.home)] if self._paths.home is not None else [])
+        words = [sys.executable, "-P", "-m", "somatui", "practice", "serve", "--background", *self._paths.options()]
+        return words + (["--ports", self._ports] if self._ports else [])
 
     async def run(self) -> None:
         """Start it and wait until it answers. Raises StartFailed."""

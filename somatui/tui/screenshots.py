@@ -105,7 +105,7 @@ def _somatui(*words: str) -> str:
 
 async def _work_and_take(paths: Paths, out: Path, theme: str) -> None:
     """Score, submit and train on the state, and take the pictures meanwhile."""
-    await ensure_agent(paths, PROFILE)
+    await ensure_agent(paths)
     client = await AgentClient.connect(paths)
     try:
         await client.call("settings.set", key="auto_claim", value=False)

@@ -53,7 +53,7 @@ class Operator:
     def restart(self) -> None:
         """The agent anew; its vault is locked then."""
         asyncio.run(stop_agent(self.paths))
-        asyncio.run(ensure_agent(self.paths, PROFILE))
+        asyncio.run(ensure_agent(self.paths))
 
 
 @contextlib.contextmanager
@@ -66,7 +66,7 @@ def operator(home: Path) -> Iterator[Operator]:
         card = network.card
         save_profile(paths, network="custom", rpc_url=card["rpc_url"], faucet_url=card["faucet_url"])
         made = Operator(network, paths)
-        asyncio.run(ensure_agent(paths, PROFILE))
+        asyncio.run(ensure_agent(paths))
         try:
             made.ask("vault.create", passphrase=PASSPHRASE, backend="file")
             yield made

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from somatui.cli import live
-from somatui.cli.day.home import PROFILE, cache_of, inhabited, opening
+from somatui.cli.day.home import cache_of, inhabited, opening
 from somatui.cli.day.steps import Day
 from somatui.cli.day.teller import Teller
 from somatui.cli.options import Arguments
@@ -33,7 +33,7 @@ def _spend(paths: Paths, teller: Teller, args: Arguments) -> tuple[Day, Snapshot
 
     info = start_network(make_private(paths.network_dir), "free", args.seed, cache=cache_of(args))
     teller.say(f"practice network at {info.rpc_url}, three models active")
-    asyncio.run(ensure_agent(paths, PROFILE))
+    asyncio.run(ensure_agent(paths))
     teller.say("agent started")
     return asyncio.run(_day(paths, teller, args))
 

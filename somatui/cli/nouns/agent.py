@@ -31,7 +31,7 @@ def run(args: Arguments) -> Answer:
         os.execv(sys.executable, words)
     from somatui.agent.client import ensure_agent
 
-    asyncio.run(ensure_agent(paths, paths.profile))
+    asyncio.run(ensure_agent(paths))
     if args.passphrase_fd is not None:
         live.call(args, "vault.unlock", passphrase=asked.passphrase(args, "passphrase", ""))
     return status(args)

@@ -170,7 +170,7 @@ async def _keep(paths: Paths, auth: str) -> str:
     try:
         if not live.is_running(paths):
             note(f"Starting the agent of profile {paths.profile}.")
-            await ensure_agent(paths, paths.profile)
+            await ensure_agent(paths)
         client = await live.connect(paths)
     except (AgentError, AgentGone, OSError, Problem) as failure:
         return f"The node's credentials are not kept ({str(failure).rstrip('.')}): {cure}"

@@ -201,18 +201,17 @@ def qr(args: Arguments) -> Answer:
     import os
     import sys
 
-    import segno
-
     from somatui.domain.halfblocks import half_blocks
+    from somatui.tui.code import modules
 
     address = f"0x{_address(args)}"
-    matrix = segno.make(address, error="l", micro=False).matrix
+    matrix = modules(address)
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     lines = half_blocks(matrix, light_on_dark=not coloured)
     if coloured:
         lines = [f"\x1b[38;5;16;48;5;231m{line}\x1b[0m" for line in lines]
-    modules = ["".join(str(int(m)) for m in row) for row in matrix]
-    return Answer({"address": address, "modules": modules}, "\n".join([*lines, address]))
+    rows = ["".join(str(int(m)) for m in row) for row in matrix]
+    return Answer({"address": address, "modules": rows}, "\n".join([*lines, address]))
 
 
 def faucet(args: Arguments) -> Answer:

@@ -6,7 +6,7 @@ import asyncio
 from textwrap import fill
 
 from somatui.cli import live
-from somatui.cli.day.home import PROFILE, cache_of, inhabited, opening
+from somatui.cli.day.home import cache_of, inhabited, opening
 from somatui.cli.day.steps import Day
 from somatui.cli.day.teller import Teller
 from somatui.cli.options import Arguments
@@ -53,7 +53,7 @@ def _play(chosen: World, paths: Paths, teller: Teller, args: Arguments) -> tuple
 
     folder, seed = make_private(paths.network_dir), args.seed
     info = start_network(folder, "free", seed, steps=STEPS, epoch_ms=chosen.epoch_ms, cache=cache_of(args))
-    asyncio.run(ensure_agent(paths, PROFILE))
+    asyncio.run(ensure_agent(paths))
     teller.say(f"practice network at {info.rpc_url} and its agent started")
     endpoints = Endpoints(info.rpc_url, info.faucet_url, info.scoring_url, info.admin_url)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
@@ -11,6 +9,7 @@ from textual.widgets import Static
 
 from somatui.domain.halfblocks import half_blocks
 from somatui.domain.snapshot import WalletView
+from somatui.tui.code import modules
 from somatui.tui.screens.panel import Panel
 
 LETTERS_IN_A_ROW = 22
@@ -37,7 +36,7 @@ class QrScreen(Panel[None]):
     def compose(self) -> ComposeResult:
         """The code, and beside it what it says."""
         frame = Horizontal(
-            Static(Content("\n".join(code_of(self._address))), id="code"), Static(id="beside"), id="frame"
+            Static(Content("\n".join(half_blocks(modules(self._address)))), id="code"), Static(id="beside"), id="frame"
         )
         frame.can_focus = True
         frame.border_title = Content(self.title_text).markup
@@ -53,11 +52,3 @@ class QrScreen(Panel[None]):
         self.query_one("#beside", Static).update(
             Content.assemble(*[(f"{line}\n", "bold") for line in lines], ("\n" + "\n".join(told), "$muted"))
         )
-
-
-def code_of(text: str) -> list[str]:
-    """The lines of a QR code of `text`."""
-    import segno
-
-    code: Any = segno.make(text, error="l", micro=False)
-    return half_blocks(code.matrix)

@@ -111,7 +111,7 @@ class Walk:
     async def ask(self, method: str, /, **params: Any) -> Any:
         """Ask the agent of the profile, which is started where none runs. Raises AgentError, AgentGone, OSError."""
         if self._client is None or self._client.closed.is_set():
-            await ensure_agent(self.paths, self.paths.profile)
+            await ensure_agent(self.paths)
             self._client = await AgentClient.connect(self.paths)
         return await self._client.call(method, **params)
 
