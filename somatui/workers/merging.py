@@ -30,14 +30,15 @@ _VERSION = 1
 class Part:
     """One shard: what it stands at, and what its worker told last.
 
-    `scored` is the whole of it; a worker that began at `cursor` counts from `base` on.
+    `scored` is the whole of it. A worker that begins at `cursor`, behind `kept` candidates, counts from `base` on.
     """
 
     index: int
     scored: int = 0
     limit: int | None = None
-    base: int = 0
     cursor: dict[str, Any] | None = None
+    kept: int = 0
+    base: int = 0
     failed: int = 0
     over: bool = False
     figures: dict[str, float] = field(default_factory=dict)
@@ -84,11 +85,15 @@ def _one(name: str, values: list[float]) -> float:
 
 class Merged:
     """A job's shards as its parent sees them. How many there are, what they stand at and which targets were told of is
-    kept in a file of the work folder; `count` of another number begins anew."""
+    kept in a file of the work folder; `count` of another number begins anew. With `remembers`, their cursors are kept
+    as well: it is for workers whose own folders may be lost."""
 
-    def __init__(self, job: Mapping[str, Any], emitter: Emitter, count: int | None, default: int) -> None:
+    def __init__(
+        self, job: Mapping[str, Any], emitter: Emitter, count: int | None, default: int, *, remembers: bool = False
+    ) -> None:
         self._emitter, self._path = emitter, Path(job["work_dir"]) / "shards.json"
         self._asked = {"corpus": job.get("corpus"), "limit": job.get("limit")}
+        self._remembers, self._names = remembers, set[str]()
         self.most_hits, self.limit = job.get("max_hits"), job.get("limit")
         self.hits, self.reported, self.parked = 0, set[str](), list[str]()
         self.parts: list[Part] = []
@@ -110,14 +115,14 @@ class Merged:
             if (told["version"], told["corpus"]) == (_VERSION, self._asked["corpus"]):
                 same = told["limit"] == self.limit
                 self.parts = [
-                    Part(n, int(scored), share if same else None, cursor=cursor)
+                    Part(n, int(scored), share if same else None, cursor, int(scored))
                     for n, (scored, share, cursor) in enumerate(told["parts"])
                 ]
                 self.hits, self.reported = int(told["hits"]), set(told["reported"])
 
     def save(self) -> None:
         """Write down what it stands at."""
-        parts = [(p.scored, p.limit, p.cursor) for p in self.parts]
+        parts = [(p.kept if self._remembers else p.scored, p.limit, p.cursor) for p in self.parts]
         told = {"version": _VERSION, "hits": self.hits, "reported": sorted(self.reported), "parts": parts}
         write_whole(self._path, json.dumps(told | self._asked).encode())
 
@@ -147,12 +152,15 @@ class Merged:
         match message.kind:
             case "metric":
                 part.figures |= {k: float(v) for k, v in body.items() if isinstance(v, int | float)}
+                part.figures = {k: v for k, v in part.figures.items() if body.get(k, v) is not None}
                 part.tables = body.get("tables", part.tables)
                 self._count(part, part.figures.get("scored"))
             case "hit":
                 self._hit(body)
             case "checkpoint":
                 self._count(part, body.get("scored"))
+                if self._remembers:
+                    part.cursor, part.kept = body.get("cursor"), part.scored
                 self.save()
                 told = {"shard": part.index, "cursor": body.get("cursor")}
                 self._emitter.send("checkpoint", scored=self.scored, path=str(self._path), **told)
@@ -202,20 +210,22 @@ class Merged:
         told = figures(_lasting(p.figures, p.index in live) for p in self.parts)
         told |= {"scored": self.scored, "hits": self.hits, "shards": len(self.parts), "shards_live": len(live),
                  "parked": len(self.parked)}  # fmt: skip
-        self._emitter.send("metric", **told)
+        gone = dict.fromkeys(self._names - set(told))
+        self._names = set(told)
+        self._emitter.send("metric", **told, **gone)
         if tables := together(part.tables for part in self.parts):
             self._emitter.send("metric", tables=tables)
         if self.limit:
             self._emitter.send("progress", done=min(1.0, told["scored"] / (self.limit + told.get("owed", 0))))
 
-    def result(self, *, stopped: bool) -> dict[str, Any]:
-        """What one worker would have for a result; its reason is "" where shards are left without a place."""
-        results = [part.result for part in self.parts]
+    def result(self, parts: Sequence[Part], *, stopped: bool) -> dict[str, Any]:
+        """What one worker would have for a result, of these shards; its reason is "" where one is left unfinished."""
+        results = [part.result for part in parts]
         dropped: Counter[str] = sum((Counter(r.get("dropped") or {}) for r in results), Counter())
         near = [r["best_distance"] for r in results if r.get("best_distance") is not None]
         reason = "stopped" if stopped else "hits" if self.enough else ""
-        if not reason and not any(p.lacks for p in self.parts):
-            reason = "corpus" if all(p.over for p in self.parts) else "limit"
+        if not reason and not any(p.lacks for p in parts):
+            reason = "corpus" if all(p.over for p in parts) else "limit"
         return {
             "scored": self.scored, "hits": self.hits, "best_distance": min(near, default=None),
             "owed": sum(int(r.get("owed", 0)) for r in results), "shards": len(self.parts),

@@ -59,8 +59,8 @@ class Many:
             await self._stop()
         self._merged.tell((), now=True)
         self._merged.save()
-        found = self._merged.result(stopped=self._session.stopping.is_set())
-        if not found["reason"] and any(part.lacks for part in self._parts):
+        found = self._merged.result(self._parts, stopped=self._session.stopping.is_set())
+        if not found["reason"]:
             raise ParkedError(self._merged.parked[-1])
         return found
 

@@ -20,7 +20,7 @@ from somatui.workers.trouble import of_failure
 
 ORPHAN_S = 30
 """Seconds that a worker whose parent is gone may take to save its work."""
-_PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG = 1
 
 
 class JobError(ValueError):
@@ -86,7 +86,7 @@ def run(jobs: str | tuple[str, ...], work: Work, *refusals: type[Exception], orp
     """
     harden_process()
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     emitter = Emitter()
     emitter.send("hello", version=VERSION, pid=os.getpid())
 

@@ -1,0 +1,225 @@
+"""Worker that scores one corpus on many machines: `python -m somatui.workers.nodes`, on the machine of the agent.
+
+Job: that of `score_many`, with {"nodes": {"count": machines, "at": "HOST:PORT", "key": path}}. It keeps the store there
+that all machines meet in, takes part with this machine's own places through torchrun, and deals out shards: a place has
+one at a time, from the cursor that was told last. A place that is lost is dropped and its shard given to the next one
+that is free; what had been scored since its last checkpoint is scored again. What has been told counts once.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import base58
+
+from somatui.files import write_whole
+from somatui.workers.board import BoardError, read_board
+from somatui.workers.gpu import look
+from somatui.workers.mailbox import Mailbox, opened, own_key
+from somatui.workers.meeting import Here, environment, host_port, torchrun
+from somatui.workers.merging import Merged, Part
+from somatui.workers.places import places, visible
+from somatui.workers.protocol import Message
+from somatui.workers.score_many import TRIES
+from somatui.workers.session import JobError, ParkedError, Session, run
+
+SILENCE_S = 20.0
+"""A place that says nothing for so long is lost; it says something every second."""
+TICK_S, BYE_S, END_S = 0.2, 5.0, 1.5
+
+
+@dataclass
+class Node:
+    """One place of one machine as long as its process lives; `part` is what it works on."""
+
+    box: str
+    heard: float
+    name: str = ""
+    seat: str = ""
+    part: Part | None = None
+    parked: bool = False
+
+
+class Nodes:
+    """A job on many machines, told to its parent as one."""
+
+    def __init__(self, job: dict[str, Any], session: Session, mailbox: Mailbox, merged: Merged) -> None:
+        self._job, self._session, self._mailbox, self._merged = job, session, mailbox, merged
+        self._board, self._folder = Path(job["board"]), Path(job["work_dir"])
+        self._nodes: dict[str, Node] = {}
+        self._gone: set[str] = set()
+
+    def run(self, own: subprocess.Popen[bytes]) -> dict[str, Any]:
+        """Deal out shards until the limit, enough hits, the corpus's end or a stop. Raises JobError, ParkedError."""
+        try:
+            while not (self._session.stopping.is_set() or self._merged.enough):
+                self._step()
+                if not self._working() and not self._waiting():
+                    break
+                if own.poll() is not None:
+                    raise JobError(f"torchrun ended here with status {own.returncode}: see the worker's log.")
+                self._session.stopping.wait(TICK_S)
+        finally:
+            self._dismiss()
+        self._merged.tell((), now=True)
+        self._merged.save()
+        found = self._merged.result(self._merged.parts, stopped=self._session.stopping.is_set())
+        if not found["reason"]:
+            raise ParkedError(self._merged.parked[-1])
+        return found
+
+    def _step(self) -> None:
+        self._greet()
+        for node in tuple(self._nodes.values()):
+            self._hear(node)
+        if self._session.board_changed.is_set():
+            self._session.board_changed.clear()
+            self._new_board()
+        for node in tuple(self._nodes.values()):
+            if time.monotonic() - node.heard > SILENCE_S:
+                self._drop(node, "is silent")
+        for node in self._nodes.values():
+            if node.name and node.part is None and not node.parked and (waiting := self._waiting()):
+                self._give(node, waiting[0])
+        self._merged.tell({n.part.index for n in self._nodes.values() if n.part})
+
+    def _working(self) -> bool:
+        return any(n.part for n in self._nodes.values())
+
+    def _waiting(self) -> list[Part]:
+        """Shards that nobody works on and that may have more."""
+        taken = {n.part.index for n in self._nodes.values() if n.part}
+        return [p for p in self._merged.parts if p.lacks and p.failed < TRIES and p.index not in taken]
+
+    def _greet(self) -> None:
+        for name in self._mailbox.names():
+            if name not in self._nodes and name not in self._gone:
+                self._nodes[name] = Node(name, time.monotonic())
+
+    def _hear(self, node: Node) -> None:
+        for told in self._mailbox.taken(f"out/{node.box}"):
+            node.heard = time.monotonic()
+            match told.pop("kind"):
+                case "hello":
+                    self._seat(node, str(told["seat"]), str(told["name"]))
+                case "bye":
+                    self._drop(node)
+                case "beat":
+                    continue
+                case kind:
+                    self._told(node, Message(told.pop("seq"), told.pop("at"), kind, told))
+
+    def _seat(self, node: Node, seat: str, name: str) -> None:
+        """A process has come to a place; the one that had it before, if any, is gone."""
+        for other in [n for n in self._nodes.values() if n.seat == seat]:
+            self._drop(other, "was started again")
+        node.seat, node.name = seat, name
+        self._merged.say(f"{name} takes part", level="info")
+
+    def _told(self, node: Node, message: Message) -> None:
+        part = node.part
+        if part is None:
+            return
+        if message.kind == "hit" and not self._keep(message.body):
+            return
+        self._merged.hear(part, message)
+        if message.kind == "failed":
+            told = str(message.body.get("error") or "The worker failed.")
+            if not message.body.get("parked"):
+                raise JobError(f"{node.name}: {told}")
+            node.parked, node.part = True, None
+            self._merged.park(part, node.name, told)
+        elif message.kind == "done":
+            node.part = None
+
+    def _keep(self, hit: dict[str, Any]) -> bool:
+        """Write a hit's bytes here, where they are submitted from; False when they are not what they should be."""
+        data = base64.b64decode(hit.pop("data"))
+        if base58.b58encode(hashlib.blake2b(data, digest_size=32).digest()).decode() != hit["checksum"]:
+            return False
+        path = self._folder / "hits" / hit["checksum"]
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        write_whole(path, data)
+        hit["path"] = str(path)
+        return True
+
+    def _give(self, node: Node, part: Part) -> None:
+        part.scored = part.base = part.kept
+        left = None if part.limit is None else part.limit - part.base
+        local = ("board", "weights_dir", "work_dir", "nodes", "gpus", "shards", "limit", "cursor", "threads")
+        node.part = part
+        self._mailbox.put(f"in/{node.box}", {
+            "cmd": "task", "job": {k: v for k, v in self._job.items() if k not in local}, "part": part.index,
+            "count": len(self._merged.parts), "cursor": part.cursor, "limit": left, "board": self._board.read_text(),
+        })  # fmt: skip
+
+    def _drop(self, node: Node, why: str = "") -> None:
+        """Do without this process; its shard waits for another."""
+        self._nodes.pop(node.box, None)
+        self._gone.add(node.box)
+        if why and node.part is not None:
+            self._merged.say(f"{node.name} {why}: {self._merged.named(node.part)} goes on elsewhere")
+        node.part = None
+
+    def _new_board(self) -> None:
+        with contextlib.suppress(BoardError):
+            self._merged.reported &= {t.id for t in read_board(self._board).targets}
+        for node in self._nodes.values():
+            self._mailbox.put(f"in/{node.box}", {"cmd": "board", "board": self._board.read_text()})
+
+    def _dismiss(self) -> None:
+        """Have everybody save their work, and hear what they still have to say."""
+        self._greet()
+        for node in self._nodes.values():
+            self._mailbox.put(f"in/{node.box}", {"cmd": "stop"})
+        until = time.monotonic() + BYE_S
+        while self._nodes and time.monotonic() < until:
+            for node in tuple(self._nodes.values()):
+                with contextlib.suppress(JobError):
+                    self._hear(node)
+            time.sleep(TICK_S / 4)
+
+
+def work(job: dict[str, Any], session: Session) -> dict[str, Any]:
+    """Do the job. Raises JobError for an address that cannot be used, or for cards that are not there."""
+    asked = job["nodes"]
+    here = Here(asked["at"], asked["key"], str(Path(job["work_dir"]) / "node"), job["weights_dir"], job.get("gpus"))
+    at = places(here.gpus, None, look(), visible())
+    try:
+        host, port = host_port(here.at)
+        store = opened(host, port, serve=True)
+    except ValueError:
+        raise JobError(f"{here.at} is no address to meet at: write HOST:PORT.") from None
+    except OSError as failure:
+        raise JobError(f"Machines cannot meet at {here.at} ({failure.strerror}): name an address of this machine and "
+                       "a port that is free.") from None  # fmt: skip
+    mailbox = Mailbox(store, own_key(Path(here.key)))
+    merged = Merged(job, session.emitter, job.get("shards"), len(at) * int(asked["count"]), remembers=True)
+    own = subprocess.Popen(
+        torchrun(here.at, len(at)), env=environment(here), stdin=subprocess.DEVNULL, stdout=sys.stderr,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        return Nodes(job, session, mailbox, merged).run(own)
+    finally:
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                own.wait(END_S)
+                break
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(own.pid, how)
+        own.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(run("score", work, BoardError))
