@@ -51,6 +51,19 @@ def look(url: str, checksum: bytes, size: int, limit_s: float = 30) -> Seen:
     return _ask(url, f"bytes=0-{size}", limit_s, lambda answer: _compare(answer, checksum, size))
 
 
+def length(url: str, size: int, limit_s: float = 30) -> Seen:
+    """See that an object of that length is there; of its bytes one is read."""
+
+    def judge(answer: http.client.HTTPResponse) -> Seen:
+        told = _length(answer)
+        same = told == str(size)
+        return Seen(
+            same, answer.status, "as long as it should be" if same else f"the object has {told} bytes, not {size}"
+        )
+
+    return _ask(url, "bytes=0-0", limit_s, judge)
+
+
 def glance(url: str, head: bytes, tail: bytes, size: int, limit_s: float = 30) -> Seen:
     """Look at both ends of an object too large to be read whole: its length, and the bytes there."""
     first = _ask(url, f"bytes=0-{len(head) - 1}", limit_s, lambda a: _part(a, head, size))

@@ -1,4 +1,4 @@
-"""What was submitted is looked at until its audit is over: what is gone is put back, or told with its cause (R5c)."""
+"""What others must be able to fetch is looked at: what is gone is put back, or told with its cause (R5c, R14)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def bucket(home: Household) -> Bucket:
     return Bucket(store, card["access_key"], card["secret_key"])
 
 
-async def of_data(home: Household, holds: Callable[[tuple[Alert, ...]], bool]) -> tuple[Alert, ...]:
-    """The alerts of submitted data, once they are so."""
+async def of_objects(home: Household, holds: Callable[[tuple[Alert, ...]], bool]) -> tuple[Alert, ...]:
+    """The alerts of what lies in the store, once they are so."""
     async with asyncio.timeout(30):
         while True:
-            found = tuple(a for a in (await home.look()).alerts if a.about.startswith("data:"))
+            found = tuple(a for a in (await home.look()).alerts if a.about.startswith(("data:", "weights:")))
             if holds(found):
                 return found
             await asyncio.sleep(0.1)
@@ -47,17 +47,23 @@ async def test_data_that_are_gone_are_put_back_or_told_with_their_cause_until_th
         hits = {t.id: home.hit(seen, t) for t in (first, second)}
         for hit in hits.values():
             await home.act("submit", {"hit": hit})
+        published = await home.act("publish", home.publishing("alpha"))
         keys = {name: f"data/{hit['checksum']}" for name, hit in hits.items()}
         store = bucket(home)
         for key in keys.values():
             await asyncio.to_thread(store.delete, key)
         Path(hits[second.id]["path"]).unlink()
+        weights = str(published["url"]).partition(f"/{home.card['bucket']}/")[2]
+        length, _ = await asyncio.to_thread(store.head, weights)
+        await asyncio.to_thread(store.delete, weights)
         await next_epoch(home)
-        told = {a.about: a for a in await of_data(home, lambda found: len(found) == 2)}
+        told = {a.about: a for a in await of_objects(home, lambda found: len(found) == 3)}
+        assert (await asyncio.to_thread(store.head, weights))[0] == length == published["size"]
+        assert told[f"weights:{published['model_id']}:{published['url']}#back"].severity == "warn"
         assert (await asyncio.to_thread(store.head, keys[first.id]))[0] == hits[first.id]["size"]
         assert told[f"data:{first.id}#back"].severity == "warn"
         lost = told[f"data:{second.id}"]
         assert lost.severity == "bad" and "404" in lost.text and "is gone too" in lost.text, lost
         assert keys[second.id] in lost.text and "epoch 1 ends" in lost.text
         await next_epoch(home)
-        assert await of_data(home, lambda found: not found) == ()
+        assert await of_objects(home, lambda found: not found) == ()

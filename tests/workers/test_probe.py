@@ -74,10 +74,12 @@ def test_objects_are_looked_at_as_by_anybody_and_silence_is_not_yet_death() -> N
     with servers.answering(reply) as url:
         names = {"there": url, "busy": url, "shut": url, "gone": url, "nobody": servers.NOBODY}
         objects = [{"name": n, "url": f"{u}/{n}", "checksum": whole, "size": 4} for n, u in names.items()]
-        objects.append(objects[0] | {"name": "other", "size": 5})
+        objects += [objects[0] | {"name": "other", "size": 5}, objects[0] | {"name": "long", "checksum": ""},
+                    objects[0] | {"name": "longer", "checksum": "", "size": 5}]  # fmt: skip
         found = probe.work({"what": "outside", "objects": objects}, session())
     assert {line["name"]: line["status"] for line in found["lines"]} == {
         "there": "ok", "busy": "warn", "shut": "bad", "gone": "bad", "nobody": "warn", "other": "bad",
+        "long": "ok", "longer": "bad",
     }  # fmt: skip
     assert probe.work({"what": "outside"}, session()) == {"ok": True, "lines": [], "facts": {}}
 
