@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from somatui.cli.main import entry
-from somatui.domain.snapshot import JobView, NetworkView, Snapshot
+from somatui.domain.snapshot import Duty, JobView, NetworkView, Snapshot
 from tests.cli.scripted import AgentError, Script, speak
 from tests.cli.shell import one_sentence
 from tests.domain.worlds import ME, an_id, model, target, world
@@ -204,6 +204,18 @@ def test_jobs_start_with_what_was_typed(script: Script, capsys: pytest.CaptureFi
         assert run(f"score run --yes --source {wrong}", capsys)[0] == 2
     run("train run --steps 5 --seed 9", capsys)
     assert script.asked[-1][1]["kind"] == "train" and script.asked[-1][1]["args"]["corpus"]["seed"] == 9
+
+
+def test_whoever_stops_the_agent_is_told_what_is_due(
+    script: Script, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    due = Duty("reveal", PENDING, "reveal first", 412, 412, 500_000_000, True)
+    free = Duty("claim", CLAIMABLE, "claim 1 target", 412, None, 0, True)
+    script.world = replace(script.world, duties=(due, free))
+    monkeypatch.setattr("somatui.cli.live.is_running", lambda _: True)
+    monkeypatch.setattr("somatui.cli.stop.stop_agent", lambda _: ())
+    (told,) = run("agent stop", capsys)[1]["due"]
+    assert told.startswith("reveal first is due by the end of epoch 412, or 0.500000 SOMA are lost: somatui agent run")
 
 
 def test_publishing_stakes_what_was_typed(script: Script, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -121,6 +123,21 @@ async def test_the_id_under_the_cursor_goes_to_the_terminals_clipboard(paths: Pa
     async with console(paths) as c:
         await c.press("3", "y")
         await c.until(lambda: c.app.clipboard.startswith("0x"), "the id")
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux here")
+async def test_inside_tmux_it_goes_through_tmux_as_well(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmux = ["tmux", "-S", str(paths.config_dir.parent / "tmux")]
+    subprocess.run([*tmux, "-f", "/dev/null", "new-session", "-d", "sleep 60"], check=True)
+    try:
+        monkeypatch.setenv("TMUX", f"{tmux[-1]},0,0")
+        async with console(paths) as c:
+            await c.press("3", "y")
+            await c.until(lambda: c.app.clipboard, "the id")
+            show = [*tmux, "show-buffer"]
+            await c.until(lambda: subprocess.run(show, capture_output=True).stdout.decode() == c.app.clipboard, "it")
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=True)
 
 
 @pytest.mark.parametrize(("chosen", "named"), [("", ""), ("ops", " --profile practice")])

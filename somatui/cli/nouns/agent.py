@@ -10,8 +10,8 @@ from pathlib import Path
 
 from somatui.cli import asked, live, units
 from somatui.cli.options import Arguments, Verb, paths_of
-from somatui.cli.output import Answer, fields
-from somatui.cli.problem import FAILED
+from somatui.cli.output import Answer, amount, fields
+from somatui.cli.problem import FAILED, Problem
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +55,24 @@ def stop(args: Arguments) -> Answer:
     paths = paths_of(args)
     if not live.is_running(paths):
         return Answer({"ok": True, "stopped": False}, f"No agent runs for profile {paths.profile}.")
+    due = _due(args)
     forced = stop_agent(paths)
-    return Answer({"ok": True, "stopped": True, "forced": forced}, "\n".join(("The agent has stopped.", *forced)))
+    document = {"ok": True, "stopped": True, "forced": forced, "due": due}
+    return Answer(document, "\n".join(("The agent has stopped.", *forced, *due)))
+
+
+def _due(args: Arguments) -> list[str]:
+    """What nobody does in time while no agent runs."""
+    try:
+        duties = live.snapshot(args).duties
+    except (Problem, OSError):
+        return []
+    return [
+        f"{d.title} is due by the end of epoch {d.closes_epoch}, or {amount(d.at_stake_shannons)} are lost: "
+        "somatui agent run --background before that."
+        for d in duties
+        if d.has_deadline
+    ]
 
 
 def _install_options(parser: argparse.ArgumentParser) -> None:

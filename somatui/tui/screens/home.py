@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+from asyncio.subprocess import DEVNULL, PIPE
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -27,6 +31,15 @@ MINUTE_MS = 60_000
 CLOCK = frozenset({"clock"})
 OPENS_A_LINE = ("command", "filter")
 """Done before the next key is looked at, so that a fast hand types into the line and not onto the pane behind it."""
+
+
+async def _to_tmux(text: str) -> None:
+    """Have tmux pass `text` on: as it is usually set, it keeps to itself what a program sends to the clipboard."""
+    with contextlib.suppress(OSError):
+        tmux = await asyncio.create_subprocess_exec(
+            "tmux", "load-buffer", "-w", "-", stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL
+        )
+        await tmux.communicate(text.encode())
 
 
 def make_pane(name: str) -> Any:
@@ -128,13 +141,24 @@ class HomeScreen(SizedScreen[None]):
             self._say_lines()
 
     def _tell_panes(self) -> None:
+        """Show the panes what they are owed; behind a panel they know it and paint nothing, since Textual paints all
+        of the terminal for whatever changes behind one."""
         snapshot, now_ms = self.somatui.world.snapshot, self.somatui.now_ms()
         if snapshot is None:
             return
         for name, pane in self._panes.items():
-            if self._owed[name] and pane.is_mounted and (self.in_grid or name == self.current):
-                owed, self._owed[name] = self._owed[name], frozenset()
-                pane.show(snapshot, now_ms, owed)
+            if not self._owed[name] or not pane.is_mounted or not (self.in_grid or name == self.current):
+                continue
+            if self.app.screen is not self:
+                pane.snapshot, pane.now_ms = snapshot, now_ms
+                continue
+            owed, self._owed[name] = self._owed[name], frozenset()
+            pane.show(snapshot, now_ms, owed)
+
+    def on_screen_resume(self) -> None:
+        """A panel has gone: show what has changed meanwhile."""
+        if self.is_mounted:
+            self.refresh_world(frozenset())
 
     def _tick(self) -> None:
         minute = self.somatui.now_ms() // MINUTE_MS
@@ -293,6 +317,8 @@ class HomeScreen(SizedScreen[None]):
             self.say("Nothing is under the cursor here.", "muted")
         else:
             self.app.copy_to_clipboard(row)
+            if os.environ.get("TMUX"):
+                self.run_worker(_to_tmux(row), group="copy")
             self.say(f"Sent to the terminal: {row}", "muted")
 
     def action_wake(self) -> None:
