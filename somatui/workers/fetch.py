@@ -54,35 +54,31 @@ def weights_file(model: Published, folder: Path, session: Session, came: Came | 
     What is in the folder is checked as well: encrypted again, it has the published checksum or is fetched anew.
     Raises FetchError and, for a key of another size and for what is no safetensors, WeightsError.
     """
-    checksum, shelf = _judged(model), Shelf(folder)
-    path = shelf.plain(model.checksum)
+    shelf = Shelf(folder)
     Pass(model.key)
-    if not _is_whole(path, checksum, model):
-        with shelf.held(model.checksum, session.stopping) as alone:
-            if not alone:
-                raise Stopped("the worker was stopped")
-            if not _is_whole(path, checksum, model):
-                _bring(model, shelf, path, session, came or _Saying(model, session).came)
-    shelf.used(path)
-    return path
+    return _there(model, shelf, shelf.plain(model.checksum), session, came or _Saying(model, session).came)
 
 
 def sealed_file(model: Published, folder: Path, session: Session, came: Came) -> Path:
-    """The weights as they were published, for a model whose key is not known yet. Raises FetchError."""
-    _judged(model)
+    """The same for the weights as they were published, of a model whose key is not known yet. Raises FetchError."""
     shelf = Shelf(folder)
-    path = shelf.sealed(model.checksum)
-    with shelf.held(model.checksum, session.stopping) as alone:
-        if not alone:
-            raise Stopped("the worker was stopped")
-        if not shelf.has(model.checksum, model.size, opened=False):
-            _bring(model, shelf, path, session, came)
-    shelf.used(path)
-    return path
+    return _there(model, shelf, shelf.sealed(model.checksum), session, came)
 
 
-def _judged(model: Published) -> bytes:
-    """The checksum's 32 bytes. Raises FetchError for a manifest that cannot be one of a model."""
+def _there(model: Published, shelf: Shelf, place: Path, session: Session, came: Came) -> Path:
+    _judge(model)
+    if not _is_whole(place, model):
+        with shelf.held(model.checksum, session.stopping) as alone:
+            if not alone:
+                raise Stopped("the worker was stopped")
+            if not _is_whole(place, model):
+                _bring(model, shelf, place, session, came)
+    shelf.used(place)
+    return place
+
+
+def _judge(model: Published) -> None:
+    """Raise FetchError for a manifest that cannot be one of a model."""
     try:
         checksum = base58.b58decode(model.checksum)
     except ValueError:
@@ -91,7 +87,6 @@ def _judged(model: Published) -> bytes:
         raise FetchError("its checksum is not 32 bytes in Base58")
     if not 0 < model.size <= LARGEST:
         raise FetchError(f"a model of this network has at most {LARGEST / 1e9:.1f} GB, not {model.size / 1e9:.6g}")
-    return checksum
 
 
 class _Saying:
@@ -109,17 +104,34 @@ class _Saying:
             self._session.emitter.send("log", level="info", text=text)
 
 
-def _is_whole(path: Path, checksum: bytes, model: Published) -> bool:
+def _is_whole(place: Path, model: Published) -> bool:
     try:
-        if path.stat().st_size != model.size:
+        if place.stat().st_size != model.size:
             return False
-        sealed = Pass(model.key, sealing=True)
-        for piece in _read(path):
-            for _ in sealed.steps(piece):
-                pass
+        opened, told = Pass(model.key) if place.suffix == PLAIN else None, hashlib.blake2b(digest_size=32)
+        _hashed(place, opened, told)
     except OSError:
         return False
-    return sealed.checksum() == checksum
+    return _digest(opened, told) == base58.b58decode(model.checksum)
+
+
+def _hashed(path: Path, opened: Pass | None, told: hashlib.blake2b) -> int:
+    """Hash what lies there as it was published, encrypted again where it is opened; how many bytes there are."""
+    size = 0
+    for piece in _read(path):
+        size += len(piece)
+        if opened is None:
+            told.update(piece)
+            continue
+        opened.sealing = True
+        for _ in opened.steps(piece):
+            pass
+        opened.sealing = False
+    return size
+
+
+def _digest(opened: Pass | None, told: hashlib.blake2b) -> bytes:
+    return told.digest() if opened is None else opened.checksum()
 
 
 def _read(path: Path) -> Iterator[memoryview]:
@@ -206,23 +218,9 @@ class _Part:
         self._file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
         if anew or os.fstat(self._file.fileno()).st_size > model.size:
             self._file.truncate()
-        self.size = self._begun = self._taken_up()
+        self.size = self._begun = _hashed(self._path, self._pass, self._hash)
+        self._file.seek(self.size)
         self.tag = self._tag_file.read_text("utf-8") if self._begun and self._tag_file.exists() else ""
-
-    def _taken_up(self) -> int:
-        """Hash what has come before; how much it was."""
-        size = 0
-        for piece in _read(self._path):
-            size += len(piece)
-            if self._pass is None:
-                self._hash.update(piece)
-                continue
-            self._pass.sealing = True
-            for _ in self._pass.steps(piece):
-                pass
-            self._pass.sealing = False
-        self._file.seek(size)
-        return size
 
     def __enter__(self) -> _Part:
         return self
@@ -260,7 +258,7 @@ class _Part:
 
     def finish(self) -> None:
         """Put it in place. Raises FetchError when the bytes are not those that were published."""
-        digest = self._hash.digest() if self._pass is None else self._pass.checksum()
+        digest = _digest(self._pass, self._hash)
         if self.size != self._model.size or digest != base58.b58decode(self._model.checksum):
             if self._begun:
                 raise Changed("what had come of it was of something else")

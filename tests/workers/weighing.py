@@ -45,7 +45,8 @@ class Shop:
     spoil: Callable[[int, int, Reply], Reply] = lambda _number, _start, reply: reply
     starts: list[int] = field(default_factory=list)
     together: threading.Barrier | None = None
-    """Where there is one, all answers but that from the beginning wait for each other."""
+    """Where there is one, the first answers but that from the beginning wait for each other, as many as it is for."""
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.sealed = cipher.crypt(self.plain, self.key)
@@ -54,10 +55,12 @@ class Shop:
         """The answer to one request."""
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", headers.get("Range") or "")
         start = int(asked[1]) if asked and self.ranges else 0
-        self.starts.append(start)
-        number, told = len(self.starts) - 1, {"ETag": self.tag} if self.tag else {}
-        if start and self.together is not None:
-            self.together.wait(10)
+        with self.turn:
+            number = len(self.starts)
+            self.starts.append(start)
+        told = {"ETag": self.tag} if self.tag else {}
+        if start and self.together is not None and number <= self.together.parties:
+            self.together.wait(30)
         if asked and self.ranges:
             stop = int(asked[2]) + 1
             told["Content-Range"] = f"bytes {start}-{stop - 1}/{len(self.sealed)}"
