@@ -103,16 +103,22 @@ class Score(Kind):
         }
 
     def worker(self, args: dict[str, Any]) -> str:
+        if args.get("nodes"):
+            return "somatui.workers.nodes"
         return "somatui.workers.score_many" if self._places(args) else self.module
 
     @staticmethod
     def _places(args: dict[str, Any]) -> dict[str, Any]:
-        """Where it is scored, when not at one place as it comes: which cards, and how many shards."""
+        """Where it is scored, when not at one place as it comes: which cards, how many shards, how many machines."""
         gpus, shards = args.get("gpus"), _optional(args, "shards")
         numbers = isinstance(gpus, list) and gpus and all(type(n) is int and n >= 0 for n in gpus)
         if not (gpus in (None, "all", "none") or numbers):
             raise KindError("gpus must be all, none, or a list of the cards' numbers.")
-        return {} if gpus is None and shards is None else {"gpus": gpus, "shards": shards}
+        machines, at = _optional(args, "nodes"), args.get("rendezvous")
+        if (machines is None) != (at is None):
+            raise KindError("A job on many machines needs both their number and where they meet.")
+        met = {} if machines is None else {"nodes": {"count": machines, "at": str(at)}}
+        return {} if gpus is None and shards is None and not met else {"gpus": gpus, "shards": shards} | met
 
     def secrets(self, args: dict[str, Any], vault: Vault | None) -> dict[str, str | None] | None:
         """The hub's token where a set of it is read; while the vault is locked, sets are read as by anybody."""

@@ -14,6 +14,10 @@ from somatui.files import write_whole
 
 HANDED = "SOMATUI_NODE"
 """The environment variable that names the file; there is no secret in it, the job's key is in a file of its own."""
+KEY = "nodes.key"
+"""The file in the job's folder that has the key of its machines."""
+OVER = "over"
+"""The file in a machine's folder that says that its job has come to its end."""
 MOST_MACHINES = 64
 MOST_RESTARTS = 1000
 _LAST_CALL_S = 2

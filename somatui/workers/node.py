@@ -27,7 +27,7 @@ from somatui.hardening import harden_process
 from somatui.workers.board import BoardError
 from somatui.workers.gpu import look
 from somatui.workers.mailbox import Mailbox, opened, read_key
-from somatui.workers.meeting import Here, host_port
+from somatui.workers.meeting import OVER, Here, host_port
 from somatui.workers.merging import Merged
 from somatui.workers.places import Place, places, visible
 from somatui.workers.protocol import Emitter
@@ -100,7 +100,7 @@ class Seat:
                 self._board(told["board"])
                 self._session.board_changed.set()
             case "stop":
-                (Path(self._here.folder) / "over").touch()
+                (Path(self._here.folder) / OVER).touch()
                 self.end()
 
     def _board(self, text: str) -> Path:

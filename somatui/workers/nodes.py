@@ -1,6 +1,7 @@
 """Worker that scores one corpus on many machines: `python -m somatui.workers.nodes`, on the machine of the agent.
 
-Job: that of `score_many`, with {"nodes": {"count": machines, "at": "HOST:PORT", "key": path}}. It keeps the store there
+Job: that of `score_many`, with {"nodes": {"count": machines, "at": "HOST:PORT"}}. The key that all machines need is in
+`nodes.key` of the work folder. It keeps the store there
 that all machines meet in, takes part with this machine's own places through torchrun, and deals out shards: a place has
 one at a time, from the cursor that was told last. A place that is lost is dropped and its shard given to the next one
 that is free; what had been scored since its last checkpoint is scored again. What has been told counts once.
@@ -26,7 +27,7 @@ from somatui.files import write_whole
 from somatui.workers.board import BoardError, read_board
 from somatui.workers.gpu import look
 from somatui.workers.mailbox import Mailbox, opened, own_key
-from somatui.workers.meeting import Here, environment, host_port, torchrun
+from somatui.workers.meeting import KEY, Here, environment, host_port, torchrun
 from somatui.workers.merging import Merged, Part
 from somatui.workers.places import places, visible
 from somatui.workers.protocol import Message
@@ -193,7 +194,8 @@ class Nodes:
 def work(job: dict[str, Any], session: Session) -> dict[str, Any]:
     """Do the job. Raises JobError for an address that cannot be used, or for cards that are not there."""
     asked = job["nodes"]
-    here = Here(asked["at"], asked["key"], str(Path(job["work_dir"]) / "node"), job["weights_dir"], job.get("gpus"))
+    folder = Path(job["work_dir"])
+    here = Here(asked["at"], str(folder / KEY), str(folder / "node"), job["weights_dir"], job.get("gpus"))
     at = places(here.gpus, None, look(), visible())
     try:
         host, port = host_port(here.at)
@@ -209,6 +211,8 @@ def work(job: dict[str, Any], session: Session) -> dict[str, Any]:
         torchrun(here.at, len(at)), env=environment(here), stdin=subprocess.DEVNULL, stdout=sys.stderr,
         start_new_session=True,
     )  # fmt: skip
+    if session.secrets:
+        merged.say("the hub's token stays on this machine: sets that need it are not read by a job on many machines")
     try:
         return Nodes(job, session, mailbox, merged).run(own)
     finally:

@@ -34,6 +34,17 @@ def test_a_job_is_done_at_one_place_unless_cards_or_shards_are_named() -> None:
     assert score.worker({"limit": 5}) == score.module == "somatui.workers.score"
     for several in ({"gpus": "all"}, {"gpus": [0, 2]}, {"gpus": "none", "shards": 4}, {"shards": 2}):
         assert score.worker(several) == "somatui.workers.score_many"
-    for wrong in ({"gpus": "some"}, {"gpus": []}, {"gpus": [-1]}, {"gpus": [True]}, {"shards": 0}):
+    met = {"nodes": 3, "rendezvous": "10.0.0.5:29400"}
+    assert score.worker(met) == "somatui.workers.nodes"
+    for wrong in (
+        {"nodes": 3},
+        {"rendezvous": "10.0.0.5:29400"},
+        met | {"nodes": 0},
+        {"gpus": "some"},
+        {"gpus": []},
+        {"gpus": [-1]},
+        {"gpus": [True]},
+        {"shards": 0},
+    ):
         with pytest.raises(KindError):
             score.title(wrong)

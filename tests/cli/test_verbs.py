@@ -198,6 +198,13 @@ def test_jobs_start_with_what_was_typed(script: Script, capsys: pytest.CaptureFi
         run(f"score run --yes --gpus {typed} --shards 3 --source programs:gen", capsys)
         args = script.asked[-1][1]["args"]
         assert (args["gpus"], args["shards"], args["corpus"]["sources"][0]["kind"]) == (meant, 3, "programs")
+    _, _, shown = run("score run --yes --nodes 3 --rendezvous 10.0.0.5:29400", capsys)
+    args = script.asked[-1][1]["args"]
+    assert (args["nodes"], args["rendezvous"]) == (3, "10.0.0.5:29400")
+    assert "somatui score join 10.0.0.5:29400 --key" in shown and "score-1/nodes.key" in shown
+    for wrong in ("--nodes 3", "--rendezvous 10.0.0.5:1", "--nodes 0 --rendezvous a:1", "--nodes 2 --rendezvous a:b"):
+        assert run(f"score run --yes {wrong}", capsys)[0] == 2
+    assert run("score join 10.0.0.5:29400 --key /no/such", capsys)[0] == 2
     for wrong in ("some", "0,", "-1", "0;1"):
         assert run(f"score run --yes --gpus={wrong}", capsys)[0] == 2
     for wrong in ("magic:x", "jsonl:", "jsonl:/no/such", "lines:."):

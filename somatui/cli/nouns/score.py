@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from somatui.cli.acting import perform
-from somatui.cli.options import Arguments, Verb, at_least
+from somatui.cli.options import Arguments, Verb, at_least, paths_of
 from somatui.cli.output import Answer, note
-from somatui.cli.problem import FAILED, Problem
+from somatui.cli.problem import FAILED, USAGE, Problem
 from somatui.cli.sources import source_options, sources
+from somatui.workers.meeting import KEY, host_port
 from somatui.workers.protocol import ProtocolError, parse_message
 
 
@@ -96,6 +97,19 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
                         help="a worker on each card: all, none, or their numbers, as in 0,1")  # fmt: skip
     parser.add_argument("--shards", metavar="N", type=at_least(1),
                         help="parts of the corpus, a worker for each, on cards or else the processor")  # fmt: skip
+    parser.add_argument("--nodes", metavar="N", type=at_least(1),
+                        help="score on so many machines, this one among them, which meet by --rendezvous")  # fmt: skip
+    parser.add_argument("--rendezvous", metavar="HOST:PORT", type=address,
+                        help="an address of this machine that the others reach, in a network of your own")  # fmt: skip
+
+
+def address(text: str) -> str:
+    """An argparse type: HOST:PORT."""
+    try:
+        host_port(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(f"{wrong}: write it as in 10.0.0.5:29400") from None
+    return text
 
 
 def cards(text: str) -> str | list[int]:
@@ -112,8 +126,28 @@ def run(args: Arguments) -> Answer:
     options: dict[str, Any] = {"submit": not args.no_submit, "corpus": sources(args)}
     if args.limit is not None:
         options["limit"] = args.limit
-    options |= {n: getattr(args, n) for n in ("max_hits", "gpus", "shards") if getattr(args, n) is not None}
-    return perform(args, "score", options=options)
+    more = ("max_hits", "gpus", "shards", "nodes", "rendezvous")
+    options |= {n: getattr(args, n) for n in more if getattr(args, n) is not None}
+    if (args.nodes is None) != (args.rendezvous is None):
+        raise Problem("--nodes and --rendezvous go together: how many machines, and where they meet.", USAGE)
+    answer = perform(args, "score", options=options)
+    if args.nodes is not None and not args.dry_run:
+        key = paths_of(args).jobs_dir / answer.document["result"]["job_id"] / KEY
+        note(f"On each other machine: somatui score join {args.rendezvous} --key FILE, a copy of {key}")
+    return answer
+
+
+def _join_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("at", metavar="HOST:PORT", type=address, help="what --rendezvous of the job says")
+    parser.add_argument("--key", metavar="FILE", required=True, help="a copy of nodes.key from the job's folder")
+    parser.add_argument("--gpus", metavar="WHICH", type=cards, help="all, none, or their numbers, as in 0,1")
+
+
+def join(args: Arguments) -> Answer:
+    """Take part in a score job of an agent on another machine."""
+    from somatui.cli.joining import join as take_part
+
+    return take_part(args)
 
 
 def _port(text: str) -> int:
@@ -146,6 +180,8 @@ VERBS = (
     ),
     Verb("run", "Score files against the open targets and submit what hits.",
          "somatui score run --limit 200 --max-hits 5 --yes", run, _run_options, acts=True),
+    Verb("join", "Take part in a score job of an agent on another machine, until it is over or Ctrl-C.",
+         "somatui score join 10.0.0.5:29400 --key nodes.key", join, _join_options),
     Verb("serve", "Answer the SDK's score calls on this machine, exactly, until Ctrl-C.",
          "somatui score serve --port 9124", serve, _serve_options),
 )  # fmt: skip

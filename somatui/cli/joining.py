@@ -1,0 +1,64 @@
+"""`somatui score join`: this machine takes part in a score job of an agent elsewhere, with its cards or processor."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from somatui.cli.options import Arguments, paths_of
+from somatui.cli.output import Answer, note
+from somatui.cli.problem import USAGE, Problem
+from somatui.workers.gpu import look
+from somatui.workers.mailbox import read_key
+from somatui.workers.meeting import OVER, Here, environment, torchrun
+from somatui.workers.places import places, visible
+from somatui.workers.session import JobError
+
+AGAIN_S = 5.0
+
+
+def join(args: Arguments) -> Answer:
+    """Take part until the job is over or Ctrl-C; where the agent's machine is gone, try again.
+
+    Raises:
+        Problem: the key is none, or the cards are not there.
+    """
+    key = Path(args.key)
+    try:
+        read_key(key)
+        seats = places(args.gpus, None, look(), visible())
+    except (OSError, ValueError) as failure:
+        raise Problem(
+            str(failure) if isinstance(failure, JobError) else
+            f"{key} is no key of a job: copy nodes.key from the job's folder on the agent's machine.", USAGE
+        ) from None  # fmt: skip
+    paths = paths_of(args)
+    folder = paths.cache_dir / "nodes" / args.at.replace(":", "-")
+    here = Here(args.at, str(key.resolve()), str(folder), str(paths.weights_cache), args.gpus)
+    command, env, log = torchrun(args.at, len(seats)), environment(here), folder / "torchrun.log"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    note(f"Takes part at {args.at} with {', '.join(s.name for s in seats)}; Ctrl-C leaves. Log: {log}")
+    try:
+        while not _part(command, env, log, folder / OVER):
+            note(f"{args.at} is not reached: tried again in {AGAIN_S:g} s")
+            time.sleep(AGAIN_S)
+    except KeyboardInterrupt:
+        return Answer({"ended": "left"}, "Left: the job goes on without this machine.")
+    return Answer({"ended": "over"}, "The job is over.")
+
+
+def _part(command: list[str], env: dict[str, Any], log: Path, over: Path) -> bool:
+    """Take part once; whether the job came to its end meanwhile."""
+    over.unlink(missing_ok=True)
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        raise
+    return over.exists()
