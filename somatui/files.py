@@ -8,6 +8,10 @@ import secrets
 from pathlib import Path
 
 
+LITTLE_BYTES = 200_000_000
+"""Less free space than this is told of, since soon nothing can be written any more."""
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Replace a file in one step (mode 0600): whoever reads sees all of `data` or what was there before.
 

@@ -17,6 +17,7 @@ from somatui.domain.ids import short
 from somatui.domain.money import soma_exact
 from somatui.domain.snapshot import Alert, Duty, Severity, Snapshot
 from somatui.domain.versions import news
+from somatui.files import LITTLE_BYTES
 
 STUCK_MS = 120_000
 """Signed bytes that have been under way for so long are worth a word to the operator."""
@@ -57,6 +58,15 @@ def alerts(
     ]
     since = {a.about: a.at_ms for a in before}
     return tuple(Alert(severity, text, since.get(about, now_ms), about) for severity, about, text in found)
+
+
+def disk_alerts(free_bytes: int, where: str) -> tuple[Alert, ...]:
+    """What a disk that is nearly full will mean (R18)."""
+    text = (
+        f"Less than {LITTLE_BYTES // 1_000_000} MB are free on the disk of {where}: when it is full no act can be "
+        "written down and nothing more is signed, so free some."
+    )
+    return (Alert("bad", text, about="disk"),) if free_bytes < LITTLE_BYTES else ()
 
 
 def left_alerts(left: Mapping[str, tuple[Intent, ...]], names: Mapping[str, str]) -> tuple[Alert, ...]:

@@ -11,13 +11,14 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from somatui.agent.alerts import left_alerts
+from somatui.agent.alerts import disk_alerts, left_alerts
 from somatui.agent.audits import Audits
 from somatui.agent.checking import Checking
 from somatui.agent.flows import Flows
@@ -41,7 +42,7 @@ from somatui.agent.wallets import Wallets
 from somatui.agent.watcher import Watcher
 from somatui.agent.weights import Ahead
 from somatui.config import ConfigError, load
-from somatui.domain.snapshot import Snapshot, empty
+from somatui.domain.snapshot import Alert, Snapshot, empty
 from somatui.hardening import harden_process
 from somatui.paths import Paths, PathsError
 from somatui.vault.base import VaultError
@@ -181,7 +182,7 @@ class Agent:
             jobs=self.jobs.views(),
             recorded=self._recorded(),
             trouble=self.keeper.trouble,
-            noticed=(*self.audits.alerts(), *left_alerts(self._left, self._labels())),
+            noticed=self._noticed(),
         )
         before = self._picture
         self._picture = compose(self.watcher.seen, own, before, ground.now_ms())
@@ -194,8 +195,10 @@ class Agent:
         self.audits.look(self._picture)
         self.herald.look(self._picture)
 
-    def _labels(self) -> dict[str, str]:
-        return {wallet.address: wallet.label for wallet in self._recorded().names}
+    def _noticed(self) -> tuple[Alert, ...]:
+        labels, state = {w.address: w.label for w in self._recorded().names}, self.ground.paths.profile_dir
+        free = disk_alerts(shutil.disk_usage(state).free, str(state))
+        return (*self.audits.alerts(), *left_alerts(self._left, labels), *free)
 
     @property
     def _unlocked_now(self) -> bool:

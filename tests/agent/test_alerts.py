@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from somatui.agent.alerts import HELD_UP_MS, LADDER, Trouble, alerts
+from somatui.agent.alerts import HELD_UP_MS, LADDER, Trouble, alerts, disk_alerts
 from somatui.agent.journal import Intent
 from somatui.agent.states import CREATED, PLANNED
 from somatui.domain.duties import duties
 from somatui.domain.snapshot import Alert, JobView, Snapshot, WalletName
+from somatui.files import LITTLE_BYTES
 from tests.domain.worlds import HOUR_MS, NOW_MS, OTHER, an_id, coin, model, world
 
 WAITING = model(state="pending", commit_epoch=411, key_at_hand=True)
@@ -77,6 +78,12 @@ def test_coins_are_told_of_only_where_something_waits_for_them() -> None:
     assert told(pending)["coins"].severity == "bad"
     assert told(replace(poor, jobs=(replace(job, state="failed", error="It died."),)))["job:j1"].severity == "warn"
     assert an_id("c1") not in found.text
+
+
+def test_a_disk_that_is_nearly_full_is_told_of_before_nothing_can_be_written() -> None:
+    assert disk_alerts(LITTLE_BYTES, "/state") == ()
+    (alert,) = disk_alerts(LITTLE_BYTES - 1, "/state")
+    assert (alert.severity, alert.about) == ("bad", "disk") and "200 MB" in alert.text and "/state" in alert.text
 
 
 def test_a_text_that_changes_is_the_same_alert_and_keeps_its_time() -> None:

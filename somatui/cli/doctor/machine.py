@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from somatui.cli.doctor.finding import Finding, Scene
+from somatui.files import LITTLE_BYTES
 
 PACKAGES = ("textual", "soma_sdk", "torch", "grpc", "boto3", "cryptography", "safetensors")
 STATE_BYTES = 2_000_000_000
@@ -53,7 +54,7 @@ def disk(scene: Scene) -> Iterator[Finding]:
     if free < STATE_BYTES:
         meaning = "when it is full the journal cannot be written and the agent signs nothing more"
         cure = f"free some space on the disk of {scene.paths.state_dir}"
-        yield Finding("disk", "bad" if free < STATE_BYTES / 10 else "warn", f"{free / 1e9:.1f} GB free", meaning, cure)
+        yield Finding("disk", "bad" if free < LITTLE_BYTES else "warn", f"{free / 1e9:.1f} GB free", meaning, cure)
     else:
         yield Finding("disk", "ok", f"{free / 1e9:.1f} GB free")
     if scene.network == "practice":
