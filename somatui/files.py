@@ -7,7 +7,6 @@ import os
 import secrets
 from pathlib import Path
 
-
 LITTLE_BYTES = 200_000_000
 """Less free space than this is told of, since soon nothing can be written any more."""
 
