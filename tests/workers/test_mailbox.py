@@ -1,0 +1,72 @@
+"""Messages among machines come in order, once, and only from who has the job's key."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from somatui.workers.mailbox import Mailbox, opened, own_key, read_key
+from somatui.workers.meeting import HANDED, Here, environment, host_port, torchrun
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def test_messages_come_in_order_once_and_forged_ones_never() -> None:
+    port, key = free_port(), bytes(range(32))
+    server = opened("127.0.0.1", port, serve=True)
+    one, other = Mailbox(server, key), Mailbox(opened("127.0.0.1", port, serve=False), key)
+    stranger = Mailbox(opened("127.0.0.1", port, serve=False), bytes(32))
+    assert one.names() == []
+    other.knock("b")
+    for n in range(3):
+        other.put("out/b", {"n": n})
+    assert list(one.taken("out/b")) == [{"n": 0}, {"n": 1}, {"n": 2}] and list(one.taken("out/b")) == []
+    stranger.put("out/c", {"cmd": "task"})
+    assert (list(one.taken("out/c")), one.forged) == ([], 1)
+    other.put("out/d", {"n": 4})
+    server.set("somatui/out/e/1", server.get("somatui/out/d/1"))
+    assert (list(one.taken("out/e")), one.forged, list(one.taken("out/d"))) == ([], 2, [{"n": 4}])
+    assert one.names() == ["b"]
+    with pytest.raises(OSError):
+        opened("127.0.0.1", port, serve=True)
+
+
+def test_the_store_is_served_at_its_address_alone() -> None:
+    port = free_port()
+    store = opened("127.0.0.1", port, serve=True)
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.2", port), 2):
+        pass
+    assert store.check(["anything"]) is False
+
+
+def test_a_key_is_made_once_and_is_the_owner_s_alone(tmp_path: Path) -> None:
+    path = tmp_path / "job" / "nodes.key"
+    key = own_key(path)
+    assert (len(key), own_key(path), read_key(path)) == (32, key, key)
+    assert path.stat().st_mode & 0o077 == 0
+    path.write_text("abcd")
+    with pytest.raises(ValueError):
+        read_key(path)
+
+
+def test_what_a_process_of_torchrun_is_handed_has_no_secret_in_it(tmp_path: Path) -> None:
+    key = own_key(tmp_path / "nodes.key")
+    here = Here("10.0.0.5:29400", str(tmp_path / "nodes.key"), str(tmp_path / "node"), str(tmp_path), [0, 1])
+    env = environment(here)
+    assert Here.handed(env) == here
+    told = json.dumps(env) + Path(env[HANDED]).read_text() + " ".join(torchrun(here.at, 2))
+    assert key.hex() not in told
+    assert "--nproc-per-node=2" in torchrun(here.at, 2)
+
+
+@pytest.mark.parametrize("wrong", ["", "host", "host:", "host:0", "host:65536", ":29400", "host:x", "host:٣"])
+def test_an_address_is_a_host_and_a_port(wrong: str) -> None:
+    assert host_port("[::1]:29400") == ("::1", 29400)
+    with pytest.raises(ValueError):
+        host_port(wrong)
