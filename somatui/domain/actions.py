@@ -14,7 +14,7 @@ from somatui.domain import consequence, preflight
 from somatui.domain.action import PANES as PANES
 from somatui.domain.action import Action as Action
 from somatui.domain.action import Context as Context
-from somatui.domain.checks import Check, Consequence
+from somatui.domain.checks import Check, Consequence, check
 from somatui.domain.ids import resolve, short
 from somatui.domain.job_actions import FetchWeights, RestartJob, Score, StopJob, Train
 from somatui.domain.snapshot import ModelView, TargetView, WalletName
@@ -140,7 +140,8 @@ class Faucet(Action):
     panes = ("wallet",)
 
     def checks(self, context: Context) -> tuple[Check, ...]:
-        return (Check(bool(context.snapshot.wallet.address), "This profile has no wallet yet: make or import one."),)
+        have = bool(context.snapshot.wallet.address)
+        return (check(have, "there is a wallet", "This profile has no wallet yet: make or import one."),)
 
 
 class UseWallet(Action):

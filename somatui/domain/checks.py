@@ -13,6 +13,11 @@ class Check:
     text: str
 
 
+def check(ok: bool, holds: str, cure: str) -> Check:
+    """One check with what it says either way."""
+    return Check(ok, holds if ok else cure)
+
+
 @dataclass(frozen=True, slots=True)
 class Consequence:
     """What an act does, costs and puts at stake, before it is signed."""

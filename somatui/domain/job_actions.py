@@ -6,15 +6,41 @@ from typing import Any
 
 from somatui.domain import consequence
 from somatui.domain.action import Action, Context
-from somatui.domain.checks import Check, Consequence
+from somatui.domain.checks import Check, Consequence, check
 from somatui.domain.ids import resolve
-from somatui.domain.snapshot import JobView, Snapshot
+from somatui.domain.snapshot import JobView, Snapshot, WalletView
 from somatui.domain.versions import fits
 
 
 def _none_runs(kind: str, snapshot: Snapshot) -> Check:
     runs = any(j.kind == kind and j.running for j in snapshot.jobs)
-    return Check(not runs, f"A {kind} job runs already: stop it with x in the jobs pane.")
+    return check(not runs, f"no {kind} job runs", f"A {kind} job runs already: stop it with x in the jobs pane.")
+
+
+def _can_submit(wallet: WalletView) -> tuple[Check, ...]:
+    """Whether a hit could be signed and paid for."""
+    return (
+        check(
+            bool(wallet.address),
+            "there is a wallet",
+            "This profile has no wallet: make or import one, or score without submitting.",
+        ),
+        check(
+            not wallet.watch_only,
+            "the wallet can sign",
+            "This wallet is watch-only and cannot submit: import its key, or score without submitting.",
+        ),
+        check(
+            wallet.unlocked,
+            "the key is unlocked",
+            "The key is locked, so hits would be lost: somatui vault unlock, or score without submitting.",
+        ),
+        check(
+            bool(wallet.coins),
+            "there are coins for fees and bonds",
+            "There are no coins for fees and bonds: fund the wallet, or score without submitting.",
+        ),
+    )
 
 
 class Score(Action):
@@ -29,21 +55,20 @@ class Score(Action):
 
     def checks(self, context: Context) -> tuple[Check, ...]:
         snapshot = context.snapshot
-        is_open = any(t.status == "open" for t in snapshot.targets)
-        submits = bool(context.options.get("submit", True))
-        wallet = snapshot.wallet
+        submits = self.asks(context)
         return (
-            Check(
-                not (submits and wallet.address and not wallet.unlocked and not wallet.watch_only),
-                "The key is locked, so hits would be lost: somatui vault unlock, or score without submitting.",
+            check(
+                snapshot.network.reachable,
+                "the network answers",
+                "The network does not answer: wait, or check the address of its RPC.",
             ),
-            Check(
-                not (submits and wallet.watch_only),
-                "This wallet is watch-only and cannot submit: import its key, or score without submitting.",
-            ),
-            Check(snapshot.network.reachable, "The network does not answer: wait, or check the address of its RPC."),
+            *(_can_submit(snapshot.wallet) if submits else ()),
             _none_runs("score", snapshot),
-            Check(is_open, "No open targets yet: they appear when the epoch turns, once a model is active."),
+            check(
+                any(t.status == "open" for t in snapshot.targets),
+                "there are open targets",
+                "No open targets yet: they appear when the epoch turns, once a model is active.",
+            ),
         )
 
     def meaning(self, context: Context) -> Consequence | None:
@@ -81,7 +106,7 @@ class StopJob(Action):
     def checks(self, context: Context) -> tuple[Check, ...]:
         wanted = context.words[0] if context.words else context.row
         alive = any(j.id == wanted and j.running for j in context.snapshot.jobs)
-        return (Check(alive, "No running job under the cursor."),)
+        return (check(alive, "it runs", "No running job under the cursor."),)
 
     def call(self, context: Context) -> tuple[str, dict[str, Any]]:
         return "job.stop", {"job_id": context.words[0] if context.words else context.row}
@@ -137,7 +162,7 @@ class FetchWeights(Action):
     def checks(self, context: Context) -> tuple[Check, ...]:
         count = len(self._chosen(context))
         none = "No weights to fetch: only committed and active models have them."
-        return (Check(count > 0, f"weights of {count} models are published" if count else none),)
+        return (check(count > 0, f"weights of {count} models are published", none),)
 
     def call(self, context: Context) -> tuple[str, dict[str, Any]]:
         return "job.start", {"kind": self.name, "args": {"ids": self._chosen(context)}}

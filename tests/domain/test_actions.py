@@ -175,6 +175,24 @@ def test_another_wallet_is_not_used_where_that_would_harm(picture: Snapshot, wor
     assert use is not None and says in (use.unavailable(at(picture, words=words)) or "")
 
 
+@pytest.mark.parametrize("name", [a.name for a in ACTIONS])
+def test_what_stands_beside_a_tick_is_no_cure(name: str) -> None:
+    action = by_name(name)
+    picture = world(targets=(target(), target("71aa", status="claimable", fill_epoch=410, mine=True)))
+    pending = model("a1ce", state="pending", commit_epoch=picture.epoch.number - 1, key_at_hand=True, url="https://x")
+    picture = replace(picture, models=(pending,), jobs=(trained("job-1"),))
+    held = [c.text for c in action.preflight(at(picture)) if c.ok] if action else []
+    assert all(text[0].islower() and text[-1] != "." for text in held)
+
+
+def test_nothing_is_scored_for_submitting_without_wallet_or_coins() -> None:
+    score = by_name("score")
+    for wallet, says in ((WalletView(), "no wallet"), (replace(world().wallet, coins=()), "no coins")):
+        poor = world(targets=(target(),), wallet=wallet)
+        assert score is not None and says in (score.unavailable(at(poor)) or "")
+        assert score.unavailable(at(poor, options={"submit": False})) is None
+
+
 def test_registry_and_journal_know_the_same_ends() -> None:
     assert snapshot.ENDED == states.ENDED
 
