@@ -154,7 +154,7 @@ def _shards(m: Mapping[str, float]) -> Texts:
     if "shards" not in m:
         return ()
     parked = f"{count(m['parked'])} parked" if m.get("parked") else None
-    return _texts(f"{count(m.get('shards_live', 0))} of {count(m['shards'])} at work", parked)
+    return _texts(f"{count(m.get('shards_live', 0))} of {count(m['shards'])} shards at work", parked)
 
 
 def _screening(m: Mapping[str, float]) -> Texts:

@@ -54,7 +54,7 @@ def test_what_is_left_of_a_training_is_told_once_there_is_ground_for_it() -> Non
 def test_shards_and_screening_are_told_where_there_are_any() -> None:
     metrics = {"shards": 4.0, "shards_live": 3.0, "parked": 1.0, "screen_worst_loss": 0.000231}
     told = dict(figures.groups(replace(SCORING, metrics=metrics)))
-    assert told["shards"] == ("3 of 4 at work", "1 parked")
+    assert told["shards"] == ("3 of 4 shards at work", "1 parked")
     assert told["screening"] == ("loss off by 0.00023 at most",)
 
 

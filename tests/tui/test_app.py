@@ -81,6 +81,25 @@ async def test_every_theme_opens_every_pane_and_panel(paths: Paths, theme: str) 
         await c.shows("not done")
 
 
+async def test_behind_an_open_detail_nothing_is_painted_and_afterwards_everything_is_new(paths: Paths) -> None:
+    async with console(paths) as c:
+        await c.press("5")
+        await c.shows("score stdlib")
+        assert c.app.home is not None
+        c.app.home._panes["jobs"].table.move_to("job-8")
+        await c.press("enter")
+        await c.shows("state running, ran for 5m 00s")
+        world = c.app.world.snapshot
+        assert world is not None
+        jobs = tuple(replace(j, title="score more", metrics=j.metrics | {"scored": 777.0}) for j in world.jobs)
+        c.agent.show(replace(world, jobs=jobs))
+        await c.shows("777 scored")
+        rows = [row.words for row in c.app.home._panes["jobs"].table._rows]
+        assert not any("score more" in words for words in rows)
+        await c.press("escape")
+        await c.until(lambda: "▶ running score more" in c.flat and "777 scored" in c.flat, "what is new")
+
+
 def test_every_theme_has_every_colour() -> None:
     dark, *others = (set(table) for table in TABLES.values())
     for other in others:
@@ -90,7 +109,7 @@ def test_every_theme_has_every_colour() -> None:
 @pytest.mark.parametrize("size", [(80, 24), (119, 40), (120, 36), (160, 48), (200, 60)])
 async def test_the_early_frame_stands_where_the_real_one_does(paths: Paths, size: tuple[int, int]) -> None:
     screen = pyte.Screen(*size)
-    pyte.Stream(screen).feed(early.frame("practice", "dark", *size))
+    pyte.Stream(screen).feed(early.frame("PRACTICE", "practice", "dark", *size))
     async with console(paths, size=size) as c:
         await c.until(lambda: c.screen.count("╭") == (5 if size >= GRID_FROM else 1), "the panes")
         corners = _corners(c.screen)
@@ -116,7 +135,7 @@ def _corners(text: str) -> set[tuple[int, int, str]]:
 
 @pytest.mark.parametrize("size", [(40, 10), (20, 6), (80, 24)])
 async def test_a_small_terminal_does_no_harm(paths: Paths, size: tuple[int, int]) -> None:
-    early.frame("practice", "dark", *size)
+    early.frame("PRACTICE", "practice", "dark", *size)
     async with console(paths, size=size) as c:
         await c.press("2", "3", "question_mark", "escape", "c")
         await c.until(lambda: c.agent.calls("preview"), "the panel")

@@ -15,6 +15,7 @@ from somatui.tui.panes.jobs import JobsPane
 from somatui.tui.panes.models import ModelsPane
 from somatui.tui.panes.targets import TargetsPane
 from somatui.tui.panes.wallet import WalletPane
+from somatui.tui.screens.detail import DetailScreen
 from tests.tui import pictures as p
 from tests.tui.frames import framed, lines_painted
 
@@ -154,6 +155,27 @@ async def test_a_figure_that_changes_paints_its_own_line_alone() -> None:
         await pilot.pause()
         assert "70.0 chunks/s" in pilot.app.text()
         assert set().union(*pilot.app.painted) == {7}
+
+
+async def test_the_open_detail_follows_the_job_and_paints_what_changed_alone() -> None:
+    pane, before = JobsPane(), p.middle()
+    job = next(j for j in before.jobs if j.id == "score-3")
+    async with framed(pane) as pilot:
+        pane.show(before, p.NOW_MS)
+        detail = DetailScreen("jobs", pane)
+        await pilot.app.push_screen(detail)
+        await pilot.pause()
+        lines = pilot.app.text().split("\n")
+        tables = [n for n, line in enumerate(lines) if "SLOWED BY" in line or "LEFT OUT" in line]
+        assert len(tables) == 2
+        assert "speed     61.8 chunks/s  86% of peak  24.1 candidates/s" in pilot.app.text()
+        pilot.app.painted.clear()
+        faster = replace(job, metrics=job.metrics | {"chunks_per_s": 70.0})
+        pane.snapshot = replace(before, jobs=(faster, *(j for j in before.jobs if j is not job)))
+        detail.follow()
+        await pilot.pause()
+        assert "speed     70.0 chunks/s" in pilot.app.text()
+        assert set().union(*pilot.app.painted) == {next(n for n, line in enumerate(lines) if "61.8" in line)}
 
 
 async def test_a_failed_job_says_why() -> None:

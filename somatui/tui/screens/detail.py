@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from typing import Any
 
-from textual.content import Content
-
-from somatui.tui.panes.base import content_of
-from somatui.tui.screens.panel import Panel, rows
+from somatui.tui.format import Cell, cell
+from somatui.tui.panes.base import Detail, Line
+from somatui.tui.screens.panel import Panel
 
 
 class DetailScreen(Panel[None]):
@@ -21,13 +21,23 @@ class DetailScreen(Panel[None]):
         self.title_text = pane_name.removesuffix("s").capitalize()
         self._pane = pane
 
+    def text(self) -> Line:
+        """Lines that are painted one by one: a job tells something new twice a second."""
+        return Line(id="text")
+
     def follow(self) -> None:
         """Ask the pane again."""
-        pairs = self._pane.detail()
-        wide = max((len(label) for label, _ in pairs), default=0)
-        room = max(16, self.room - wide - 2)
-        told = rows([(label, "\n".join(_wrapped(str(value), room)), "") for label, value in pairs])
-        self.put(Content("\n").join([told, *(content_of(line) for line in self._pane.more(self.room))]))
+        for text in self.query("#text").results(Line):
+            text.say(*_lines(self._pane.detail(), self.room), *self._pane.more(self.room))
+
+
+def _lines(pairs: Detail, room: int) -> Iterator[Cell]:
+    """Names and values under each other; what does not fit beside its name goes on below itself."""
+    wide = max((len(label) for label, _ in pairs), default=0)
+    for label, value in pairs:
+        first, *more = _wrapped(str(value), max(16, room - wide - 2))
+        yield ((f"{label:<{wide}}  ", "muted"), (first, ""))
+        yield from (cell(" " * (wide + 2) + line) for line in more)
 
 
 def _wrapped(text: str, room: int) -> list[str]:

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, ScreenResultType
+from textual.widget import Widget
 from textual.widgets import Static
 
 from somatui.tui.sized import SizedScreen
@@ -42,10 +43,14 @@ class Panel(ModalScreen[ScreenResultType], SizedScreen[ScreenResultType]):
 
     def compose(self) -> ComposeResult:
         """One scrolling frame with one text."""
-        frame = VerticalScroll(Static(id="text"), id="frame")
+        frame = VerticalScroll(self.text(), id="frame")
         frame.border_title = Content(self.title_text).markup
         frame.border_subtitle = Content(self.foot_text).markup
         yield frame
+
+    def text(self) -> Widget:
+        """What stands in the frame."""
+        return Static(id="text")
 
     @property
     def room(self) -> int:
