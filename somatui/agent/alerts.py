@@ -69,6 +69,15 @@ def disk_alerts(free_bytes: int, where: str) -> tuple[Alert, ...]:
     return (Alert("bad", text, about="disk"),) if free_bytes < LITTLE_BYTES else ()
 
 
+def hits_alerts(waiting: int) -> tuple[Alert, ...]:
+    """Hits that cannot be submitted since the vault is locked, in this epoch or never."""
+    text = (
+        f"{waiting} hit{'s wait' if waiting > 1 else ' waits'} for the vault: unlock it, they are submitted then as "
+        "far as their targets are still open."
+    )
+    return (Alert("bad", text, about="hits"),) if waiting else ()
+
+
 def left_alerts(left: Mapping[str, tuple[Intent, ...]], names: Mapping[str, str]) -> tuple[Alert, ...]:
     """Acts of wallets that are not in use, by address; `names` are labels."""
     found = []

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from somatui.agent.alerts import disk_alerts, left_alerts
+from somatui.agent.alerts import disk_alerts, hits_alerts, left_alerts
 from somatui.agent.audits import Audits
 from somatui.agent.checking import Checking
 from somatui.agent.flows import Flows
@@ -45,13 +45,15 @@ from somatui.config import ConfigError, load
 from somatui.domain.snapshot import Alert, Snapshot, empty
 from somatui.hardening import harden_process
 from somatui.paths import Paths, PathsError
-from somatui.vault.base import VaultError
+from somatui.vault.base import VaultError, VaultLocked
 
 log = logging.getLogger("somatui.agent")
 
 COMPOSE_S = 0.1
 """News that comes within so long is made into one picture."""
 SHOWN_INTENTS = 200
+MOST_WAITING = 1_000
+"""Hits that are kept while the vault is locked."""
 REFUSALS = (ConfigError, JournalError, LeaseHeld, PathsError, VaultError)
 
 
@@ -90,6 +92,7 @@ class Agent:
         )
         self.server = Server(ground.paths.socket, self.methods.table())
         self._left = left_undone(ground.paths, ground.address)
+        self._waiting: dict[str, tuple[str, dict[str, object]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         ground.changed = self._changed
 
@@ -121,8 +124,22 @@ class Agent:
 
     async def _submit(self, job_id: str, hit: dict[str, object]) -> str:
         key = f"hit:{hit.get('target_id')}:{hit.get('checksum')}"
-        result = await self.flows.act("submit", {"hit": hit, "job_id": job_id}, key)
+        try:
+            result = await self.flows.act("submit", {"hit": hit, "job_id": job_id}, key)
+        except VaultLocked:
+            if not self._unlocked_now and len(self._waiting) < MOST_WAITING:
+                self._waiting[key] = (job_id, hit)
+            raise
         return str(result.get("state", "submitted"))
+
+    async def _submit_late(self) -> None:
+        """What came while the vault was locked, now that it is open; its target may have been filled meanwhile."""
+        waiting, self._waiting = self._waiting, {}
+        for job_id, hit in waiting.values():
+            try:
+                await self._submit(job_id, hit)
+            except Exception as failure:
+                log.warning("a hit of %s that had waited was not submitted: %s", job_id, failure)
 
     def _changed(self) -> None:
         self.watcher.poke()
@@ -131,8 +148,10 @@ class Agent:
     def _wallet_changed(self) -> None:
         """The vault is open or another wallet is in use: what waited for its key goes on, also where the present wallet
         is too busy to be left. Raises LeaseHeld."""
+        before = self.ground.address
         try:
             if self._wallet.settle():
+                self._waiting = {} if before else self._waiting
                 self.signer.forget()
                 self.watcher.forget()
                 self._left = left_undone(self.ground.paths, self.ground.address)
@@ -145,6 +164,8 @@ class Agent:
         self._recorded_at = ()
         self._changed()
         self._aside(self.flows.resume())
+        if self._waiting and self._unlocked_now:
+            self._aside(self._submit_late())
 
     def _aside(self, doing: Coroutine[Any, Any, None]) -> None:
         """Do it beside everything else; nobody waits for it."""
@@ -198,7 +219,8 @@ class Agent:
     def _noticed(self) -> tuple[Alert, ...]:
         labels, state = {w.address: w.label for w in self._recorded().names}, self.ground.paths.profile_dir
         free = disk_alerts(shutil.disk_usage(state).free, str(state))
-        return (*self.audits.alerts(), *left_alerts(self._left, labels), *free)
+        hits = hits_alerts(len(self._waiting))
+        return (*self.audits.alerts(), *left_alerts(self._left, labels), *free, *hits)
 
     @property
     def _unlocked_now(self) -> bool:

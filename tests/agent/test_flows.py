@@ -12,9 +12,11 @@ import pytest
 from somatui.agent.flows import ActLost, ActRefused, OutcomeUnknown
 from somatui.agent.flows.base import key_name
 from somatui.agent.ground import UploadFailed
+from somatui.agent.main import Agent
 from somatui.agent.preview import preview
 from somatui.agent.server import RpcError
 from somatui.agent.vaulting import Vaulting
+from somatui.agent.wallet_in_use import WalletInUse
 from somatui.vault.base import VaultLocked
 from tests.agent.cut import Rough, until
 from tests.agent.world import KeptUploads, World, operator, world
@@ -77,6 +79,23 @@ async def test_the_models_key_is_in_the_vault_before_anything_is_uploaded(one: W
     with pytest.raises(ActRefused, match="store does not answer"):
         await one.publish("k")
     assert len(seen) > 1 and len(set(seen)) == 1
+
+
+async def test_a_hit_that_came_while_the_vault_was_locked_is_submitted_once_it_is_open(one: World) -> None:
+    agent, vault, hit = Agent(one.ground, WalletInUse(one.ground)), one.ground.vault, one.hit()
+    await agent.watcher.look()
+    assert vault is not None
+    vault.lock()
+    with pytest.raises(VaultLocked):
+        await agent._submit("score-1", hit)
+    agent._compose()
+    assert [a.text for a in agent._picture.alerts if a.about == "hits"][0].startswith("1 hit waits for the vault")
+    vault.unlock("practice")
+    agent._go_on()
+    await until(lambda: one.ground.journal.done("submit", str(hit["target_id"])) is not None)
+    agent._compose()
+    assert not any(a.about == "hits" for a in agent._picture.alerts)
+    await agent.flows.close()
 
 
 async def test_weights_that_changed_since_their_key_was_made_are_not_encrypted_with_it(one: World) -> None:

@@ -16,6 +16,7 @@ from soma_sdk import Keypair
 
 from somatui.agent import importing
 from somatui.agent.client import AgentError
+from somatui.agent.journal import Journal
 from somatui.agent.lease import wallet_lease
 from somatui.agent.server import RpcError
 from somatui.config import StoreConfig, load, save_store
@@ -41,6 +42,11 @@ def refused(ops: Operator, says: str, method: str, **params: Any) -> None:
     with pytest.raises(AgentError, match=says) as wrong:
         ops.ask(method, **params)
     assert not any(seed.hex() in str(wrong.value) for seed in PLANTED.values())
+
+
+def alert(ops: Operator, about: str) -> str:
+    """The text of the first alert whose name begins so; empty where there is none."""
+    return next((str(a["text"]) for a in ops.look()["alerts"] if a["about"].startswith(about)), "")
 
 
 def test_the_first_wallet_is_the_one_in_use(ops: Operator) -> None:
@@ -164,6 +170,13 @@ def test_after_a_restart_the_same_wallet_is_in_use(ops: Operator) -> None:
     ops.ask("wallet.use", address="ops-2")
     ops.restart()
     assert ops.look()["wallet"]["label"] == "ops-2"
+    assert alert(ops, "left:") == ""
+    journal = Journal.open(ops.paths.journal)
+    act = journal.begin("claim", "0x71", {}, "left", 1)
+    ops.restart()
+    assert "ops-1 was left with acts" in alert(ops, "left:"), "config.toml was changed while no agent ran"
+    journal.enter(act.id, "refused", 2)
+    journal.close()
     ops.ask("vault.unlock", passphrase=PASSPHRASE)
     ops.ask("wallet.use", address="ops-1")
     assert ops.look()["ledger"] == before["ledger"]
@@ -286,7 +299,7 @@ def test_another_wallet_waits_for_acts_and_deadlines_of_the_one_in_use(ops: Oper
     refused(ops, "not finished or due", "vault.remove", name=f"wallet/{address_of(PLANTED['first'])}")
     assert ops.look()["wallet"]["label"] == "ops-1"
     ops.ask("wallet.use", address="ops-2", anyway=True)
-    assert ops.look()["duties"] == []
+    assert ops.look()["duties"] == [] and "somatui wallet use ops-1" in alert(ops, "other:")
     ops.ask("wallet.use", address="ops-1")
     assert ops.look()["duties"][0]["armed"]
 
