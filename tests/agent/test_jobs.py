@@ -223,24 +223,52 @@ def test_a_scoring_in_shards_is_one_job_that_goes_on_when_it_is_started_again(
     assert done.result["reason"] == "corpus" and done.error is None
 
 
+class Told(Kind):
+    """A job whose worker behaves as it is asked to."""
+
+    module = "tests.workers.stand_in"
+    drawn = "loss"
+
+    def title(self, args: dict[str, Any]) -> str:
+        return "told"
+
+    def line(self, args: dict[str, Any], folder: Path, ground: Ground) -> dict[str, Any]:
+        return {"job": "stand_in", "version": VERSION, **args}
+
+
 def test_a_figure_that_is_told_as_unknown_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Told(Kind):
-        module = "tests.workers.stand_in"
-        drawn = "loss"
-
-        def title(self, args: dict[str, Any]) -> str:
-            return "told"
-
-        def line(self, args: dict[str, Any], folder: Path, ground: Ground) -> dict[str, Any]:
-            told = [Message(1, 1, "metric", {"hits": 2, "left_s": 9.5}), Message(2, 1, "metric", {"left_s": None})]
-            return {"job": "stand_in", "version": VERSION, "lines": [message.to_line() for message in told]}
+    told = [Message(1, 1, "metric", {"hits": 2, "left_s": 9.5}), Message(2, 1, "metric", {"left_s": None})]
 
     async def day() -> JobView:
         jobs = jobs_on(ground_in(tmp_path))
-        return await until(jobs, jobs.start("told", {}).id, ended)
+        return await until(jobs, jobs.start("told", {"lines": [message.to_line() for message in told]}).id, ended)
 
     monkeypatch.setitem(KINDS, "told", Told())
     assert asyncio.run(day()).metrics == {"hits": 2.0}
+
+
+@pytest.mark.parametrize(("steady_s", "state"), [(0.0, "stopped"), (3600.0, "failed")])
+def test_a_worker_that_lived_long_before_it_died_is_counted_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steady_s: float, state: str
+) -> None:
+    monkeypatch.setitem(KINDS, "told", Told())
+    monkeypatch.setattr("somatui.agent.jobs.RESTARTS", 1)
+    monkeypatch.setattr("somatui.agent.jobs.STEADY_S", steady_s)
+
+    async def day() -> str:
+        jobs = jobs_on(ground_in(tmp_path))
+        job = jobs.start("told", {"how": "hears"})
+        for _ in range(2):
+            await until(jobs, job.id, lambda j: j.last_lines[-1:] == ("begun",))
+            job.lines.append("killed")
+            assert job.worker is not None and job.worker.pid is not None
+            os.killpg(job.worker.pid, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while job.state == "running" and job.lines[-1] != "begun":
+                await asyncio.sleep(0.02)
+        return (await jobs.stop(job.id)).state if job.alive else job.state
+
+    assert asyncio.run(day()) == state
 
 
 @pytest.mark.parametrize("told", [None, [1], {"near": "far", "sources": [3, {"source": "a"}]}])
