@@ -18,6 +18,8 @@ from somatui.practice.places import ACKNOWLEDGED
 
 READY_SECONDS = 180.0
 STOP_SECONDS = 15.0
+SCORE_SECONDS = 180.0
+"""The first score waits for the scoring worker to start, which takes long where others use every core."""
 LOG = "serve.log"
 
 
@@ -153,17 +155,18 @@ def stop_network(folder: Path) -> bool:
     raise ServeError(f"The practice network (process {info.pid}) did not stop: end it by hand.")
 
 
-async def _ask(url: str, path: str, body: bytes) -> bytes:
+async def _ask(url: str, path: str, body: bytes, limit_s: float = 30) -> bytes:
     import grpc
     import grpc.aio
 
     async with grpc.aio.insecure_channel(url.removeprefix("http://")) as channel:
         try:
-            answer: bytes = await asyncio.wait_for(channel.unary_unary(path)(body), 30)
+            answer: bytes = await asyncio.wait_for(channel.unary_unary(path)(body), limit_s)
         except grpc.aio.AioRpcError as why:
             raise ServeError(f"The practice network refused: {why.details()}.") from None
         except TimeoutError:
-            raise ServeError("The practice network did not answer within 30 s: look at its serve.log.") from None
+            text = f"The practice network did not answer within {limit_s:g} s: look at its serve.log."
+            raise ServeError(text) from None
     return answer
 
 
@@ -182,7 +185,8 @@ async def score(info: NetworkInfo, request: dict[str, Any]) -> dict[str, Any]:
     """Ask the scoring service; request and answer are as `scoring` reads and writes them. Raises ServeError."""
     from somatui.practice import scoring
 
-    return scoring.parse_response(await _ask(info.scoring_url, scoring.PATH, scoring.request_bytes(request)))
+    body = scoring.request_bytes(request)
+    return scoring.parse_response(await _ask(info.scoring_url, scoring.PATH, body, SCORE_SECONDS))
 
 
 async def faucet(info: NetworkInfo, address: str) -> tuple[tuple[int, str, str], ...]:
