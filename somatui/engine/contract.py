@@ -44,10 +44,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The answer of one model: its loss and its embedding of the data (f32 [dim])."""
+    """The answer of one model: its loss and its embedding of the data (f32 [dim]); `exact` unless it was screened."""
 
     loss: float
     embedding: NDArray[np.float32]
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)

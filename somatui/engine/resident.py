@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,9 +48,13 @@ def prepared(config: ModelConfig, tensors: Tensors, dtype: torch.dtype = torch.f
             made[f"{at}{FUSED}.{kind}"] = torch.cat(each, dim=-1)
     for name, tensor in tensors.items():
         if not name.rpartition(".")[0].endswith(("query", "key", "value")):
-            is_matrix = name.startswith("encoder.") and "norm" not in name
-            made[name] = tensor.to(dtype) if is_matrix else tensor
+            made[name] = tensor.to(dtype) if is_matrix(name) else tensor
     return made
+
+
+def is_matrix(name: str) -> bool:
+    """Whether a tensor of this name is one of a layer's matrices, or its bias: what may have fewer bits."""
+    return name.startswith("encoder.") and "norm" not in name
 
 
 def size_of(tensors: Tensors) -> int:
@@ -178,6 +184,12 @@ def near(plain: contract.Score, quick: contract.Score) -> bool:
     return abs(quick.loss / plain.loss - 1) <= TF32_LOSS and apart <= TF32_DISTANCE
 
 
+@lru_cache(maxsize=8)
+def _pool(device: torch.device) -> Any:
+    with torch.cuda.device(device):
+        return torch.cuda.graph_pool_handle()
+
+
 class _Graph:
     """A captured forward: it reads `tokens` and the noise, and writes `found`, always in the same places."""
 
@@ -195,7 +207,8 @@ class _Graph:
                 means(self.tokens, noise)
         now.wait_stream(aside)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        # One pool for all: they run one after the other, and what one has found is copied away before the next begins.
+        with torch.cuda.graph(self.graph, pool=_pool(device)):
             self.found = means(self.tokens, noise)
 
 

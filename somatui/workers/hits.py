@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import base58
@@ -15,6 +17,7 @@ from somatui.corpora.files import Candidate
 from somatui.engine import contract
 from somatui.engine.cipher import checksum
 from somatui.engine.contract import Score
+from somatui.engine.screen import DISTANCE_MARGIN, LOSS_MARGIN
 from somatui.files import write_whole
 from somatui.workers.board import Board, BoardTarget
 from somatui.workers.lazy import Plan, Shares
@@ -31,15 +34,16 @@ class Hits:
     """The board's targets that can be hit, and the candidates that were scored.
 
     `most` is the number of hits after which nothing more is told, `each` how many one new candidate may have; `learn`
-    is told the source of each candidate that hits for the first time. All is done within a step of the stand.
+    is told the source of each candidate that hits for the first time, and `verify` gives the exact score of a column
+    and some bytes, where scores may be screened ones. All is done within a step of the stand.
     """
 
     def __init__(
         self, work_dir: Path, session: Session, stand: Stand, most: int | None, each: int | None = None,
-        learn: Callable[[str], None] = lambda source: None,
+        learn: Callable[[str], None] = lambda source: None, verify: Callable[[str, bytes], Score] | None = None,
     ) -> None:  # fmt: skip
         self._folder, self._session, self._stand = work_dir / "hits", session, stand
-        self._most, self._each, self._learn = most, each, learn
+        self._most, self._each, self._learn, self._verify = most, each, learn, verify
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._board = Board(0, 0.0, (), {})
         self._places: dict[str, int] = {}
@@ -81,6 +85,12 @@ class Hits:
         order = self._shares.order(self._aims)
         return Plan(self._kept.columns, order, self._aims, self._board.threshold + SLACK, everything)
 
+    def screening(self, plan: Plan) -> Plan:
+        """The same way with screened scores: verified where they may decide over a hit or over the best distance."""
+        best = self._stand.best_distance
+        doubt = max(plan.within, -math.inf if best is None else best) + DISTANCE_MARGIN
+        return replace(plan, within=plan.within + DISTANCE_MARGIN, margin=2 * LOSS_MARGIN, doubt=doubt)
+
     def known(self, candidate: Candidate) -> dict[str, Score]:
         """The scores that a candidate has already, by column."""
         return self._kept.known(Named(candidate.name, candidate.digest))
@@ -97,9 +107,15 @@ class Hits:
             return False
         losses, embeddings = self._kept.view(rows)
         far, places = aims.near(losses, embeddings)
-        self._best(rows.start, far, places, aims)
+        sure = np.take_along_axis(self._kept.exact(rows), aims.winning(places), axis=1)
+        self._best(rows.start, np.where(sure, far, np.inf), places, aims)
         named = [self._kept[row].name for row in range(*rows.indices(len(self._kept)))]
-        self.nearest.see(far, named, None if aims is self._aims else [t.id for t in aims.targets])
+        # A screened distance is told as the most that it can be, and followed up as the least.
+        told = np.where(sure, far, far + DISTANCE_MARGIN)
+        self.nearest.see(told, named, None if aims is self._aims else [t.id for t in aims.targets])
+        for row in np.flatnonzero((~np.isnan(losses) & ~self._kept.exact(rows)).any(axis=1)):
+            reached = aims.reach(losses[row], embeddings[row], 2 * LOSS_MARGIN) - DISTANCE_MARGIN
+            far[row] = np.where(np.isfinite(far[row]), np.minimum(far[row], reached), np.inf)
         before = self._stand.hits
         for number in np.flatnonzero((far <= self._board.threshold + SLACK).any(axis=0)):
             target = aims.targets[number]
@@ -111,25 +127,44 @@ class Hits:
                 break
             close = np.flatnonzero(far[:, number] <= self._board.threshold + SLACK)
             for row in close[np.argsort(far[close, number], kind="stable")]:
-                if self._tell(target, int(places[row, number]), rows.start + int(row), data):
+                if self._tell(target, rows.start + int(row), data):
                     break
         return self._stand.hits > before
 
-    def _exact(self, row: int, target: BoardTarget, winner: int) -> tuple[Score, float]:
-        column = self._kept.columns[self._places[target.model_ids[winner]]]
-        score = self._kept.scores(row)[column]
-        return score, contract.distance(score.embedding, target.embedding)
+    def _exact(self, row: int, target: BoardTarget, data: bytes | None) -> tuple[dict[str, Score], bytes | None]:
+        """A kept candidate's scores, those on the target's models verified; its bytes if they were needed for that."""
+        scores = self._kept.scores(row)
+        doubted = [c for c in self._columns(target) if not scores[c].exact]
+        if doubted and self._verify is not None and (data := data or self._again(self._kept[row])) is not None:
+            scores |= {column: self._verify(column, data) for column in doubted}
+            self._kept.add(self._kept[row], scores)
+        return scores, data
+
+    def _columns(self, target: BoardTarget) -> list[str]:
+        return [self._kept.columns[self._places[model]] for model in target.model_ids]
 
     def _best(self, start: int, far: NDArray[np.float32], places: NDArray[np.intp], aims: Aims) -> None:
         row, number = np.unravel_index(int(far.argmin()), far.shape)
         if np.isfinite(far[row, number]):
-            _, distance = self._exact(start + int(row), aims.targets[number], int(places[row, number]))
-            if self._stand.best_distance is None or distance < self._stand.best_distance:
-                self._stand.best_distance = distance
+            target, scores = aims.targets[number], self._kept.scores(start + int(row))
+            score = scores[self._columns(target)[places[row, number]]]
+            distance = contract.distance(score.embedding, target.embedding)
+            self._nearer(distance)
 
-    def _tell(self, target: BoardTarget, winner: int, row: int, data: bytes | None) -> bool:
+    def _nearer(self, distance: float) -> None:
+        if self._stand.best_distance is None or distance < self._stand.best_distance:
+            self._stand.best_distance = distance
+
+    def _tell(self, target: BoardTarget, row: int, data: bytes | None) -> bool:
         """Tell a hit after its bytes are on disk; False when the exact distance or the bytes are not what they were."""
-        score, distance = self._exact(row, target, winner)
+        scores, data = self._exact(row, target, data)
+        scored = [scores[column] for column in self._columns(target)]
+        winner = contract.winner(scored)
+        score = scored[winner]
+        distance = contract.distance(score.embedding, target.embedding)
+        if not all(one.exact for one in scored):
+            return False
+        self._nearer(distance)
         if not distance <= self._board.threshold:
             return False
         named = self._kept[row]

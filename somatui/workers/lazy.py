@@ -2,18 +2,19 @@
 
 A target can be hit only if the model with the least loss lies near it. So of its models the next is needed while the
 best so far is near; while that is far, only another winner could hit, and new candidates are worth more (scoring.md B).
+What was screened goes through its model once more, exactly, where its numbers may decide.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from somatui.engine.contract import Score
-from somatui.workers.matching import Aims, Losses
+from somatui.workers.matching import Aims, Losses, Vectors
 
 EVERY = 64
 """Each so many-th candidate goes through all models: the shares of wins are learnt from those, without a slant."""
@@ -23,34 +24,47 @@ _BELIEF = 4
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The way of one candidate. `order` holds places of `columns`; a distance up to `within` may matter."""
+    """The way of one candidate. `order` holds places of `columns`; a distance up to `within` may matter.
+
+    Of screened scores none is final that has a part in a distance up to `doubt`; a loss that is more by no more than
+    the relative `margin` may be the least.
+    """
 
     columns: tuple[str, ...]
     order: tuple[int, ...]
     aims: Aims
     within: float
     everything: bool = False
+    margin: float = 0.0
+    doubt: float = -math.inf
 
     def following(self, scores: Mapping[str, Score]) -> str | None:
-        """The column to go through next, None when no more is needed."""
+        """The column to go through next, for the second time if its score was screened; None when all is done."""
         left = [place for place in self.order if self.columns[place] not in scores]
-        if left and scores and not self.everything:
-            wanted = self._wanted(scores)
-            left = [place for place in left if wanted[place]]
-        return self.columns[left[0]] if left else None
+        if left and (self.everything or not scores):
+            return self.columns[left[0]]
+        screened = np.array([c in scores and not scores[c].exact for c in self.columns])
+        if not left and not screened.any():
+            return None
+        losses, embeddings = self._arrays(scores)
+        far = self.aims.reach(losses, embeddings, self.margin)
+        wanted = self.aims.listing(far <= self.within, np.isnan(losses))
+        doubted = self.aims.listing(far <= self.doubt, screened)
+        places = [p for p in left if wanted[p]] or [p for p in self.order if doubted[p]]
+        return self.columns[places[0]] if places else None
 
     def lacks(self, scores: Mapping[str, Score]) -> bool:
         """Whether a model is left that the candidate has not been through."""
         return any(column not in scores for column in self.columns)
 
-    def _wanted(self, scores: Mapping[str, Score]) -> NDArray[np.bool_]:
+    def _arrays(self, scores: Mapping[str, Score]) -> tuple[Losses, Vectors]:
         dim = next(iter(scores.values())).embedding.size
         losses = np.full(len(self.columns), np.nan)
         embeddings = np.zeros((len(self.columns), dim), dtype=np.float32)
         for place, column in enumerate(self.columns):
             if (score := scores.get(column)) is not None:
                 losses[place], embeddings[place] = score.loss, score.embedding
-        return self.aims.wanted(losses, embeddings, self.within)
+        return losses, embeddings
 
 
 class Shares:

@@ -50,30 +50,45 @@ class Aims:
                 part = slice(at, at + step)
                 told = losses[part][:, self._models]
                 places[part] = told.argmin(axis=2)
-                winning = self._models[np.arange(len(self.targets)), places[part]]
+                winning = self.winning(places[part])
                 distances = 1 - units[part] @ self._units.T
                 found = np.take_along_axis(distances, winning[:, None, :], axis=1)[:, 0]
                 known = ~np.isnan(told).any(axis=2) & ~np.isnan(found)
                 far[part] = np.where(known, found, np.inf)
         return far, places
 
-    def wanted(self, losses: Losses, embeddings: Vectors, within: float) -> NDArray[np.bool_]:
-        """Which columns [columns] a candidate may still need, by its losses [columns] so far and their embeddings.
+    def reach(self, losses: Losses, embeddings: Vectors, margin: float) -> Vectors:
+        """Distances [targets] that one candidate has if any model wins whose loss is within `margin` of the least.
 
-        Those that are unknown of targets whose best known model lies `within` this distance: it hits if it wins.
+        `losses` [columns] may be unknown, `margin` is relative; infinite for targets none of whose models is known.
         """
         told = losses[self._models]
-        unknown = np.isnan(told)
-        best = np.where(unknown, np.inf, told).argmin(axis=1)
-        rows = np.flatnonzero(unknown.any(axis=1) & ~unknown.all(axis=1))
-        leading = self._models[rows, best[rows]]
+        known = ~np.isnan(told)
+        least = np.where(known, told, np.inf).min(axis=1, keepdims=True)
+        far = np.full((len(losses), len(self.targets)), np.inf, dtype=np.float32)
+        columns = np.flatnonzero(~np.isnan(losses))
         with np.errstate(invalid="ignore", divide="ignore"):
-            units = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-        far = 1 - np.einsum("td,td->t", units[leading], self._units[rows])
-        near = rows[far <= within]
-        found = np.zeros(len(losses), dtype=bool)
-        found[self._models[near][unknown[near]]] = True
-        return found
+            units = embeddings[columns] / np.linalg.norm(embeddings[columns], axis=1, keepdims=True)
+            far[columns] = 1 - units @ self._units.T
+        each = far[self._models, np.arange(len(self.targets))[:, None]]
+        able = known & (told <= least * (1 + margin)) & ~np.isnan(each)
+        reached: Vectors = np.where(able, each, np.inf).min(axis=1)
+        return reached
+
+    def winning(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The columns of winners, [candidates, targets], by their places in the targets' own lists."""
+        return self._models[np.arange(len(self.targets)), places]
+
+    def listing(self, targets: NDArray[np.bool_], columns: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which of some columns [columns] any of some targets [targets] lists."""
+        found = np.zeros(len(columns), dtype=bool)
+        found[self._models[targets]] = True
+        return found & columns
+
+    def apart(self, one: Score, other: Score) -> float:
+        """The largest difference of the distances to any target."""
+        units = [s.embedding / np.linalg.norm(s.embedding) for s in (one, other)]
+        return float(np.abs(self._units @ (units[0] - units[1])).max(initial=0.0))
 
     def wins(self, losses: Losses) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """By column [columns]: how many targets one candidate's losses give it, of how many that list it.
@@ -114,6 +129,7 @@ class Kept:
         self.size = max(1, min(most, KEPT_BYTES // row))
         self._losses: Losses = np.full((self.size, len(columns)), np.nan)
         self._embeddings: Vectors = np.empty((self.size, len(columns), dim), dtype=np.float32)
+        self._exact = np.zeros((self.size, len(columns)), dtype=bool)
         self._named: list[Named] = []
         self._rows: dict[Named, int] = {}
         self._next = 0
@@ -137,10 +153,11 @@ class Kept:
                 del self._rows[self._named[row]]
             self._named[row : row + 1] = [named]
             self._rows[named] = row
-            self._losses[row], self._embeddings[row] = np.nan, 0
+            self._losses[row], self._embeddings[row], self._exact[row] = np.nan, 0, False
         for place, column in enumerate(self.columns):
             if (score := scores.get(column)) is not None:
                 self._losses[row, place], self._embeddings[row, place] = score.loss, score.embedding
+                self._exact[row, place] = score.exact
         return row
 
     def known(self, named: Named) -> dict[str, Score]:
@@ -151,7 +168,9 @@ class Kept:
     def scores(self, row: int) -> dict[str, Score]:
         """What is known of a candidate, by column."""
         return {
-            column: Score(float(self._losses[row, place]), self._embeddings[row, place].copy())
+            column: Score(
+                float(self._losses[row, place]), self._embeddings[row, place].copy(), bool(self._exact[row, place])
+            )
             for place, column in enumerate(self.columns)
             if not np.isnan(self._losses[row, place])
         }
@@ -160,6 +179,10 @@ class Kept:
         """Losses [rows, columns] and embeddings [rows, columns, dim]."""
         rows = slice(*rows.indices(len(self)))
         return self._losses[rows], self._embeddings[rows]
+
+    def exact(self, rows: slice) -> NDArray[np.bool_]:
+        """Which of their scores were not screened, [rows, columns]; False where there is none."""
+        return self._exact[slice(*rows.indices(len(self)))]
 
     def _oldest_first(self) -> Iterator[int]:
         start = self._next if len(self) == self.size else 0

@@ -80,7 +80,7 @@ class Record:
         self._do("UPDATE stand SET told = ?", json.dumps(told))
 
     def add(self, n: int, candidate: Candidate, losses: Mapping[str, float]) -> None:
-        """The `n`-th candidate, with its loss under each model's column that it went through."""
+        """The `n`-th candidate, with its loss under each model's column that it went through; null if screened."""
         row = (n, candidate.digest, candidate.name, candidate.source, _written(losses))
         self._do("INSERT INTO scored(n, digest, name, source, losses) VALUES(?, ?, ?, ?, ?)", *row)
         if n % _TIDY_EVERY == 0:

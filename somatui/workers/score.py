@@ -2,35 +2,37 @@
 
 Job: {"job": "score", "version": 1, "board": path, "weights_dir": path, "corpus": {"paths": [path] | null, "max_bytes":
 n, "seed": n}, "limit": n | null, "max_hits": n | null,
-"hits_each": n | null, "cursor": {…} | null, "work_dir": path, "threads": n, "lazy": true}. A `board`
-command has the board's file read again. Without a cursor it goes on where its work folder says that it stood.
+"hits_each": n | null, "cursor": {…} | null, "work_dir": path, "threads": n, "lazy": true, "device": "cpu" | "cuda" |
+"cuda:N" | null, "precision": "exact" | "screen" | null}. A `board` command has the board's file read again. Without a
+cursor it goes on where its work folder says that it stood.
 
 A candidate goes through the model that promises most, through others when they may matter, and once there are no new
 candidates through those it still lacks: nothing is lost, hits come sooner. With "lazy": false it goes through all.
+Where it is screened, what is told of it is exact all the same (`screening`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from somatui.corpora.files import Candidate, CorpusError
-from somatui.engine import weights
-from somatui.engine.chunks import Chunks
 from somatui.engine.contract import Score
 from somatui.workers.board import Board, BoardError, read_board
-from somatui.workers.fetch import FetchError, weights_file
 from somatui.workers.hits import Hits
 from somatui.workers.lazy import EVERY, Plan
+from somatui.workers.models import Models
 from somatui.workers.owed import Owed
+from somatui.workers.screening import VERIFY_EVERY, Loaded, Screening, device_of, screens
 from somatui.workers.session import JobError, Session, run
 from somatui.workers.stand import Stand
 from somatui.workers.telling import TELL_EVERY_S, Telling
@@ -38,36 +40,8 @@ from somatui.workers.telling import TELL_EVERY_S, Telling
 SAVE_EVERY_S = 5.0
 NARROW = 256
 """Dimensions up to which candidates side by side use the cores better than one candidate on all of them."""
-Loaded = tuple[weights.ModelConfig, weights.Tensors]
-
-
-class Models:
-    """The weights of the board's models, each loaded once."""
-
-    def __init__(self, folder: Path, session: Session) -> None:
-        self._folder, self._session = folder, session
-        self.loaded: dict[str, Loaded] = {}
-
-    def follow(self, board: Board) -> dict[str, str]:
-        """Load what the board names and forget the rest; gives the column of each usable model.
-
-        A model whose weights cannot be had, opened or used is left out and told of.
-        """
-        wanted = {m.column for m in board.models.values()}
-        self.loaded = {c: found for c, found in self.loaded.items() if c in wanted}
-        usable: dict[str, str] = {}
-        for model in board.models.values():
-            if self._session.stopping.is_set():
-                break
-            try:
-                if model.column not in self.loaded:
-                    path = weights_file(model, self._folder, self._session)
-                    self.loaded[model.column] = weights.open_file(path)
-                usable[model.id] = model.column
-            except (FetchError, weights.WeightsError) as failure:
-                text = f"model {model.id} is left out, its weights cannot be used: {failure}"
-                self._session.emitter.send("log", level="warn", text=text)
-        return usable
+SIDE_BY_SIDE = {"cpu": 4, "cuda": 64}
+"""Candidates under way where they are screened: what waits for the same model goes through it together."""
 
 
 @dataclass(slots=True)
@@ -90,23 +64,29 @@ class Scoring:
         self._corpus = self._stand.corpus(session)
         self._models = Models(Path(job["weights_dir"]), session)
         self._each = job.get("hits_each")
-        self._hits = Hits(Path(job["work_dir"]), session, stand, self._most_hits, self._each, self._corpus.learn)
+        device = device_of(job)
+        self._screening = Screening(
+            device, screens(job, device), lambda level, text: session.emitter.send("log", level=level, text=text)
+        )
+        self._hits = Hits(
+            Path(job["work_dir"]), session, stand, self._most_hits, self._each, self._corpus.learn,
+            lambda column, data: self._screening.exact(column, self._models.loaded[column], data),
+        )  # fmt: skip
         self._pending: deque[_Taken] = deque()
-        self._lazy, self._parts = bool(job.get("lazy", True)), Chunks()
+        self._lazy = bool(job.get("lazy", True))
         self._taken, self._owed = 0, Owed(Path(job["work_dir"]) / "owed", stand)
         self._saved = 0.0
-        self._telling = Telling(
-            session, self._stand, self._corpus, self._hits.nearest, lambda: self._parts.made, self._limit,
-            torch.device("cpu"),
-        )  # fmt: skip
+        self._telling = Telling(session, stand, self._corpus, self._hits.nearest, self._screening, self._limit)
 
     def run(self) -> dict[str, Any]:
         """Score until the limit, enough hits, the corpus's end or a stop. Raises JobError for a board of no use."""
         self._follow(read_board(self._board_file))
         if not self._models.loaded and not self._session.stopping.is_set():
             raise JobError("No model of the board can be scored on: its weights cannot be used, see the log.")
+        screened = self._screening.at_work
         lanes = self._threads if self._hits.dim <= NARROW else 1
-        torch.set_num_threads(self._threads if lanes == 1 else 1)
+        torch.set_num_threads(self._threads if lanes == 1 or screened else 1)
+        lanes = SIDE_BY_SIDE[self._screening.device.type] if screened else lanes
         pool = ThreadPoolExecutor(lanes)
         self._telling.start()
         try:
@@ -123,6 +103,7 @@ class Scoring:
                     self._tell()
         finally:
             self._corpus.close()
+            self._screening.close()
             pool.shutdown(wait=False, cancel_futures=True)
         self._telling.tell(len(self._pending), now=True)
         self._save()
@@ -139,7 +120,7 @@ class Scoring:
 
     def _follow(self, board: Board) -> None:
         usable = self._models.follow(board)
-        self._parts.forget(set(self._models.loaded))
+        self._screening.follow(self._models.loaded)
         self._telling.follow(next((config for config, _ in self._models.loaded.values()), None))
         with self._stand.step():
             self._hits.follow(board, usable, {c: config.dim for c, (config, _) in self._models.loaded.items()})
@@ -164,6 +145,10 @@ class Scoring:
                     return
                 known = self._hits.known(candidate)
             plan = self._hits.plan(not self._lazy or cursor is None or self._taken % EVERY == 0)
+            if self._screening.at_work:
+                plan = self._hits.screening(plan)
+                if self._taken % VERIFY_EVERY == 0:
+                    plan = replace(plan, doubt=math.inf)
             self._taken += 1
             scores = pool.submit(self._scores, candidate.data, plan, dict(self._models.loaded), known)
             self._pending.append(_Taken(candidate, cursor, plan, scores))
@@ -172,7 +157,9 @@ class Scoring:
         """The answers of the models that the plan goes through, beside the known ones; a stop cuts it short."""
         scores = dict(known)
         while not self._session.stopping.is_set() and (column := plan.following(scores)) is not None:
-            scores[column] = self._parts.score(column, *models[column], data)
+            scores[column] = self._screening.score(column, models[column], data, scores.get(column), plan.aims)
+            if not self._screening.at_work:
+                plan = replace(plan, doubt=math.inf)
         return scores
 
     def _deal(self) -> None:
@@ -187,7 +174,9 @@ class Scoring:
             return
         self._pending.popleft()
         with self._stand.step():
-            self._stand.deal(taken.candidate, {c: score.loss for c, score in scores.items()}, taken.cursor)
+            self._stand.deal(
+                taken.candidate, {c: s.loss if s.exact else math.nan for c, s in scores.items()}, taken.cursor
+            )
             hit = self._hits.deal(taken.candidate, scores, learn=taken.plan.everything)
             # One that has hit is done where hits are counted for each.
             if taken.plan.lacks(scores) and not (hit and self._each):

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
-
-import torch
 
 from somatui.corpora.opening import Corpus
 from somatui.engine.roofline import bf16_peak, chunk_flops
@@ -14,6 +11,7 @@ from somatui.engine.weights import ModelConfig
 from somatui.workers.gauges import Gauges
 from somatui.workers.nearest import Nearest
 from somatui.workers.protocol import MOST_ROWS
+from somatui.workers.screening import Screening
 from somatui.workers.session import Session
 from somatui.workers.stand import Stand
 from somatui.workers.tables import Tables
@@ -25,17 +23,14 @@ LEFT_OVER_S = 60.0
 
 
 class Telling:
-    """Figures of one job for its parent.
-
-    `made` counts the chunks that went through a model so far; `limit` is the number of candidates the job ends at.
-    """
+    """Figures of one job for its parent; `limit` is the number of candidates it ends at."""
 
     def __init__(
-        self, session: Session, stand: Stand, corpus: Corpus, nearest: Nearest, made: Callable[[], int],
-        limit: int | None, device: torch.device,
+        self, session: Session, stand: Stand, corpus: Corpus, nearest: Nearest, screening: Screening,
+        limit: int | None,
     ) -> None:  # fmt: skip
         self._session, self._stand, self._corpus, self._nearest = session, stand, corpus, nearest
-        self._made, self._limit, self._gauges = made, limit, Gauges(device)
+        self._screening, self._limit, self._gauges = screening, limit, Gauges(screening.device)
         self._peak, self._flops = bf16_peak(self._gauges.name), 0.0
         self._told, self._tables = 0.0, Tables()
         self._counts: deque[tuple[float, int, int]] = deque()
@@ -46,7 +41,7 @@ class Telling:
 
     def start(self) -> None:
         """Count the rates from here on."""
-        self._counts.append((time.monotonic(), self._stand.scored, self._made()))
+        self._counts.append((time.monotonic(), self._stand.scored, self._screening.made))
 
     def tell(self, under_way: int, now: bool = False) -> None:
         """Send everything, unless that was just done; `under_way` candidates are between taken and dealt with."""
@@ -54,7 +49,7 @@ class Telling:
         if not now and at - self._told < TELL_EVERY_S:
             return
         self._told = at
-        self._counts.append((at, self._stand.scored, self._made()))
+        self._counts.append((at, self._stand.scored, self._screening.made))
         while len(self._counts) > 2 and at - self._counts[1][0] >= LEFT_OVER_S:
             self._counts.popleft()
         self._numbers(under_way)
@@ -86,7 +81,9 @@ class Telling:
             told["peak_share"] = chunks * self._flops / self._peak
         if self._limit:
             told["left_s"] = max(0, self._limit - stand.scored) / lately if lately > 0 else None
-        self._session.emitter.send("metric", **told, **dropped, **self._nearest.figures(lately))
+        self._session.emitter.send(
+            "metric", **told, **dropped, **self._nearest.figures(lately), **self._screening.figures()
+        )
 
     def _send_tables(self) -> None:
         shares = self._corpus.shares()
@@ -97,7 +94,8 @@ class Telling:
             {"source": "files", "given": self._stand.scored, "hits": self._stand.hits, "ready": 0,
              "dropped": dict(self._corpus.dropped)}
         ]  # fmt: skip
-        tables = {"sources": rows[:MOST_ROWS], "near": self._nearest.misses(), "gauges": self._gauges.rows()}
+        tables = {"sources": rows[:MOST_ROWS], "near": self._nearest.misses(), "gauges": self._gauges.rows(),
+                  "plan": [{"says": says} for says in self._screening.says]}  # fmt: skip
         if tables != self._tables:
             self._tables = tables
             self._session.emitter.send("metric", tables=tables)

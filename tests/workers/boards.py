@@ -1,4 +1,4 @@
-"""Boards with real models of the small architecture whose encrypted weights lie in a real store."""
+"""Boards with real models, of the small architecture unless told, whose encrypted weights lie in a real store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import base58
 import numpy as np
 
 from somatui.engine import cipher, contract, weights
-from somatui.engine.weights import SMALL, Tensors
+from somatui.engine.weights import SMALL, ModelConfig, Tensors
 from somatui.storage.s3 import Bucket, Store
 from tests.storage import stores
 
@@ -22,13 +22,14 @@ class Board:
 
     store: Store
     path: Path
+    config: ModelConfig = SMALL
     models: dict[str, Tensors] = field(default_factory=dict)
     answers: dict[tuple[str, bytes], contract.Score] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=lambda: {"epoch": 7, "threshold": 0.0, "targets": [], "models": []})
 
     def add_model(self, seed: int) -> str:
         """Publish a model as an operator would; returns its id."""
-        tensors, name, key = weights.initial(SMALL, seed), f"0x{seed:064x}", bytes([seed]) * 32
+        tensors, name, key = weights.initial(self.config, seed), f"0x{seed:064x}", bytes([seed]) * 32
         sent = cipher.crypt(weights.to_bytes(tensors), key)
         Bucket(self.store, **stores.KEYS).put(f"models/{seed}", sent, "application/octet-stream")
         checksum = base58.b58encode(cipher.checksum(sent)).decode()
@@ -42,7 +43,7 @@ class Board:
     def add_target(self, number: int, model_ids: list[str], seed: int | None = None) -> str:
         """List a target of random direction."""
         name = f"0x{number:064x}"
-        vector = np.random.default_rng(seed or number).standard_normal(SMALL.dim).astype(np.float32)
+        vector = np.random.default_rng(seed or number).standard_normal(self.config.dim).astype(np.float32)
         self.told["targets"].append({"id": name, "embedding": vector.tolist(), "model_ids": model_ids})
         return name
 
@@ -56,7 +57,7 @@ class Board:
 
     def _answer(self, model: str, data: bytes) -> contract.Score:
         if (model, data) not in self.answers:
-            self.answers[model, data] = contract.score(SMALL, self.models[model], data)
+            self.answers[model, data] = contract.score(self.config, self.models[model], data)
         return self.answers[model, data]
 
     def expected(self, target_id: str, data: bytes) -> tuple[int, contract.Score, float]:
