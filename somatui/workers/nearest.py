@@ -57,24 +57,26 @@ class Nearest:
 
         Without `ids` they are the whole board's and the candidates are new: from those is learnt how long it takes.
         """
-        places = slice(None) if ids is None else np.array([self._places[i] for i in ids], dtype=np.intp)
-        rows = far.argmin(axis=0)
-        best = far[rows, np.arange(far.shape[1])]
-        before, told = self._far[places].copy(), self._names[places]
-        nearer = best < before
-        told[nearer] = np.array(names, dtype=object)[rows[nearer]]
-        self._far[places], self._names[places] = np.where(nearer, best, before), told
+        places = None if ids is None else np.array([self._places[i] for i in ids], dtype=np.intp)
+        before = self._far if places is None else self._far[places]
+        best = far.min(axis=0)
         minute = self._now()
         minute.best = min(minute.best, float(best.min()))
+        nearer = np.flatnonzero(best < before)
         if ids is None:
-            uncovered = before > self._threshold
-            minute.met += len(far) * int(uncovered.sum())
-            minute.covered += int((uncovered & (best <= self._threshold)).sum())
+            minute.met += len(far) * int(np.count_nonzero(before > self._threshold))
+            fresh = (before[nearer] > self._threshold) & (best[nearer] <= self._threshold)
+            minute.covered += int(np.count_nonzero(fresh))
+        at = nearer if places is None else places[nearer]
+        self._far[at] = best[nearer]
+        self._names[at] = np.array(names, dtype=object)[far[:, nearer].argmin(axis=0)]
 
     def misses(self) -> list[dict[str, Any]]:
         """The nearest of the candidates that do not hit, one for each target: name, target, distance, gap."""
         missed = np.flatnonzero((self._far > self._threshold) & np.isfinite(self._far))
-        first = missed[np.argsort(self._far[missed], kind="stable")[:MISSES]]
+        if len(missed) > MISSES:
+            missed = missed[np.argpartition(self._far[missed], MISSES - 1)[:MISSES]]
+        first = missed[np.argsort(self._far[missed], kind="stable")]
         return [
             {"name": str(self._names[p]), "target": self._ids[p], "distance": round(float(self._far[p]), 6),
              "gap": round(float(self._far[p]) - self._threshold, 6)}
