@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from somatui.paths import Paths
 from somatui.tui.early import Frame
@@ -15,7 +15,6 @@ from somatui.tui.offer import Line, known_network, offer, room
 
 if TYPE_CHECKING:
     from somatui.tui.console import SomatuiApp
-    from somatui.tui.setup.walk import Walk
 
 
 def run(paths: Paths) -> int:
@@ -24,16 +23,24 @@ def run(paths: Paths) -> int:
     Raises ConfigError for settings that cannot be used, before the terminal is touched.
     """
     from somatui.config import load
-    from somatui.domain.networks import standing
+    from somatui.domain.networks import standing, words
 
     config = load(paths)
     if not sys.stderr.isatty():
         return _redirected()
-    network, theme = config.profile.network, config.settings.theme
-    first = network == "practice" and needs_first_screen(paths)
+    profile, theme = config.profile, config.settings.theme
+    first = profile.network == "practice" and needs_first_screen(paths)
     gc.disable()
-    frame = Frame(standing(network, config.profile.colour), theme, _offered(paths) if first else None)
-    return _stay(frame, lambda: _make(paths, theme, painted=frame.painted, first=first))
+    name = words(profile.network, profile.colour, profile.name)
+    frame = Frame(name, standing(profile.network, profile.colour), theme, _offered(paths) if first else None)
+
+    def make() -> SomatuiApp:
+        from somatui.domain.snapshot import NetworkView
+
+        network = NetworkView(profile.name, profile.network, colour=profile.colour)
+        return _make(paths, theme, painted=frame.painted, network=network, first=first)
+
+    return _stay(frame, make)
 
 
 def run_setup(paths: Paths, *, named: bool) -> int:
@@ -52,7 +59,7 @@ def run_setup(paths: Paths, *, named: bool) -> int:
             load(Paths.for_profile("practice", paths.home))
         theme = "dark"
     gc.disable()
-    frame = Frame("testnet", theme, setup=True)
+    frame = Frame("", "testnet", theme, setup=True)
 
     def make() -> SomatuiApp:
         from somatui.tui.setup.walk import Walk
@@ -88,11 +95,11 @@ def _offered(paths: Paths) -> list[Line]:
     return offer(cells, str(paths.config_file), known=known_network(paths))
 
 
-def _make(paths: Paths, theme: str, *, painted: bool, first: bool = False, walk: Walk | None = None) -> SomatuiApp:
+def _make(paths: Paths, theme: str, *, painted: bool, **more: Any) -> SomatuiApp:
     from somatui.tui.console import SomatuiApp
     from somatui.tui.driver import KeptScreen, Terminal
 
-    return SomatuiApp(paths, theme, first=first, walk=walk, driver_class=KeptScreen if painted else Terminal)
+    return SomatuiApp(paths, theme, driver_class=KeptScreen if painted else Terminal, **more)
 
 
 def needs_first_screen(paths: Paths) -> bool:

@@ -25,6 +25,7 @@ from somatui.tui.state import SECTIONS, World
 from somatui.tui.theme import THEMES
 
 if TYPE_CHECKING:
+    from somatui.domain.snapshot import NetworkView
     from somatui.tui.setup.walk import Walk
 
 
@@ -43,6 +44,7 @@ class SomatuiApp(App[int]):
         paths: Paths,
         theme: str = "dark",
         *,
+        network: NetworkView | None = None,
         first: bool = False,
         walk: Walk | None = None,
         driver_class: type[Driver] | None = None,
@@ -51,7 +53,7 @@ class SomatuiApp(App[int]):
         super().__init__(driver_class=driver_class, css_path=styles, watch_css=False)
         self.animation_level = "none"
         self.paths = paths
-        self.world = World(paths.profile)
+        self.world = World(paths.profile, network=network)
         self.link = Link(paths, self)
         self.operator = Operator(self)
         self.clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
@@ -85,12 +87,18 @@ class SomatuiApp(App[int]):
         gc.enable()
         gc.freeze()
         if not self._first:
-            self.link.open()
+            self.call_agent()
 
     def enter_home(self) -> None:
         """From the first screen into the console, which covers it from then on."""
         self.push_screen(HomeScreen())
+        self.call_agent()
+
+    def call_agent(self) -> None:
+        """Call the agent, which is started where none answers."""
+        self.world.calling = True
         self.link.open()
+        self._refresh(frozenset())
 
     def open_profile(self, paths: Paths) -> None:
         """Close, to open again on another profile."""
@@ -122,7 +130,7 @@ class SomatuiApp(App[int]):
         if world.connected != connected or not world.since_ms:
             world.since_ms = self.now_ms()
         first_trouble = trouble and trouble != world.trouble
-        world.connected, world.trouble = connected, trouble
+        world.connected, world.trouble, world.calling = connected, trouble, False
         if first_trouble:
             self.say(trouble, "warn")
         elif connected and self.home is not None:

@@ -28,6 +28,7 @@ class Frame:
 
     def __init__(
         self,
+        words: str,
         network: str,
         theme: str,
         offered: list[Line] | None = None,
@@ -46,7 +47,7 @@ class Frame:
             if setup:
                 text = setup_frame(theme, columns, rows)
             elif offered is None:
-                text = frame(network, theme, columns, rows)
+                text = frame(words, network, theme, columns, rows)
             else:
                 text = first_frame(theme, offered, columns, rows)
             self._file.write(ENTER + text)
@@ -85,10 +86,10 @@ def boxes(columns: int, rows: int) -> list[Box]:
     ]
 
 
-def frame(network: str, theme: str, columns: int, rows: int) -> str:
-    """The frame as a terminal takes it; its bar is red where `network`, the word of its colour, is main."""
+def frame(words: str, network: str, theme: str, columns: int, rows: int) -> str:
+    """The frame as a terminal takes it: `words` on the colour named `network`, and the whole bar red on a main one."""
     pen = Pen(theme)
-    name = pen.ink("on-network", f"network-{network}", bold=True) + f" {network.upper()} "
+    name = pen.ink("on-network", f"network-{network}", bold=True) + f" {words} "
     on = ("on-network", "network-main") if network == "main" else ("foreground", "panel")
     bar = pen.ink(*on, bold=True) + " somatui ".ljust(columns)
     parts = [pen.at(0, 0) + bar + pen.at(9, 0) + name]

@@ -54,11 +54,11 @@ def fitting(found: list[Offer], width: int) -> list[Offer]:
     return kept
 
 
-def footer(context: Context | None, width: int, *, connected: bool = True) -> Content:
+def footer(context: Context | None, width: int, *, away: bool = False) -> Content:
     """The footer's one line; without the agent, or without its practice network, the thing to do is to start it."""
-    lost = AWAY if not connected else SILENT if context is not None and silent(context.snapshot) else None
+    lost = AWAY if away else SILENT if context is not None and silent(context.snapshot) else None
     tail = [Offer(key, name, True) for key, name in ((lost, *LAST[-2:]) if lost else LAST)]
-    acts = offers(context) if context and connected else []
+    acts = offers(context) if context and not away else []
     acts = fitting(acts, width - 1 - sum(o.width for o in (tail if lost else tail[-2:])))
     room = width - 1 - sum(o.width for o in acts)
     while sum(o.width for o in tail) - GAP > room:

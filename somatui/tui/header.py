@@ -11,7 +11,7 @@ from textual.widget import Widget
 from somatui.domain.actions import PANES
 from somatui.domain.ids import short
 from somatui.domain.money import soma
-from somatui.domain.snapshot import EpochView, Snapshot
+from somatui.domain.snapshot import EpochView, NetworkView, Snapshot
 from somatui.tui.state import World
 
 FRESH_MS = 60_000
@@ -40,14 +40,15 @@ def bar(epoch: EpochView, now_ms: int, cells: int = 14) -> str:
     return "█" * full + "░" * (cells - full)
 
 
-def network_parts(snapshot: Snapshot) -> list[Part]:
+def network_parts(network: NetworkView) -> list[Part]:
     """The network's word and name on its own colour, so that practice is never mistaken for money."""
-    network = snapshot.network
     return [(f" {network.words} ", f"bold $on-network on $network-{network.standing}")]
 
 
 def connection_parts(world: World, now_ms: int, *, roomy: bool = True) -> list[Part]:
     """Whether the agent answers, whether the network answers it, and what runs."""
+    if world.calling:
+        return [("agent ◌ starting", "$accent")]
     if not world.connected:
         age = now_ms - world.since_ms
         since = f" {minutes(age)}" if world.since_ms and age >= FRESH_MS else ""
@@ -83,9 +84,9 @@ def header(world: World, now_ms: int, width: int) -> Content:
     """The header's one line for `width` cells: what matters less is left out before anything is cut."""
     snapshot = world.snapshot
     if snapshot is None:
-        return Content.assemble(
-            (" somatui  ", "bold"), (world.profile, "$muted"), "   ", *connection_parts(world, now_ms)
-        )
+        where = network_parts(world.network) if world.network else [(f" {world.profile}", "$muted")]
+        told = [(" somatui ", "bold"), *where, ("   ", ""), *connection_parts(world, now_ms)]
+        return _bar(told, world.network, width)
     epoch, wallet = snapshot.epoch, snapshot.wallet
     roomy = width >= 120
     time_left = left(epoch, now_ms) if width >= 100 else left(epoch, now_ms).removesuffix(" left")
@@ -97,7 +98,7 @@ def header(world: World, now_ms: int, width: int) -> Content:
     when += [("  ", ""), (bar(epoch, now_ms), "$accent"), ("  ", "")] if roomy else [(" · ", "$muted")]
     when.append((time_left, ""))
     groups = [
-        name + network_parts(snapshot), who, when,
+        name + network_parts(snapshot.network), who, when,
         [(f"{soma(wallet.free_shannons)} SOMA", "bold $money")],
         connection_parts(world, now_ms, roomy=roomy), alert_parts(snapshot),
     ]  # fmt: skip
@@ -113,9 +114,14 @@ def header(world: World, now_ms: int, width: int) -> Content:
     for group in groups:
         parts += [*group, (" " * gap, "")]
     parts.pop()
-    if snapshot.network.standing == "main":
-        parts.append((" " * max(0, width - sum(len(text) for text, _ in parts)), ""))
-        parts = [(text, "bold $on-network on $network-main") for text, _ in parts]
+    return _bar(parts, snapshot.network, width)
+
+
+def _bar(parts: list[Part], network: NetworkView | None, width: int) -> Content:
+    """The line as it is, red from end to end where the network is the main one."""
+    if network is not None and network.standing == "main":
+        rest = " " * max(0, width - sum(len(text) for text, _ in parts))
+        parts = [(text, "bold $on-network on $network-main") for text, _ in (*parts, (rest, ""))]
     return Content.assemble(*parts)
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from somatui.domain.codec import CodecError, from_json
-from somatui.domain.snapshot import Snapshot, empty
+from somatui.domain.snapshot import NetworkView, Snapshot, empty
 
 SECTIONS = frozenset(f.name for f in fields(Snapshot))
 
@@ -27,13 +27,19 @@ def _reader(section: str) -> type:
 
 @dataclass(slots=True)
 class World:
-    """The last picture, the state of the connection, and since when that state holds (ms, 0 before the first)."""
+    """The last picture, the state of the connection, and since when that state holds (ms, 0 before the first).
+
+    `calling`: the agent is being called for the first time, and started where none answers; `network` is what the
+    settings say of it, for as long as there is no picture.
+    """
 
     profile: str
     snapshot: Snapshot | None = None
     connected: bool = False
     since_ms: int = 0
     trouble: str = ""
+    calling: bool = False
+    network: NetworkView | None = None
 
     def apply(self, sections: dict[str, Any]) -> frozenset[str]:
         """Take in pushed sections and tell which differ from before.

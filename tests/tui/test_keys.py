@@ -54,6 +54,11 @@ def test_acts_of_practice_are_not_offered_on_another_network() -> None:
     assert not {a.name for a in ACTIONS if a.practice_only} & set(names)
 
 
+def test_the_footer_offers_to_start_the_agent_only_where_it_is_not_being_started() -> None:
+    assert "a start the agent" in footer(None, 80, away=True).plain
+    assert footer(None, 80).plain == " / filter  : act  ? help  q quit"
+
+
 def test_a_practice_network_that_is_gone_is_the_thing_to_start() -> None:
     world = busy()
     gone = replace(world, network=replace(world.network, reachable=False))

@@ -73,7 +73,7 @@ async def test_it_comes_back_by_itself_when_the_agent_does(paths: Paths) -> None
         await again.start()
         try:
             await c.shows("epoch 414")
-            assert c.app.home is not None and not c.app.home.has_class("-away")
+            await c.until(lambda: c.app.home and not c.app.home.has_class("-away"), "the panes as they were")
         finally:
             await again.stop()
 

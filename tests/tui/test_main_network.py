@@ -31,7 +31,7 @@ def at(kind: NetworkKind, colour: str, name: str = "ops") -> Snapshot:
 def test_colour_and_word_are_the_kinds_own_unless_the_profile_says_another(
     kind: NetworkKind, colour: str, shown: str
 ) -> None:
-    (text, style), *_ = network_parts(at(kind, colour))
+    (text, style), *_ = network_parts(at(kind, colour).network)
     assert text == f" {shown.upper()} ops " and style.endswith(f" on $network-{shown}")
 
 
@@ -42,12 +42,19 @@ def test_the_whole_bar_is_red_there() -> None:
     assert {str(span.style) for span in line.spans} == {"bold $on-network on $network-main"}
 
 
+def test_the_bar_is_red_before_the_agent_has_answered() -> None:
+    world = World("mainnet", calling=True, network=at("custom", "main", "mainnet").network)
+    line = header(world, NOW_MS, 80)
+    assert len(line.plain) == 80 and " MAIN mainnet " in line.plain and "agent ◌ starting" in line.plain
+    assert {str(span.style) for span in line.spans} == {"bold $on-network on $network-main"}
+
+
 def test_the_first_frame_is_red_there_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.delenv("NO_COLOR", raising=False)
     red = "48;2;192;57;43"
-    assert red in frame("main", "dark", 80, 24)
-    assert red not in frame("custom", "dark", 80, 24)
+    assert red in frame("MAIN ops", "main", "dark", 80, 24)
+    assert red not in frame("CUSTOM ops", "custom", "dark", 80, 24)
 
 
 def test_every_act_that_asks_wants_the_profiles_name_typed_there() -> None:

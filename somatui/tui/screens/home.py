@@ -171,7 +171,8 @@ class HomeScreen(SizedScreen[None]):
         self.query_one("#header", OneLine).put(header(world, now_ms, width))
         self.query_one("#tabs", OneLine).put(tabs(self.current, width))
         self.query_one("#message", OneLine).put(self._message())
-        self.query_one("#footer", OneLine).put(footer(self.somatui.context(), width, connected=world.connected))
+        away = not (world.connected or world.calling)
+        self.query_one("#footer", OneLine).put(footer(self.somatui.context(), width, away=away))
 
     def _message(self) -> Content:
         text, tone = self._said
@@ -326,7 +327,7 @@ class HomeScreen(SizedScreen[None]):
         world = self.somatui.world
         if not world.connected:
             self.say("Starting the agent…", "accent")
-            self.somatui.link.open()
+            self.somatui.call_agent()
         elif world.snapshot is not None and silent(world.snapshot):
             self.say("Starting the practice network…", "accent")
             self.run_worker(self._wake_network(), exclusive=True, group="network")
