@@ -18,7 +18,7 @@ _SENT = {"done": "sent", "submitted": "sent", "lost": "lost", "failed": "failed"
 _SHOWN = frozenset({
     "candidates_per_s", "chunks_per_s", "tokens_per_s", "mb_per_s", "peak_share", "scored", "hits", "best_distance",
     "best_hour", "ready", "under_way", "owed", "targets", "covered", "cover_s", "left_s", "step", "steps", "loss",
-    "dropped", "shards", "shards_live", "parked", "screen_worst_loss", "screen_worst_distance", *_SENT,
+    "dropped", "shards", "shards_live", "parked", "screen_worst_loss", "screen_worst_distance",
 })  # fmt: skip
 """Metrics that a group tells; others are told by their names."""
 _LEFT_OUT = "dropped_"
@@ -63,19 +63,20 @@ def left(job: JobView) -> str | None:
 def groups(job: JobView) -> tuple[tuple[str, Texts], ...]:
     """What it tells by subject, each subject with its texts; those that have nothing to say are left out."""
     m = job.metrics
+    sent = _SENT if job.kind == "score" else {}
     told = (
         ("done", _texts(None if job.done is None else f"{int(job.done * 100 + 1e-9)}%", left(job))),
         ("found", found(job)),
         ("speed", speed(job)),
         ("queue", queue(job)),
         ("coverage", coverage(job)),
-        ("sent", tuple(f"{count(m[name])} {word}" for name, word in _SENT.items() if m.get(name))),
+        ("sent", tuple(f"{count(m[name])} {word}" for name, word in sent.items() if m.get(name))),
         ("left out", _left_out({n.removeprefix(_LEFT_OUT): v for n, v in m.items() if n.startswith(_LEFT_OUT)})),
         ("shards", _shards(m)),
         ("screening", _screening(m)),
     )
     others = ((n.replace("_per_s", "/s").replace("_", " "), (f"{v:,.6g}",)) for n, v in m.items()
-              if n not in _SHOWN and not n.startswith(_LEFT_OUT))  # fmt: skip
+              if n not in _SHOWN and n not in sent and not n.startswith(_LEFT_OUT))  # fmt: skip
     return tuple((name, texts) for name, texts in (*told, *others) if texts)
 
 

@@ -51,6 +51,15 @@ def test_what_is_left_of_a_training_is_told_once_there_is_ground_for_it() -> Non
     assert figures.groups(replace(training, done=None, metrics={})) == ()
 
 
+def test_what_another_kind_of_job_counts_is_told_by_its_own_name() -> None:
+    fetching = JobView(
+        "w", "weights", "fetch", "running", 0, 1, 0.5, {"mb_per_s": 81.25, "failed": 1.0, "fetched": 3.0}
+    )
+    assert dict(figures.groups(fetching)) == {
+        "done": ("50%",), "speed": ("81.2 MB/s",), "failed": ("1",), "fetched": ("3",),
+    }  # fmt: skip
+
+
 def test_shards_and_screening_are_told_where_there_are_any() -> None:
     metrics = {"shards": 4.0, "shards_live": 3.0, "parked": 1.0, "screen_worst_loss": 0.000231}
     told = dict(figures.groups(replace(SCORING, metrics=metrics)))
@@ -64,7 +73,14 @@ def test_tables_read_well_and_those_of_another_shape_are_shown_as_they_are_or_le
             SCORING,
             tables={
                 "plan": ({"says": "8 models of bf16 in 24 GB"},),
-                "near": ({"name": "/a/b.jsonl-7-" + "0" * 24, "target": "0x" + "7c" * 32, "distance": 0.98121, "gap": 0.00321},),
+                "near": (
+                    {
+                        "name": "/a/b.jsonl-7-" + "0" * 24,
+                        "target": "0x" + "7c" * 32,
+                        "distance": 0.98121,
+                        "gap": 0.00321,
+                    },
+                ),
                 "sources": (
                     {"source": "a", "given": 1_400, "hits": 6, "ready": 1, "dropped": {"size": 2, "empty": 30}},
                     {"source": "b", "given": 0, "hits": 0, "ready": 1, "dropped": {}},
