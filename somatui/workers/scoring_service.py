@@ -6,6 +6,7 @@ Request lines: {"id": n, "data_url", "data_checksum", "data_size", "models": [{"
 {"id": n, "health": true} is answered between them, out of turn: {"id", "ok": true, "well": bool, "loss", "distance"}.
 
 Weights come into the folder of `--weights`, known by their checksum, and are mapped from there; data stay in memory.
+Models of the real network are scored on a card where PyTorch can use one, in f32.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import math
 import os
 import sys
 import threading
+import time
 import traceback
 import urllib.error
 import urllib.request
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar
 from urllib.parse import urlsplit
@@ -34,17 +37,22 @@ import torch
 from somatui.domain.hosts import LOOPBACK
 from somatui.engine import contract, known, weights
 from somatui.engine.chunks import Chunks
+from somatui.engine.resident import Resident, prepared
 from somatui.engine.weights import ModelConfig, Tensors
 from somatui.workers.board import BoardModel
 from somatui.workers.fetch import LARGEST, FetchError, sealed_file, weights_file
-from somatui.workers.protocol import Emitter
+from somatui.workers.protocol import Emitter, Kind
+from somatui.workers.screening import Loaded, Screening, device_of
 from somatui.workers.session import Session
+from somatui.workers.trouble import of_failure
 
 LARGEST_DATA = 64 * 1024 * 1024
 """Bytes of a candidate, far above what the network takes (1 MiB)."""
 DATA_KEPT = 64 * 1024 * 1024
 """Bytes of data that are kept: they are scored again though their address is dead (protocol.md 8, item 10)."""
-SILENCE_S = 30.0
+SILENCE_S, FETCH_S = 30.0, 300.0
+"""How long a server of data may say nothing, and how long all of it may take: others wait behind it."""
+PROCESSOR = torch.device("cpu")
 Value = TypeVar("Value")
 
 
@@ -69,6 +77,10 @@ class Kept(Generic[Value]):
         self._held.move_to_end(key)
         return self._held[key][0]
 
+    def values(self) -> dict[object, Value]:
+        """All that is held now."""
+        return {key: value for key, (value, _) in self._held.items()}
+
 
 def fetch(url: str, checksum: str, size: int) -> bytes:
     """The bytes at an address, if they are those of the manifest. Raises RequestError."""
@@ -80,7 +92,7 @@ def fetch(url: str, checksum: str, size: int) -> bytes:
     direct = [urllib.request.ProxyHandler({})] if address.hostname in LOOPBACK else []
     try:
         with urllib.request.build_opener(*direct).open(url, timeout=SILENCE_S) as answer:
-            data: bytes = answer.read(size + 1)
+            data = _read(answer, size + 1)
             got = max(len(data), int(answer.headers.get("Content-Length") or 0))
     except urllib.error.HTTPError as refused:
         with refused:
@@ -93,6 +105,17 @@ def fetch(url: str, checksum: str, size: int) -> bytes:
     if weights.checksum(data) != _digest_of(checksum):
         raise RequestError(f"Checksum mismatch: {url:.200} does not hold the bytes of {checksum}")
     return data
+
+
+def _read(answer: http.client.HTTPResponse, most: int) -> bytes:
+    """Up to so many bytes, if they come in time. Raises OSError."""
+    pieces, left, until = [], most, time.monotonic() + FETCH_S
+    while left and (piece := answer.read1(left)):
+        if time.monotonic() > until:
+            raise TimeoutError(f"not whole after {FETCH_S:g} s")
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
 
 
 def _decoded(text: str, name: str) -> bytes:
@@ -109,23 +132,34 @@ def _digest_of(checksum: str) -> bytes:
     return digest
 
 
+class _Aloud(Emitter):
+    """Says what others tell their parent in plain lines, and nothing but what they say."""
+
+    def send(self, kind: Kind, **body: Any) -> None:
+        if kind == "log":
+            sys.stderr.write(f"{body['text']}\n")
+
+
 class Models:
     """Weights in a folder, those used last mapped into memory."""
 
-    def __init__(self, folder: Path, most_bytes: int) -> None:
-        self._folder, self._kept = folder, Kept[tuple[ModelConfig, Tensors]](most_bytes)
-        self._session = Session(Emitter(sys.stderr))
+    def __init__(self, folder: Path, most_bytes: int, session: Session) -> None:
+        self._folder, self._kept, self._session = folder, Kept[Loaded](most_bytes), session
 
-    def get(self, model: dict[str, Any]) -> tuple[str, ModelConfig, Tensors]:
+    def held(self) -> dict[str, Loaded]:
+        """Those that are mapped now, by name."""
+        return {str(name): found for name, found in self._kept.values().items()}
+
+    def get(self, model: dict[str, Any]) -> tuple[str, Loaded]:
         """The name of a manifest's weights, and what they are. Raises RequestError."""
         checksum, size, key = str(model["checksum"]), int(model["size"]), model.get("key")
         _digest_of(checksum)
         if not 0 < size <= LARGEST:
             raise RequestError(f"Invalid size {size} of model {checksum}: it must be 1 to {LARGEST} bytes")
         name = f"{checksum}.{key}"
-        return name, *self._kept.get(name, size, lambda: self._opened(str(model["url"]), checksum, size, key))
+        return name, self._kept.get(name, size, lambda: self._opened(str(model["url"]), checksum, size, key))
 
-    def _opened(self, url: str, checksum: str, size: int, key: str | None) -> tuple[ModelConfig, Tensors]:
+    def _opened(self, url: str, checksum: str, size: int, key: str | None) -> Loaded:
         model = BoardModel(checksum, url, checksum, size, _decoded(key, "decryption key") if key else b"")
         try:
             if key:
@@ -141,10 +175,19 @@ class Models:
 class Service:
     """Models, data and parts of scores it has seen, and the way to an answer."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: torch.device = PROCESSOR) -> None:
         """Weights go into `folder`; those in use may map half of this machine's memory."""
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        self._models, self._parts, self._data = Models(folder, memory // 2), Chunks(), Kept[bytes](DATA_KEPT)
+        session = Session(_Aloud(sys.stderr))
+        self._models, self._data = Models(folder, memory // 2, session), Kept[bytes](DATA_KEPT)
+        self._scores = Screening(device, False, lambda level, text: session.emitter.send("log", level=level, text=text))
+        self.broken = False
+        """Whether the device has met what this process cannot go on after."""
+
+    def device_is_right(self) -> bool:
+        """Whether a card gives the known candidate's answer, before anything else is computed there."""
+        device = self._scores.device
+        return device == PROCESSOR or known.is_right(*known.answered(partial(_on, device)))
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         """The answer to one request, whatever is wrong with it."""
@@ -153,13 +196,15 @@ class Service:
             return {"id": number, "ok": True} | (self._health() if "health" in asked else self._scored(asked))
         except RequestError as refused:
             return {"id": number, "ok": False, "error": str(refused)}
-        except (ValueError, KeyError, TypeError) as why:
+        except (ValueError, KeyError, TypeError, OverflowError) as why:
             return {"id": number, "ok": False, "error": f"Invalid request ({type(why).__name__}: {why!s:.200})"}
         except OSError as why:
             return {"id": number, "ok": False, "error": f"The weights cannot be kept ({why.strerror or why})"}
         except Exception as defect:
             traceback.print_exc()
-            text = f"The scorer met something unforeseen ({type(defect).__name__})"
+            told = of_failure(defect)
+            self.broken = told is not None
+            text = told or f"The scorer met something unforeseen ({type(defect).__name__})"
             return {"id": number, "ok": False, "error": text}
 
     @staticmethod
@@ -190,13 +235,19 @@ class Service:
         return self._data.get((checksum, size), size, lambda: fetch(url, checksum, size))
 
     def _score(self, model: dict[str, Any], data: bytes, seed: int) -> contract.Score:
-        name, config, tensors = self._models.get(model)
+        name, loaded = self._models.get(model)
+        self._scores.follow(self._models.held())
         # Threads that share what is small cost more than they bring.
-        torch.set_num_threads(1 if config.dim <= weights.SMALL.dim else os.cpu_count() or 1)
-        found = self._parts.score(name, config, tensors, data, seed)
+        torch.set_num_threads(1 if loaded[0].dim <= weights.SMALL.dim else os.cpu_count() or 1)
+        found = self._scores.exact(name, loaded, data, seed)
         if not math.isfinite(found.loss):
             raise RequestError(f"Invalid model {model['checksum']}: its loss is not a finite number")
         return found
+
+
+def _on(device: torch.device, config: ModelConfig, tensors: Tensors, data: bytes) -> contract.Score:
+    """The score of a model of any size on a card."""
+    return Chunks().through("", Resident(config, prepared(config, tensors), device).parts, data)
 
 
 def request_of(line: str) -> dict[str, Any]:
@@ -208,21 +259,27 @@ def request_of(line: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def main(lines: TextIO, out: TextIO, folder: Path) -> int:
+def main(lines: TextIO, out: TextIO, folder: Path, device: torch.device) -> int:
     """Answer line after line, in their order, health at once; exit status 0 when the lines end and all are answered."""
-    service, turn = Service(folder), threading.Lock()
+    service, turn = Service(folder, device), threading.Lock()
+
+    def tell(answer: dict[str, Any]) -> None:
+        with turn:
+            out.write(json.dumps(answer) + "\n")
+            out.flush()
+        if service.broken:
+            os._exit(1)
 
     def answer(asked: dict[str, Any]) -> None:
-        text = json.dumps(service.answer(asked)) + "\n"
-        with turn:
-            out.write(text)
-            out.flush()
+        tell(service.answer(asked))
 
     with ThreadPoolExecutor(1) as scoring:
+        right = scoring.submit(service.device_is_right)
         for line in lines:
             asked = request_of(line)
             if "health" in asked:
-                answer(asked)
+                found = service.answer(asked)
+                tell(found | {"well": found.get("well") and right.result()})
             else:
                 scoring.submit(answer, asked)
     return 0
@@ -233,4 +290,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m somatui.workers.scoring_service", allow_abbrev=False)
     parser.add_argument("--weights", type=Path, required=True, help="the folder that weights come into")
     answers, sys.stdout = sys.stdout, sys.stderr
-    sys.exit(main(sys.stdin, answers, parser.parse_args().weights))
+    sys.exit(main(sys.stdin, answers, parser.parse_args().weights, device_of({})))

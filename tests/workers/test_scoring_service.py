@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -130,6 +132,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"data_checksum": "2" * 44, "data_url": "file:///etc/hostname"}, "no http address"),
     ({"data_checksum": "2" * 44, "data_url": "http://127.0.0.1:1/data"}, "cannot be fetched"),
     ({"seed": None}, "Invalid request"),
+    ({"seed": 2**64}, "Invalid request"),
 ]
 
 
@@ -194,6 +197,28 @@ def test_what_is_longer_than_its_manifest_is_not_read_to_its_end(place: Place) -
         fetch(manifest["url"], manifest["checksum"], 10)
 
 
+def test_data_that_drip_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring_service, "FETCH_S", 0.1)
+
+    class Dripping(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    self.wfile.write(b"x")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Dripping) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        with pytest.raises(RequestError, match=r"cannot be fetched \(not whole after 0.1 s\)"):
+            fetch(f"http://127.0.0.1:{server.server_port}/", "4" * 44, 1_000_000)
+        server.shutdown()
+
+
 def test_the_real_architecture_is_not_too_large() -> None:
     numbers = sum(np.prod(shape) for shape in weights.tensor_shapes(weights.FULL).values())
     assert 4 * numbers < scoring_service.LARGEST
@@ -230,6 +255,31 @@ def test_a_machine_that_scores_otherwise_is_not_well(tmp_path: Path, monkeypatch
     monkeypatch.setattr(scoring_service.contract, "SIGREG_WEIGHT", exact * 1.1)
     sick = Service(tmp_path).answer({"id": 1, "health": True})
     assert sick["ok"] is True and sick["well"] is False
+
+
+def test_the_way_over_a_card_gives_the_known_answer_too() -> None:
+    way = partial(scoring_service._on, torch.device("cpu"))
+    assert known.is_right(*known.answered(way))
+
+
+def test_a_card_that_fails_is_told_by_its_cause_and_ends_the_process(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+
+    service = Service(tmp_path)
+    monkeypatch.setattr(service._scores, "exact", fail)
+    answer = service.answer(request(place))
+    assert answer["error"].startswith("ECC: the card's memory has wrong bits") and service.broken
+    assert "Traceback" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
+def test_a_card_is_right_and_gives_the_recorded_answer(place: Place, tmp_path: Path) -> None:
+    service = Service(tmp_path, torch.device("cuda", 0))
+    assert service.device_is_right()
+    check(service.answer(request(place)))
 
 
 @pytest.mark.slow
