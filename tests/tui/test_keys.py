@@ -130,6 +130,13 @@ async def test_the_id_under_the_cursor_goes_to_the_terminals_clipboard(paths: Pa
         await c.until(lambda: c.app.clipboard.startswith("0x"), "the id")
 
 
+async def test_where_there_are_no_coins_yet_it_is_the_wallets_address(paths: Paths) -> None:
+    poor = replace(busy(), wallet=replace(busy().wallet, coins=(), stakes=()))
+    async with console(paths, poor) as c:
+        await c.press("y")
+        await c.until(lambda: c.app.clipboard == f"0x{poor.wallet.address}", "the address")
+
+
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux here")
 async def test_inside_tmux_it_goes_through_tmux_as_well(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     tmux = ["tmux", "-S", str(paths.config_dir.parent / "tmux")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from textual.content import Content
 
-from somatui.domain.actions import ACTIONS
+from somatui.domain.actions import ACTIONS, PANES
 from somatui.tui.keys import SHELL_KEYS
 from somatui.tui.screens.panel import Panel, Part
 
@@ -45,7 +45,7 @@ class HelpScreen(Panel[None]):
         lines: list[Content] = [Content.assemble((self._about, "")), Content("")] if self._about else []
         context = cast("SomatuiApp", self.app).context()
         lines.append(Content.assemble(("What can be done here", "bold")))
-        for action in ACTIONS:
+        for action in sorted(ACTIONS, key=lambda a: a.panes == PANES):
             if self._pane not in action.panes:
                 continue
             reason = action.unavailable(context) if context else None

@@ -312,15 +312,18 @@ class HomeScreen(SizedScreen[None]):
             self._panes[self.current].filter("")
 
     def action_copy_row(self) -> None:
-        """Send the row's id to the terminal's clipboard."""
-        row = self.row
-        if row is None:
+        """Send the row's id, or the address of a wallet that has no coins yet, to the terminal's clipboard."""
+        snapshot = self.somatui.world.snapshot
+        text = self.row or ""
+        if not text and self.current == "wallet" and snapshot is not None and snapshot.wallet.address:
+            text = f"0x{snapshot.wallet.address}"
+        if not text:
             self.say("Nothing is under the cursor here.", "muted")
-        else:
-            self.app.copy_to_clipboard(row)
-            if os.environ.get("TMUX"):
-                self.run_worker(_to_tmux(row), group="copy")
-            self.say(f"Sent to the terminal: {row}", "muted")
+            return
+        self.app.copy_to_clipboard(text)
+        if os.environ.get("TMUX"):
+            self.run_worker(_to_tmux(text), group="copy")
+        self.say(f"Sent to the terminal: {text}", "muted")
 
     def action_wake(self) -> None:
         """Start what has gone away: the agent, or the practice network behind it."""
