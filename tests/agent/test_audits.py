@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from somatui.domain.snapshot import Alert, Snapshot
 from somatui.storage.s3 import Bucket, Store
+from tests import servers
 from tests.agent.harness import Household, household
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -38,8 +42,15 @@ async def next_epoch(home: Household) -> Snapshot:
 
 
 async def test_data_that_are_gone_are_put_back_or_told_with_their_cause_until_the_audit_is_over(tmp_path: Path) -> None:
-    with household(tmp_path) as home:
+    heard: list[str] = []
+
+    def channel(_method: str, _path: str, _headers: Any, body: bytes) -> servers.Reply:
+        heard.append(json.loads(body)["text"])
+        return 200, {}, b""
+
+    with household(tmp_path) as home, servers.answering(channel) as url:
         home.start_agent()
+        await home.call("vault.set", name="webhook/url", value_b64=base64.b64encode(url.encode()).decode())
         for _ in range(2):
             await home.act("faucet")
         seen = await home.look()
@@ -65,5 +76,9 @@ async def test_data_that_are_gone_are_put_back_or_told_with_their_cause_until_th
         lost = told[f"data:{second.id}"]
         assert lost.severity == "bad" and "404" in lost.text and "is gone too" in lost.text, lost
         assert keys[second.id] in lost.text and "epoch 1 ends" in lost.text
+        async with asyncio.timeout(30):
+            while not (await home.call("alerts.status"))["taken_ms"]:
+                await asyncio.sleep(0.1)
+        assert f"✗ {lost.text}" in "\n".join(heard) and heard[0].startswith("somatui, profile practice on practice")
         await next_epoch(home)
         assert await of_objects(home, lambda found: not found) == ()
