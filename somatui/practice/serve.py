@@ -94,7 +94,7 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            text = "stop it first with somatui practice reset, or choose another folder"
+            text = "stop it first with somatui practice stop, or choose another folder"
             raise ServeError(f"A practice network runs on {folder} already: {text}.") from None
         (folder / CARD).unlink(missing_ok=True)
         yield

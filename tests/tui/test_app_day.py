@@ -101,4 +101,8 @@ def test_a_day_by_keys_alone(home: dict[str, str]) -> None:
     again.see("network silent", "a start the network")
     again.press("a", "The practice network is there again.", "s score")
     assert again.terminal.close() == 0
+    stopped = subprocess.run([sys.executable, "-m", "somatui", "practice", "stop"], env=home, check=True, stdout=-1)
+    assert (
+        b"have stopped" in stopped.stdout and not (Path(home["SOMATUI_HOME"]) / "state/practice/network.json").exists()
+    )
     assert os.path.exists(Path(home["SOMATUI_HOME"]) / "state" / "profiles" / "practice" / "journal.sqlite3")

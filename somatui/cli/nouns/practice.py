@@ -205,6 +205,20 @@ def faucet(args: Arguments) -> Answer:
     return Answer({"ok": True, "action": "faucet", "result": {"address": address, "amount_shannons": total}}, text)
 
 
+def stop(args: Arguments) -> Answer:
+    """Stop the practice network and its agent, and keep what they have."""
+    from somatui.cli.stop import network_pid, stop_everything
+
+    paths = _practice_paths(args)
+    if network_pid(paths) is None and not live.is_running(paths):
+        return Answer({"ok": True, "stopped": False}, "No practice network runs here.")
+    forced = stop_everything(paths)
+    text = (
+        "The practice network and its agent have stopped; somatui practice serve --background goes on where they were."
+    )
+    return Answer({"ok": True, "stopped": True, "forced": forced}, "\n".join((text, *forced)))
+
+
 def reset(args: Arguments) -> Answer:
     """Stop and delete the practice network, and the practice profile whose money was on it."""
     from somatui.cli.stop import forget, stop_everything
@@ -239,6 +253,7 @@ VERBS = (
          _serve_options),
     Verb("advance", "End the epoch now and begin the next.", "somatui practice advance", advance, acts=True),
     Verb("faucet", "Ask the faucet for coins.", "somatui practice faucet", faucet, _faucet_options, acts=True),
+    Verb("stop", "Stop the practice network and its agent; they can go on later.", "somatui practice stop", stop),
     Verb("reset", "Stop and delete the practice network and its profile.", "somatui practice reset --yes", reset,
          acts=True),
 )  # fmt: skip
