@@ -11,9 +11,9 @@ from somatui.engine import weights
 from somatui.workers.board import Board, BoardModel
 from somatui.workers.fetch import FetchError, weights_file
 from somatui.workers.ranges import LOOK_S, aside
+from somatui.workers.screening import Loaded
 from somatui.workers.session import Session
 
-Loaded = tuple[weights.ModelConfig, weights.Tensors]
 AT_ONCE = 3
 """Models that are fetched side by side, each by many lines: one slow store does not hold up all others."""
 WAIT_S = 20.0
