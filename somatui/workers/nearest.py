@@ -14,21 +14,10 @@ from numpy.typing import NDArray
 from somatui.workers.tables import MISSES
 
 HOUR_S, MINUTE_S = 3600.0, 60.0
-LEARNT_OVER_MINUTES = 10
 COVERED = 0.9
 """The share of open targets whose covering is worth waiting for: each further one takes longer than the last."""
-_LEAST_HITS = 5
-"""Fewer newly covered targets than these say nothing about how long the others take."""
-
-
-class _Minute:
-    """What one minute brought: its best distance, how often a candidate met a target not covered, how often it
-    covered it."""
-
-    __slots__ = ("began", "best", "covered", "met")
-
-    def __init__(self, began: float) -> None:
-        self.began, self.best, self.met, self.covered = began, math.inf, 0, 0
+_LAST, _LEAST = 20, 5
+"""From so many of the targets covered last is learnt how long the others take; fewer than the least say nothing."""
 
 
 class Nearest:
@@ -41,7 +30,12 @@ class Nearest:
         self._far: NDArray[np.float32] = np.empty(0, dtype=np.float32)
         self._names: NDArray[np.object_] = np.empty(0, dtype=object)
         self._threshold = 0.0
-        self._minutes: deque[_Minute] = deque(maxlen=int(HOUR_S / MINUTE_S) + 1)
+        self._met = 0
+        """How often a candidate met a target that was not covered."""
+        self._covers: deque[int] = deque(maxlen=_LAST)
+        """How many such meetings there had been before each of the targets that were covered last."""
+        self._minutes: deque[tuple[float, float]] = deque(maxlen=int(HOUR_S / MINUTE_S) + 1)
+        """When each minute began, and its best distance."""
 
     def follow(self, ids: Sequence[str], threshold: float) -> None:
         """Take over another board; what is known of targets that stay is kept."""
@@ -60,13 +54,12 @@ class Nearest:
         places = None if ids is None else np.array([self._places[i] for i in ids], dtype=np.intp)
         before = self._far if places is None else self._far[places]
         best = far.min(axis=0)
-        minute = self._now()
-        minute.best = min(minute.best, float(best.min()))
+        self._note(float(best.min()))
         nearer = np.flatnonzero(best < before)
         if ids is None:
-            minute.met += len(far) * int(np.count_nonzero(before > self._threshold))
             fresh = (before[nearer] > self._threshold) & (best[nearer] <= self._threshold)
-            minute.covered += int(np.count_nonzero(fresh))
+            self._covers.extend([self._met] * int(np.count_nonzero(fresh)))
+            self._met += len(far) * int(np.count_nonzero(before > self._threshold))
         at = nearer if places is None else places[nearer]
         self._far[at] = best[nearer]
         self._names[at] = np.array(names, dtype=object)[far[:, nearer].argmin(axis=0)]
@@ -86,23 +79,22 @@ class Nearest:
     def figures(self, candidates_per_s: float) -> dict[str, float | None]:
         """Numbers: targets, those covered, the best distance of the last hour, seconds to cover nine in ten.
 
-        What is not known is None. The seconds hold while candidates go on hitting as in the last ten minutes.
+        What is not known is None. The seconds hold while targets go on being covered as the last ones were.
         """
         now = self._clock()
         covered = int((self._far <= self._threshold).sum())
         told: dict[str, float | None] = {"targets": len(self._ids), "covered": covered, "cover_s": None}
-        best = min((m.best for m in self._minutes if m.began > now - HOUR_S), default=math.inf)
+        best = min((best for began, best in self._minutes if began > now - HOUR_S), default=math.inf)
         told["best_hour"] = best if math.isfinite(best) else None
-        lately = [m for m in self._minutes if m.began > now - LEARNT_OVER_MINUTES * MINUTE_S]
-        hits, met = sum(m.covered for m in lately), sum(m.met for m in lately)
         left, allowed = len(self._ids) - covered, math.floor((1 - COVERED) * len(self._ids) + 1e-9)
-        if hits >= _LEAST_HITS and left > allowed and candidates_per_s > 0:
-            candidates = math.log(left / max(allowed, 0.5)) / -math.log1p(-min(hits / met, 0.999))
-            told["cover_s"] = candidates / candidates_per_s
+        if len(self._covers) >= _LEAST and left > allowed and candidates_per_s > 0:
+            chance = (len(self._covers) - 1) / max(1, self._met - self._covers[0])
+            told["cover_s"] = math.log(left / max(allowed, 0.5)) / -math.log1p(-min(chance, 0.999)) / candidates_per_s
         return told
 
-    def _now(self) -> _Minute:
+    def _note(self, distance: float) -> None:
         now = self._clock()
-        if not self._minutes or now - self._minutes[-1].began >= MINUTE_S:
-            self._minutes.append(_Minute(now))
-        return self._minutes[-1]
+        if not self._minutes or now - self._minutes[-1][0] >= MINUTE_S:
+            self._minutes.append((now, distance))
+        began, best = self._minutes[-1]
+        self._minutes[-1] = (began, min(best, distance))
