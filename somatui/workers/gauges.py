@@ -50,22 +50,26 @@ def slowed(reasons: int) -> list[str]:
     return [words for bit, words in _SLOWED if reasons & bit]
 
 
+def handle_of(uuid: str) -> Any:
+    """NVML's handle of a card, None where the driver does not know it or does not answer."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        return pynvml.nvmlDeviceGetHandleByUUID(uuid)
+    except pynvml.NVMLError:
+        return None
+
+
 class Gauges:
     """The card behind a device of PyTorch; a processor has no gauges, nor has a card whose driver does not answer."""
 
     def __init__(self, device: torch.device) -> None:
         self._handle: Any = None
         self.name = ""
-        if device.type != "cuda":
-            return
-        import pynvml
-
-        self.name = torch.cuda.get_device_name(device)
-        try:
-            pynvml.nvmlInit()
-            self._handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
-        except pynvml.NVMLError:
-            self._handle = None
+        if device.type == "cuda":
+            self.name = torch.cuda.get_device_name(device)
+            self._handle = handle_of(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
 
     def rows(self) -> list[dict[str, Any]]:
         """The card as a row of the table, or no row."""

@@ -7,7 +7,7 @@ import torch
 
 from somatui.engine.roofline import bf16_peak, chunk_flops
 from somatui.engine.weights import FULL
-from somatui.workers.gauges import Gauges, Reading, row
+from somatui.workers.gauges import Gauges, Reading, handle_of, row
 
 
 def test_a_busy_hot_card_is_told_in_units_for_people() -> None:
@@ -23,6 +23,10 @@ def test_an_idle_card_is_not_slowed_and_what_a_card_does_not_tell_is_left_out() 
         "card": "RTX 4090", "index": 0, "busy": 0, "slowed": "",
     }  # fmt: skip
     assert row(Reading("NVIDIA L4", 0)) == {"card": "L4", "index": 0}
+
+
+def test_a_card_that_the_driver_does_not_know_has_no_gauges_nor_has_a_machine_without_a_driver() -> None:
+    assert handle_of("GPU-00000000-0000-0000-0000-000000000000") is None
 
 
 def test_a_processor_has_no_gauges() -> None:
