@@ -19,6 +19,7 @@ from soma_sdk import SomaClient
 from somatui.chain import large, snapshot
 from somatui.chain.effects import EffectsError, EffectsView, TransactionView, read_effects
 from somatui.chain.errors import ChainError, NotFound, Refused, Timeout, Unreachable
+from somatui.chain.failures import quoted
 from somatui.chain.identity import Identity, OtherChain
 from somatui.chain.identity import ask as ask_identity
 from somatui.chain.line import Line
@@ -45,7 +46,7 @@ EXECUTE_LIMIT_S = 120.0
 AWAY_S = 30.0
 """So long the second node is read before the first is tried again."""
 POLL_S = 0.1
-PAGE = 1_000
+PAGE, MOST_PAGES = 1_000, 2_000
 ALL_TARGETS = ("open", "filled", "expired")
 """Filters that list every target once; `filled` matches claimable ones too (protocol.md 2.4)."""
 EXACT_FLOAT = 2**52
@@ -178,9 +179,9 @@ class Chain:
         return NetworkView(
             name=name,
             kind=kind,
-            chain=chain,
+            chain=quoted(chain),
             rpc_url=self.reading,
-            server_version=server,
+            server_version=quoted(server),
             protocol_version=found.protocol_version,
             reachable=True,
             synced_at_ms=now_ms,
@@ -240,8 +241,8 @@ class Chain:
             token = page.next_page_token
             if not token:
                 return rows
-            if token in seen:
-                raise Refused("The network's list of targets does not end: its pages repeat.", "other")
+            if token in seen or len(seen) >= MOST_PAGES:
+                raise Refused("The network's list of targets does not end: try another node.", "other")
             seen.add(token)
 
     async def _page(self, status: str, mask: str, submitter: str | None, token: str | None) -> Any:

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from somatui.chain.failures import quoted
 from somatui.domain.ids import normalise_id, short
 
 RefusalKind = Literal[
@@ -47,7 +48,6 @@ _ABOUT_AN_OBJECT: tuple[tuple[re.Pattern[str], RefusalKind, str], ...] = (
 """What the node's words look like, the first that fits counts; group 1 is the object, group 2 its version."""
 _NEVER_SENT = ("tcp connect error", "dns error")
 _BROKEN = ("transport error", "tcp connect error", "dns error", "connection")
-_MOST_QUOTED = 200
 
 
 class ChainError(Exception):
@@ -99,14 +99,14 @@ def from_sdk(failure: BaseException, who: str) -> ChainError:
     """The typed error for what the SDK raised while it was asking `who` (`the network`, `the faucet`)."""
     text = str(failure)
     if isinstance(failure, ValueError):
-        return Refused(f"The request could not be made: {_quoted(text)}.", "malformed")
+        return Refused(f"The request could not be made: {quoted(text)}.", "malformed")
     if "was provided when creating SomaClient" in text:
         return Refused(f"No address is set for {who}: add it to the profile's settings.", "not_configured")
     if "Error initializing RPC client" in text and "transport error" not in text:
         return Refused(f"The address of {who} is not a URL: correct it in the profile's settings.", "malformed")
     answer = _innermost(text)
     if answer.code == "NotFound":
-        return NotFound(f"{_capital(who)} does not know it: {_quoted(answer.message)}.")
+        return NotFound(f"{_capital(who)} does not know it: {quoted(answer.message)}.")
     if answer.code == "DeadlineExceeded" or "before finality could be reached" in answer.message:
         return _timeout(answer.message)
     refused = _about_an_object(answer.message)
@@ -119,7 +119,7 @@ def from_grpc(code: str, message: str, who: str) -> ChainError:
     """The same for an answer that did not come through the SDK; `code` is gRPC's name of it, in capitals."""
     answer = _Answer(code.title().replace("_", ""), message)
     if answer.code == "NotFound":
-        return NotFound(f"{_capital(who)} does not know it: {_quoted(message)}.")
+        return NotFound(f"{_capital(who)} does not know it: {quoted(message)}.")
     if answer.code == "DeadlineExceeded":
         return _timeout(message)
     return _about_an_object(message) or _by_code(answer, who)
@@ -129,12 +129,12 @@ def _by_code(answer: _Answer, who: str) -> ChainError:
     if answer.code in ("Unavailable", "Cancelled") or any(answer.message.startswith(b) for b in _BROKEN):
         unsent = answer.message.startswith(_NEVER_SENT)
         return Unreachable(
-            f"{_capital(who)} does not answer ({_quoted(answer.message)}): wait, or check its address.",
+            f"{_capital(who)} does not answer ({quoted(answer.message)}): wait, or check its address.",
             outcome_unknown=not unsent,
         )
     if answer.code == "OutOfRange" or (answer.code == "ResourceExhausted" and "larger than max" in answer.message):
         return Refused(
-            f"The answer of {who} is larger than the client accepts ({_quoted(answer.message)}): ask for less at once.",
+            f"The answer of {who} is larger than the client accepts ({quoted(answer.message)}): ask for less at once.",
             "too_large",
             outcome_unknown=True,
         )
@@ -144,8 +144,8 @@ def _by_code(answer: _Answer, who: str) -> ChainError:
             "other",
         )
     if answer.code in ("InvalidArgument", "FailedPrecondition", "Unimplemented", "PermissionDenied"):
-        return Refused(f"{_capital(who)} refused it: {_quoted(answer.message)}.", "other")
-    return Refused(f"{_capital(who)} failed: {_quoted(answer.message)}.", "other", outcome_unknown=True)
+        return Refused(f"{_capital(who)} refused it: {quoted(answer.message)}.", "other")
+    return Refused(f"{_capital(who)} failed: {quoted(answer.message)}.", "other", outcome_unknown=True)
 
 
 def _about_an_object(message: str) -> Refused | None:
@@ -173,12 +173,6 @@ def _innermost(text: str) -> _Answer:
     message = found[2].replace('\\"', '"').replace("\\\\", "\\")
     inner = _STATUS.search(message)
     return _innermost(message) if inner else _Answer(found[1], message)
-
-
-def _quoted(message: str) -> str:
-    """The node's words on one line and not endless."""
-    line = " ".join(message.split()).rstrip(".")
-    return line if len(line) <= _MOST_QUOTED else line[: _MOST_QUOTED - 1] + "…"
 
 
 def _capital(who: str) -> str:

@@ -62,6 +62,15 @@ SENTENCES: dict[str, str] = {
 }
 
 
+_MOST_QUOTED = 200
+
+
+def quoted(message: str) -> str:
+    """A node's words on one line, not endless, and with nothing in them that a terminal would obey."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in message).split()).rstrip(".")
+    return line if len(line) <= _MOST_QUOTED else line[: _MOST_QUOTED - 1] + "…"
+
+
 class _Blanks(dict[str, object]):
     def __missing__(self, key: str) -> str:
         return "…"
@@ -70,8 +79,9 @@ class _Blanks(dict[str, object]):
 def named(kind: str, details: Mapping[str, object]) -> tuple[str, str]:
     """The failure's kind and its sentence; kinds that only carry a text get the name of what the text says."""
     if kind in SENTENCES:
-        return kind, SENTENCES[kind].format_map(_Blanks(details))
-    text = str(details.get("error", "")).strip().rstrip(".")
+        told = {name: quoted(value) if isinstance(value, str) else value for name, value in details.items()}
+        return kind, SENTENCES[kind].format_map(_Blanks(told))
+    text = quoted(str(details.get("error", "")))
     if text == _STATE_TEXT:
         return "ModelInvalidState", SENTENCES["ModelInvalidState"]
-    return OTHER, f"The network failed the transaction: {text or kind}."
+    return OTHER, f"The network failed the transaction: {text or quoted(kind)}."

@@ -145,7 +145,7 @@ def _model(name: str, variant: str, body: Any) -> ModelView:
         create_epoch=getattr(body, "create_epoch", None),
         commit_epoch=getattr(body, "commit_epoch", None),
         update_commit_epoch=None if update is None else update.commit_epoch,
-        url=manifest.url if manifest else None,
+        url=_printable(manifest.url) if manifest else None,
         weights_checksum=manifest.checksum if manifest else None,
         size_bytes=manifest.size if manifest else None,
     )
@@ -162,6 +162,11 @@ def _manifest(body: Any) -> Weights | None:
     return Weights(inner.url, inner.metadata.V1.checksum, inner.metadata.V1.size, key if usable else None)
 
 
+def _printable(url: str | None) -> str | None:
+    """An address that others have chosen; none where a terminal would obey something in it."""
+    return url if url is not None and url.isprintable() else None
+
+
 def read_target(listed: Any) -> TargetView:
     """Read one row of `list_targets`. A target can only be filled in the epoch that made it (protocol.md 4.5)."""
     submitter = listed.submitter
@@ -176,7 +181,7 @@ def read_target(listed: Any) -> TargetView:
         submitter=normalise_address(submitter) if submitter is not None else None,
         winning_model_id=normalise_id(listed.winning_model_id) if listed.winning_model_id else None,
         bond_shannons=listed.bond_amount or 0,
-        data_url=listed.data_url,
+        data_url=_printable(listed.data_url),
     )
 
 
@@ -209,7 +214,7 @@ def target_from_object(target_id: str, contents: bytes, epoch: int) -> TargetVie
         submitter=filled.submitter.hex() if filled else None,
         winning_model_id=hex_id(filled.model_id) if filled else None,
         bond_shannons=filled.bond if filled else 0,
-        data_url=filled.manifest.url if filled else None,
+        data_url=_printable(filled.manifest.url) if filled else None,
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from somatui.chain.errors import ChainError, NotFound, Refused, Timeout, Unreachable, from_sdk
+from somatui.chain.errors import ChainError, NotFound, Refused, Timeout, Unreachable, from_grpc, from_sdk
+from somatui.chain.failures import named
+from somatui.chain.snapshot import read_target
 from tests.recordings import FILES, lines
 
 RAISED = {"RuntimeError": RuntimeError, "ValueError": ValueError}
@@ -98,3 +101,16 @@ def test_only_what_surely_was_not_sent_has_a_known_outcome(
         kind = Unreachable
     assert type(found) is kind
     assert found.outcome_unknown is unknown
+
+
+def test_what_a_node_says_moves_no_terminal_and_has_an_end() -> None:
+    hostile = "gone\x1b]0;title\x07\x1b[2J\u202egnp.exe\r" + "x" * 5_000
+    told = [str(from_grpc("INTERNAL", hostile, "the network")), str(from_sdk(RuntimeError(hostile), "the faucet"))]
+    told += [named("InvalidArguments", {"reason": hostile})[1], named("OtherKind", {"error": hostile})[1]]
+    for text in told:
+        assert text.isprintable() and len(text) < 400 and "gone" in text and text.endswith("."), text
+    body = SimpleNamespace(
+        id="0x1", submitter=None, generation_epoch=1, reward_pool=1, model_ids=(), distance_threshold=1.0,
+        status="open", winning_model_id=None, bond_amount=0, data_url="https://a.example/\x1b[2J",
+    )  # fmt: skip
+    assert read_target(body).data_url is None
