@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from somatui.domain import preflight
@@ -42,6 +44,10 @@ class Action:
     signs: ClassVar[bool] = False
     confirms: ClassVar[bool] = False
     practice_only: ClassVar[bool] = False
+    takes: ClassVar[str] = ""
+    """What may follow its name on the `:` line, in a word or two; empty where nothing may."""
+    options: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """What may be typed as name=value there, with the name of the argument that it is; named as on the command line."""
 
     def help(self) -> str:
         """The first line of the docstring."""

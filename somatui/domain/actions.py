@@ -8,6 +8,7 @@ from __future__ import annotations
 from base64 import b64decode
 from struct import error as StructError
 from struct import unpack
+from types import MappingProxyType
 from typing import Any
 
 from somatui.domain import consequence, preflight
@@ -44,7 +45,7 @@ def _chosen_model(context: Context) -> ModelView | None:
 class Claim(Action):
     """Claim rewards and bonds: the target under the cursor when it is claimable, else all of mine."""
 
-    name, verb, key = "claim", "targets claim", "c"
+    name, verb, key, takes = "claim", "targets claim", "c", "all, or targets"
     example = "somatui targets claim --all --yes"
     signs = confirms = True
 
@@ -64,7 +65,7 @@ class Claim(Action):
 class Reveal(Action):
     """Reveal the key of a committed model, in the one epoch that accepts it."""
 
-    name, verb, key = "reveal", "models reveal", "r"
+    name, verb, key, takes = "reveal", "models reveal", "r", "a model"
     example = "somatui models reveal 7c1f --yes"
     signs = confirms = True
 
@@ -87,6 +88,9 @@ class Publish(Action):
     """Publish trained weights: stake, create and commit in one guarded step."""
 
     name, verb, key = "publish", "models publish", "p"
+    options = MappingProxyType(
+        {"stake": "stake_shannons", "commission": "commission_bps", "label": "label", "job": "job_id"}
+    )
     example = "somatui models publish --job JOB --stake 1 --yes"
     signs = confirms = True
 
@@ -147,7 +151,7 @@ class Faucet(Action):
 class UseWallet(Action):
     """Act for another wallet of this profile; deadlines are kept for the wallet in use alone."""
 
-    name, verb, key, word = "use", "wallet use", "w", "other wallet"
+    name, verb, key, word, takes = "use", "wallet use", "w", "other wallet", "a wallet"
     example = "somatui wallet use ops-2 --yes"
     panes = ("wallet",)
     confirms = True

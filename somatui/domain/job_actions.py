@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 from somatui.domain import consequence
@@ -47,6 +48,7 @@ class Score(Action):
     """Score files against the open targets and submit what hits."""
 
     name, verb, key = "score", "score run", "s"
+    options = MappingProxyType({name: name.replace("-", "_") for name in ("limit", "max-hits", "submit", "shards")})
     example = "somatui score run --limit 200"
     confirms = True
 
@@ -87,6 +89,7 @@ class Train(Action):
     """Train a model of the network's architecture on local files."""
 
     name, verb, key = "train", "train run", "t"
+    options = MappingProxyType({name: name for name in ("steps", "seed", "lr")})
     example = "somatui train run --steps 200"
 
     def checks(self, context: Context) -> tuple[Check, ...]:
@@ -99,7 +102,7 @@ class Train(Action):
 class StopJob(Action):
     """Stop the job under the cursor; it can be resumed."""
 
-    name, verb, key = "stop", "jobs stop", "x"
+    name, verb, key, takes = "stop", "jobs stop", "x", "a job"
     example = "somatui jobs stop JOB"
     panes = ("jobs",)
 
@@ -115,7 +118,7 @@ class StopJob(Action):
 class RestartJob(Action):
     """Start the job under the cursor again, which failed or was stopped; it goes on where it stood."""
 
-    name, verb, key = "restart", "jobs restart", "b"
+    name, verb, key, takes = "restart", "jobs restart", "b", "a job"
     example = "somatui jobs restart JOB"
     panes = ("jobs",)
     confirms = True
@@ -146,7 +149,7 @@ class RestartJob(Action):
 class FetchWeights(Action):
     """Fetch weights before a job needs them: of the model under the cursor, or of all that are live."""
 
-    name, verb, key = "weights", "models fetch", "d"
+    name, verb, key, takes = "weights", "models fetch", "d", "all, or models"
     word = "fetch weights"
     example = "somatui models fetch 7c1f"
     panes = ("models",)

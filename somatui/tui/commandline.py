@@ -16,6 +16,7 @@ from somatui.domain.actions import ACTIONS, Action, by_name
 from somatui.domain.money import parse_amount
 from somatui.tui.keys import SHELL_KEYS, ShellKey
 
+YES_AND_NO = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 NAMES = tuple(a.name for a in ACTIONS) + tuple(k.command for k in SHELL_KEYS if k.command)
 
 
@@ -36,7 +37,7 @@ def parse(line: str) -> Typed:
     """Take a line apart; a beginning that fits one name only is enough, and so are the words of the command line.
 
     Raises:
-        Unreadable: nothing or more than one thing is named so.
+        Unreadable: nothing or more than one thing is named so, or it takes no such word or option.
         AmountError: an option in SOMA that is no amount.
     """
     name, *rest = line.split()
@@ -53,15 +54,27 @@ def parse(line: str) -> Typed:
     move = next((k for k in SHELL_KEYS if k.command and k.command.startswith(name)), None)
     what: Action | ShellKey | None = found or move
     assert what is not None, "every name of NAMES is an act or a move"
+    if not isinstance(what, Action):
+        return Typed(what)
     words = tuple(w for w in rest if "=" not in w)
-    options = tuple(_option(*w.split("=", 1)) for w in rest if "=" in w)
-    return Typed(what, words, options)
+    for word in words if not what.takes else ():
+        raise Unreadable(f"“{word}” does not fit: {what.name} takes {_taken(what)}.")
+    return Typed(what, words, tuple(_option(what, *w.split("=", 1)) for w in rest if "=" in w))
 
 
-def _option(name: str, text: str) -> tuple[str, Any]:
-    name = name.lstrip("-").replace("-", "_")
+def _taken(act: Action) -> str:
+    return ", ".join([act.takes] * bool(act.takes) + [f"{name}=" for name in act.options]) or "nothing"
+
+
+def _option(act: Action, name: str, text: str) -> tuple[str, Any]:
+    name = name.lstrip("-").replace("_", "-")
+    if name not in act.options:
+        raise Unreadable(f"“{name}=” does not fit: {act.name} takes {_taken(act)}.")
+    name = act.options[name]
     if name.endswith("_shannons"):
         return name, parse_amount(text)
+    if text in YES_AND_NO:
+        return name, YES_AND_NO[text]
     for kind in (int, float):
         try:
             return name, kind(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from somatui.domain.actions import by_name
@@ -18,10 +20,26 @@ def paths() -> Paths:
 
 
 def test_a_line_is_a_name_words_and_options() -> None:
-    typed = parse("train now steps=40 lr=0.001 label=x stake_shannons=1.5")
-    assert typed.what is by_name("train")
-    assert typed.words == ("now",)
-    assert dict(typed.options) == {"steps": 40, "lr": 0.001, "label": "x", "stake_shannons": 1_500_000_000}
+    typed = parse("train steps=40 lr=0.001")
+    assert typed.what is by_name("train") and dict(typed.options) == {"steps": 40, "lr": 0.001}
+    typed = parse("publish label=x --stake=1.5 commission=250")
+    assert dict(typed.options) == {"label": "x", "stake_shannons": 1_500_000_000, "commission_bps": 250}
+    assert parse("claim 7c1f 8d2e").words == ("7c1f", "8d2e")
+    assert dict(parse("score max_hits=3 submit=no").options) == {"max_hits": 3, "submit": False}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("score limt=5", "“limt=” does not fit: score takes limit=, max-hits=, submit=, shards=."),
+        ("score limit 5", "“limit” does not fit"),
+        ("claim all=1", "“all=” does not fit: claim takes all, or targets."),
+        ("advance 3", "“3” does not fit: advance takes nothing."),
+    ],
+)
+def test_what_an_act_does_not_take_is_refused_and_not_passed_over(line: str, says: str) -> None:
+    with pytest.raises(Unreadable, match=re.escape(says)):
+        parse(line)
 
 
 def test_a_beginning_that_fits_one_name_is_enough() -> None:
@@ -36,7 +54,7 @@ def test_a_line_that_names_nothing_or_too_much_says_what_there_is(line: str) -> 
 
 def test_an_amount_that_is_none_is_refused() -> None:
     with pytest.raises(AmountError):
-        parse("publish stake_shannons=-1")
+        parse("publish stake=-1")
 
 
 async def test_claim_all_typed_opens_the_panel_for_all(paths: Paths) -> None:

@@ -111,9 +111,9 @@ async def test_what_only_looks_goes_at_once_and_what_submits_by_itself_is_asked_
     world = replace(busy(), jobs=())
     async with console(paths, world) as c:
         await c.press("colon")
-        await c.type("score submit=0")
+        await c.type("score submit=no")
         await c.until(lambda: c.agent.calls("job.start"), "the call")
-        assert c.agent.calls("job.start") == [{"kind": "score", "args": {"submit": 0}}]
+        assert c.agent.calls("job.start") == [{"kind": "score", "args": {"submit": False}}]
         await c.shows("Score: started, job job-9.")
         await c.press("s")
         await c.shows("at most 0.068157 SOMA each")
