@@ -23,6 +23,8 @@ STUCK_MS = 120_000
 """Signed bytes that have been under way for so long are worth a word to the operator."""
 HELD_UP_MS = 30_000
 """An act that has waited for so long on the same hindrance is worth one too."""
+SILENT_MS = 900_000
+"""A worker that is at it says something every few seconds."""
 LADDER = ((43_200_000, "12 hours"), (21_600_000, "6 hours"), (7_200_000, "2 hours"), (1_800_000, "30 minutes"))
 """How many ms are left of a deadline when it is told once more, and that in words."""
 EVENTS = ("job:", "act:")
@@ -53,7 +55,7 @@ def alerts(
         *_others(seen),
         *_coins(seen),
         *((a.severity, a.about, a.text) for a in noticed),
-        *_jobs(seen),
+        *_jobs(seen, now_ms),
         *_acts(intents, now_ms),
     ]
     since = {a.about: a.at_ms for a in before}
@@ -168,10 +170,17 @@ def _coins(seen: Snapshot) -> Iterator[Found]:
         yield "bad" if pending and largest < fee else "warn", "coins", text
 
 
-def _jobs(seen: Snapshot) -> Iterator[Found]:
+def _jobs(seen: Snapshot, now_ms: int) -> Iterator[Found]:
     for job in seen.jobs:
         if job.state == "failed":
             yield "warn", f"job:{job.id}", f"Job {job.title or job.id} failed: {job.error}"
+        elif job.running and now_ms - job.updated_at_ms > SILENT_MS:
+            long = f"{SILENT_MS // 60_000} minutes"
+            text = (
+                f"Job {job.title or job.id} has said nothing for {long}, since a source is silent or its worker hangs: "
+                f"somatui jobs log {job.id} shows its last words."
+            )
+            yield "warn", f"silent:{job.id}", text
 
 
 def _acts(intents: tuple[Intent, ...], now_ms: int) -> Iterator[Found]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from somatui.agent.alerts import HELD_UP_MS, LADDER, Trouble, alerts, disk_alerts
+from somatui.agent.alerts import HELD_UP_MS, LADDER, SILENT_MS, Trouble, alerts, disk_alerts
 from somatui.agent.journal import Intent
 from somatui.agent.states import CREATED, PLANNED
 from somatui.domain.duties import duties
@@ -71,13 +71,20 @@ def test_coins_are_told_of_only_where_something_waits_for_them() -> None:
     base = world()
     poor = replace(base, wallet=replace(base.wallet, coins=(coin("c1", 1_000),)))
     assert told(poor) == {}
-    job = JobView("j1", "score", "score", "running", 0, 0)
+    job = JobView("j1", "score", "score", "running", 0, NOW_MS)
     found = told(replace(poor, jobs=(job,)))["coins"]
     assert found.severity == "warn" and "0.000 660" in found.text and told(replace(base, jobs=(job,))) == {}
     pending = due(models=(WAITING,), wallet=poor.wallet)
     assert told(pending)["coins"].severity == "bad"
     assert told(replace(poor, jobs=(replace(job, state="failed", error="It died."),)))["job:j1"].severity == "warn"
     assert an_id("c1") not in found.text
+
+
+def test_a_job_that_says_nothing_for_long_is_told_of() -> None:
+    job = JobView("j1", "train", "train", "running", 0, NOW_MS)
+    seen = replace(world(), jobs=(job, replace(job, id="j2", state="done")))
+    assert told(seen, at_ms=NOW_MS + SILENT_MS) == {}
+    assert "somatui jobs log j1" in told(seen, at_ms=NOW_MS + SILENT_MS + 1)["silent:j1"].text
 
 
 def test_a_disk_that_is_nearly_full_is_told_of_before_nothing_can_be_written() -> None:
