@@ -21,7 +21,7 @@ import pytest
 from soma_sdk import SomaClient
 
 from somatui.engine import weights
-from tests.cli.shell import one_sentence, somatui
+from tests.cli.shell import ROOT, one_sentence, somatui
 from tests.golden.scoring import recipe
 from tests.servers import NOBODY, answering
 from tests.workers.test_scoring_service import ANSWER, CASE, KEY
@@ -118,3 +118,10 @@ def test_a_port_that_is_taken_is_one_sentence_with_the_cure(tmp_path: Path) -> N
     assert (ended.status, ended.out) == (1, "")
     assert one_sentence(ended.err) and "cannot be had (address already in use): stop" in ended.err
     assert somatui("score", "serve", "--port", "70000").status == 2
+
+
+def test_weights_of_real_width_are_mapped_and_not_read_into_memory(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "tests.long.serve_full", "--layers", "2", "--folder", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 layers, 0.41 GB" in done.stdout

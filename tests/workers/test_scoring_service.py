@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -282,15 +281,14 @@ def test_a_card_is_right_and_gives_the_recorded_answer(place: Place, tmp_path: P
     check(service.answer(request(place)))
 
 
-@pytest.mark.slow
-def test_the_process_answers_in_order_and_ends_with_its_input(place: Place, tmp_path: Path) -> None:
-    lines = [json.dumps(request(place, 1)), "rubbish", json.dumps(request(place, 2))]
-    done = subprocess.run(
-        [sys.executable, "-m", "somatui.workers.scoring_service", "--weights", str(tmp_path)],
-        input="\n".join(lines) + "\n", text=True, capture_output=True, timeout=60,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    first, refused, second = map(json.loads, done.stdout.splitlines())
+def test_lines_are_answered_in_their_order_and_all_of_them_before_the_end(place: Place, tmp_path: Path) -> None:
+    lines = [json.dumps(request(place, 1)), "rubbish", json.dumps(request(place, 2)), '{"id": 3, "health": true}']
+    out = io.StringIO()
+    assert scoring_service.main(io.StringIO("\n".join(lines) + "\n"), out, tmp_path, torch.device("cpu")) == 0
+    answers = [json.loads(line) for line in out.getvalue().splitlines()]
+    (health,) = (a for a in answers if "well" in a)
+    assert health["id"] == 3 and health["well"] is True
+    first, refused, second = (a for a in answers if a is not health)
     assert (first["id"], refused["id"], second["id"]) == (1, None, 2)
     check(first)
     check(second)
