@@ -26,7 +26,7 @@ from somatui.engine.weights import ModelConfig, Tensors
 from somatui.workers import fitting
 from somatui.workers.gpu import ACTIVATIONS, Card
 from somatui.workers.matching import Aims
-from somatui.workers.session import JobError
+from somatui.workers.session import JobError, ParkedError
 
 VERIFY_EVERY = 1000
 """Each so many-th candidate is verified whatever its numbers are."""
@@ -42,7 +42,9 @@ def device_of(job: Mapping[str, Any]) -> torch.device:
     except (RuntimeError, TypeError):
         raise JobError(f"There is no device {asked}: use cpu, cuda or cuda:N.") from None
     if device.type == "cuda" and not (torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()):
-        raise JobError(f"PyTorch can use no card {asked} here: see somatui doctor, or score with the device cpu.")
+        raise ParkedError(
+            f"No card: PyTorch can use no card {asked} here: see somatui doctor, or score with the device cpu."
+        )
     if device.type not in ("cpu", "cuda"):
         raise JobError(f"Nothing is computed on a device {asked}: use cpu, cuda or cuda:N.")
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
@@ -72,6 +74,8 @@ class Screening:
         self._screen = screen
         self._type = torch.bfloat16 if device.type == "cuda" or bf16_is_native() else torch.float32
         self._device: Device | None = None
+        self._card: Card | None = None
+        self._host = 0
         self._wide: dict[str, Loaded] = {}
         self._lock = threading.Lock()
         self._worst_loss = self._worst_distance = 0.0
@@ -94,29 +98,30 @@ class Screening:
         if self.device.type == "cuda":
             sources |= {_EXACT + c: Source(*found, torch.float32) for c, found in self._wide.items()}
         if self._device is None:
-            self._device = self._opened()
+            self._open()
+        assert self._device is not None
         self._device.follow(sources)
         self._plan(sources)
 
-    def _opened(self) -> Device:
-        free = psutil.virtual_memory().available
-        if self.device.type == "cpu":
-            return Device(self.device, int(free * fitting.HOST_SHARE))
-        room = torch.cuda.mem_get_info(self.device)[0] - ACTIVATIONS
-        return Device(self.device, room, int(free * fitting.HOST_SHARE), self._checked)
+    def _open(self) -> None:
+        """Take what memory is free now, before the first model takes its part, for that of models."""
+        self._host, keep = psutil.virtual_memory().available, 0
+        room = int(self._host * fitting.HOST_SHARE)
+        if self.device.type == "cuda":
+            free, size = torch.cuda.mem_get_info(self.device)
+            self._card = Card(torch.cuda.get_device_name(self.device), size, free)
+            room, keep = free - ACTIVATIONS, room
+        self._device = Device(self.device, room, keep, self._checked)
 
     def _plan(self, sources: Mapping[str, Source]) -> None:
         """Say what stays where. Models that verify wait for their turn wherever there is place."""
         way = _SCREENED if self._screen else _EXACT
         sizes = {key: source.nbytes for key, source in sources.items() if key.startswith(way)}
         precision = "bf16" if self._screen and self._type == torch.bfloat16 else "f32"
-        free = psutil.virtual_memory().available
-        if self.device.type == "cpu":
-            fit = fitting.on_processor(sizes, precision, free)
+        if self._card is None:
+            fit = fitting.on_processor(sizes, precision, self._host)
         else:
-            left, size = torch.cuda.mem_get_info(self.device)
-            card = Card(torch.cuda.get_device_name(self.device), size, left)
-            (fit,) = fitting.plan([card], sizes, precision, free)
+            (fit,) = fitting.plan([self._card], sizes, precision, self._host)
         if self.says != [fit.says]:
             self.says = [fit.says]
             self._say("info", fit.says)
@@ -125,6 +130,11 @@ class Screening:
         """Take f32 products in TF32 where the numbers stay."""
         if key.startswith(_EXACT) and not torch.backends.cuda.matmul.allow_tf32:
             resident.tf32(model)
+
+    @property
+    def gathers(self) -> bool:
+        """Whether what candidates side by side need goes through a model together."""
+        return self._device is not None
 
     @property
     def at_work(self) -> bool:

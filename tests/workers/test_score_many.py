@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import io
 import os
 import signal
 import sqlite3
@@ -13,14 +15,16 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from somatui.workers.gpu import Card, Found
-from somatui.workers.merging import Part, allot, figures
+from somatui.workers.merging import Merged, Part, allot, figures
 from somatui.workers.places import Place, places
-from somatui.workers.protocol import Message
-from somatui.workers.session import JobError
+from somatui.workers.protocol import Emitter, Message, parse_message
+from somatui.workers.score_many import Many
+from somatui.workers.session import JobError, Session
 from tests.storage import stores
 from tests.workers import inside
 from tests.workers.boards import Board
@@ -54,83 +58,113 @@ def board(tmp_path: Path) -> Iterator[Board]:
 
 
 @pytest.mark.slow
-def test_shards_score_what_one_worker_does_and_a_limit_holds_for_all_of_them(board: Board, tmp_path: Path) -> None:
+def test_shards_score_what_one_worker_does_though_a_worker_and_their_parent_are_killed(
+    board: Board, tmp_path: Path
+) -> None:
     models = [board.add_model(1), board.add_model(2)]
     for number in range(8):
         board.add_target(100 + number, models if number % 2 else models[:1])
     board.write(threshold=0.9)
-    files(tmp_path, 12)
+    files(tmp_path, 40)
     (tmp_path / "sources" / "copy.py").write_bytes((tmp_path / "sources" / "3.py").read_bytes())
     (tmp_path / "sources" / "large.py").write_bytes(b"x" * 5000)
-    alone = inside.done("score", job(tmp_path, 12, work_dir=str(tmp_path / "alone")))
-    first = rest(start("score_many", many(tmp_path, limit=7)))
-    told = result(first)
-    assert (told["scored"], told["reason"], told["shards"]) == (7, "limit", 2)
-    assert sum(scored(tmp_path / "work").values()) == 7
-    assert [m.body["done"] for m in first if m.kind == "progress"][-1] == 1
-    then = rest(start("score_many", many(tmp_path, shards=None)))
-    assert scored(tmp_path / "work") == scored(tmp_path / "alone") and set(scored(tmp_path / "work").values()) == {1}
-    told = result(then)
-    assert (told["scored"], told["reason"], told["shards"]) == (12, "corpus", 2)
-    assert told["dropped"] == result(alone)["dropped"] == {"duplicate": 1, "size": 1}
-    assert {h["target_id"] for h in hits(first + then)} == {h["target_id"] for h in hits(alone)}
-    assert len(hits(first + then)) == told["hits"] == result(alone)["hits"]
-    for hit in hits(first + then):
-        data = Path(hit["path"]).read_bytes()
-        assert (hit["winner"], hit["distance"]) == board.expected(hit["target_id"], data)[::2]
-    numbers = [m.body for m in then if m.kind == "metric" and "tables" not in m.body][-1]
-    assert (numbers["scored"], numbers["shards"], numbers["shards_live"], numbers["parked"]) == (12, 2, 0, 0)
-    anew = rest(start("score_many", many(tmp_path, shards=3, limit=1)))
-    assert "this job stood in 2 shards and has 3 now: it is begun anew" in texts(anew)
-    assert result(anew)["scored"] == 1
-
-
-@pytest.mark.slow
-def test_a_killed_worker_is_started_again_and_a_killed_parent_takes_its_workers_along(
-    board: Board, tmp_path: Path
-) -> None:
-    for number in range(3):
-        board.add_target(100 + number, [board.add_model(1)] if not number else [board.told["models"][0]["id"]])
-    board.write(threshold=-1.0)
-    process = start("score_many", many(tmp_path, count=60))
-    until(process, "checkpoint")
+    alone = inside.done("score", job(tmp_path, 40, work_dir=str(tmp_path / "alone")))
+    process = start("score_many", many(tmp_path, 40))
+    begun = through(process, "checkpoint")
     workers = psutil.Process(process.pid).children()
     assert len(workers) == 2
     workers[0].kill()
-    begun = through(process, "log")
+    begun += through(process, "log")
     assert "the worker died (status -9): again in 1 s" in texts(begun)[-1]
     os.kill(process.pid, signal.SIGKILL)
-    rest(process)
-    assert psutil.wait_procs(workers, timeout=20)[1] == []
-    messages = rest(start("score_many", many(tmp_path, count=60)))
-    assert (result(messages)["scored"], result(messages)["reason"]) == (60, "corpus")
-    assert (len(scored(tmp_path / "work")), set(scored(tmp_path / "work").values())) == (60, {1})
+    begun += rest(process)
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
+    then = rest(start("score_many", many(tmp_path, 40)))
+    assert scored(tmp_path / "work") == scored(tmp_path / "alone") and set(scored(tmp_path / "work").values()) == {1}
+    told = result(then)
+    assert (told["scored"], told["reason"], told["shards"]) == (40, "corpus", 2)
+    assert told["dropped"] == result(alone)["dropped"] == {"duplicate": 1, "size": 1}
+    found = {h["target_id"]: h for h in hits(begun + then)}
+    assert set(found) == {h["target_id"] for h in hits(alone)}
+    for hit in found.values():
+        data = Path(hit["path"]).read_bytes()
+        assert (hit["winner"], hit["distance"]) == board.expected(hit["target_id"], data)[::2]
+    numbers = [m.body for m in then if m.kind == "metric" and "tables" not in m.body][-1]
+    assert (numbers["scored"], numbers["shards"], numbers["shards_live"], numbers["parked"]) == (40, 2, 0, 0)
 
 
 @pytest.mark.slow
-def test_hits_are_told_once_for_a_target_until_there_are_enough_and_a_stop_and_a_board_reach_every_worker(
+def test_a_board_reaches_every_worker_and_hits_are_told_once_for_a_target_until_there_are_enough(
     board: Board, tmp_path: Path
 ) -> None:
     model = board.add_model(1)
     board.add_target(100, [model])
     board.write(threshold=EVERYTHING)
-    process = start("score_many", many(tmp_path, count=400, max_hits=3))
+    process = start("score_many", many(tmp_path, count=400, max_hits=2))
     first = until(process, "hit").body["target_id"]
-    second = board.add_target(101, [model])
+    workers = psutil.Process(process.pid).children()
+    others = [board.add_target(101 + number, [model]) for number in range(3)]
     board.write()
     tell(process, '{"cmd":"board"}')
-    assert until(process, "hit").body["target_id"] == second != first
-    workers = psutil.Process(process.pid).children()
-    tell(process, '{"cmd":"stop"}')
     messages = rest(process)
-    told = result(messages)
-    assert (hits(messages), told["hits"], told["reason"]) == ([], 2, "stopped")
+    assert [h["target_id"] in others for h in hits(messages)] == [True] and first not in others
+    assert (result(messages)["hits"], result(messages)["reason"]) == (2, "hits")
     assert psutil.wait_procs(workers, timeout=1)[1] == []
-    for number in range(4):
-        board.add_target(102 + number, [model])
-    board.write()
-    messages = rest(start("score_many", many(tmp_path, count=400, max_hits=3)))
-    assert (len(hits(messages)), result(messages)["hits"], result(messages)["reason"]) == (1, 3, "hits")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine where PyTorch can use no card")
+def test_a_card_that_cannot_go_on_is_parked_and_its_shard_waits_for_the_next_place_that_is_free(
+    board: Board, tmp_path: Path
+) -> None:
+    board.add_target(100, [board.add_model(1)])
+    board.write(threshold=-1.0)
+    out, asked = io.StringIO(), many(tmp_path, 12, limit=6) | {"version": 1}
+    session = Session(Emitter(out))
+    at = [Place("card 0", "cuda", {"CUDA_VISIBLE_DEVICES": "0"}), Place("processor", "cpu")]
+    told = asyncio.run(Many(asked, session, at, Merged(asked, session.emitter, 2, 2)).run())
+    messages = [parse_message(line) for line in out.getvalue().splitlines()]
+    assert (told["scored"], told["reason"]) == (6, "limit")
+    assert [m.body["done"] for m in messages if m.kind == "progress"][-1] == 1
+    assert any("card 0 is parked, shard 1 of 2 waits: No card: PyTorch can use" in text for text in texts(messages))
+    assert [m.body["parked"] for m in messages if "parked" in m.body][-1] == 1
+    assert (len(scored(tmp_path / "work")), set(scored(tmp_path / "work").values())) == (6, {1})
+
+
+def merged(folder: Path, out: io.StringIO, count: int | None = None, **more: Any) -> Merged:
+    return Merged({"work_dir": str(folder), "corpus": {"seed": 1}} | more, Emitter(out), count, 2, remembers=True)
+
+
+def test_the_number_of_shards_stays_unless_another_is_asked_for_which_begins_anew(tmp_path: Path) -> None:
+    out = io.StringIO()
+    first = merged(tmp_path, out)
+    first.hear(first.parts[1], Message(1, 1, "checkpoint", {"scored": 5, "cursor": {"position": 7}}))
+    first.hear(first.parts[0], Message(1, 1, "hit", {"target_id": "0x1"}))
+    again = merged(tmp_path, out)
+    assert [(p.scored, p.kept, p.cursor) for p in again.parts] == [(0, 0, None), (5, 5, {"position": 7})]
+    again.hear(again.parts[1], Message(1, 1, "hit", {"target_id": "0x1"}))
+    assert (again.hits, again.reported, out.getvalue().count('"kind":"hit"')) == (1, {"0x1"}, 1)
+    anew = merged(tmp_path, out, 3)
+    assert [(p.scored, p.cursor) for p in anew.parts] == [(0, None)] * 3 and not anew.reported
+    assert "stood in 2 shards and has 3 now: it is begun anew" in out.getvalue()
+
+
+def test_what_a_worker_says_that_others_said_too_is_logged_once_and_what_nobody_knows_is_taken_back(
+    tmp_path: Path,
+) -> None:
+    out = io.StringIO()
+    told = merged(tmp_path, out)
+    for part in told.parts:
+        told.hear(part, Message(1, 1, "log", {"text": "model 0x1 is left out", "level": "warn"}))
+        told.hear(part, Message(1, 1, "metric", {"scored": 2, "left_s": 9.0}))
+    told.tell({0, 1}, now=True)
+    told.hear(told.parts[0], Message(1, 1, "metric", {"left_s": None}))
+    told.tell({0}, now=True)
+    told.tell({0}, now=True)
+    lines = [parse_message(line) for line in out.getvalue().splitlines()]
+    assert texts(lines) == ["shard 1 of 2: model 0x1 is left out"]
+    assert [m.body.get("left_s", "") for m in lines if m.kind == "metric"] == [9.0, None, ""]
+    assert [m.body["scored"] for m in lines if m.kind == "metric"] == [4, 4, 4]
 
 
 def test_places_are_the_cards_that_are_asked_for_or_shares_of_the_processor() -> None:
