@@ -16,7 +16,10 @@ import pytest
 import pytest_asyncio
 
 from somatui.config import chosen_profile
+from somatui.domain.setup.state import Setup
+from somatui.domain.setup.steps import Answers
 from somatui.paths import Paths
+from somatui.tui.screens.setup.screen import title
 from somatui.tui.screenshots import take_setup
 from tests.chain.nets import gate_beside
 from tests.cli.shell import a_pipe
@@ -76,6 +79,12 @@ async def make_wallet(hand: Hand, wrong: str = "") -> None:
     await hand.give(words[asked[1]])
     await hand.step("Storage")
     assert not any(f" {word} " in hand.flat for word in words if len(word) > 5)
+
+
+def test_a_profile_of_the_main_network_says_so_in_words() -> None:
+    setup = Setup(Answers(profile="ops")).done()
+    assert title(setup, "main").plain == "Setup  2 of 8  Network  ·  MAIN ops"
+    assert title(setup, "testnet").plain.endswith("·  ops")
 
 
 async def test_from_nothing_to_a_funded_wallet_with_a_tested_store(home: Path, net: Network) -> None:

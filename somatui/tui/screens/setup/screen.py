@@ -19,7 +19,7 @@ from textual.worker import Worker
 
 from somatui.domain.report import Report
 from somatui.domain.setup.after import summary, what_next
-from somatui.domain.setup.state import SetupError
+from somatui.domain.setup.state import Setup, SetupError
 from somatui.domain.setup.steps import shown
 from somatui.paths import command
 from somatui.tui.screens.panel import rows
@@ -66,7 +66,6 @@ class SetupScreen(SizedScreen[None]):
         self._entered: dict[str, str] = {}
         self._mnemonic = ""
         self._note = ""
-        self._colour = "accent"
         self._skip_said = False
         self._doing: Worker[None] | None = None
         self._all: list[Pick | Entry] = []
@@ -97,7 +96,6 @@ class SetupScreen(SizedScreen[None]):
     async def _open(self) -> None:
         """Show the step that is on, with its form."""
         self._report, self._entered, self._mnemonic, self._skip_said = None, {}, "", False
-        self._colour = f"network-{self.walk.colour}"
         form = self.query_one("#form")
         await form.remove_children()
         self._all = [Pick(field) if field.choices else Entry(field) for field in self.walk.fields]
@@ -129,9 +127,7 @@ class SetupScreen(SizedScreen[None]):
         if not self.is_mounted:
             return
         setup, frame = self.walk.setup, self.query_one("#setup")
-        title = (f"Setup  {setup.number} of {len(setup.steps)}  {setup.step.title}", "")
-        whose = (f"  ·  {setup.answers.name}", f"bold ${self._colour}") if setup.number > 1 else ""
-        frame.border_title = Content.assemble(title, whose).markup
+        frame.border_title = title(setup, self.walk.colour).markup
         *others, last = self._keys()
         ready = self._report is not None and self._report.ok
         keys = Content.assemble(("".join(f"{key}   " for key in others), ""), (last, "bold $accent" if ready else ""))
@@ -328,6 +324,14 @@ class SetupScreen(SizedScreen[None]):
             self.set_focus(asked[asked.index(focused) + step])
         else:
             self.query_one("#found").scroll_relative(y=step, animate=False)
+
+
+def title(setup: Setup, colour: str) -> Content:
+    """Which step it is, and whose profile, in its colour; that it is for the main network is said in words as well."""
+    told = f"Setup  {setup.number} of {len(setup.steps)}  {setup.step.title}"
+    name = f"MAIN {setup.answers.name}" if colour == "main" else setup.answers.name
+    whose = (f"  ·  {name}", f"bold $network-{colour}") if setup.number > 1 else ""
+    return Content.assemble(told, whose)
 
 
 def _asked(widget: Pick | Entry) -> bool:
