@@ -38,7 +38,7 @@ def join(args: Arguments) -> Answer:
     paths = paths_of(args)
     folder = paths.cache_dir / "nodes" / args.at.replace(":", "-")
     here = Here(args.at, str(key.resolve()), str(folder), str(paths.weights_cache), args.gpus)
-    command, env, log = torchrun(args.at, len(seats)), environment(here), folder / "torchrun.log"
+    command, env, log = torchrun(len(seats)), environment(here), folder / "torchrun.log"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     note(f"Takes part at {args.at} with {', '.join(s.name for s in seats)}; Ctrl-C leaves. Log: {log}")
     try:

@@ -1,4 +1,4 @@
-"""Messages among the machines of one job, through the store that torchrun meets at; each is signed with the job's key.
+"""Messages among the machines of one job, through a store that one of them keeps, each signed with the job's key.
 
 A box has one writer and one reader. Who can reach the store and does not have the key can disturb, but say nothing.
 """

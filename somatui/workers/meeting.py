@@ -1,9 +1,10 @@
-"""How the machines of a job meet: torchrun's command line, and what it hands each of its processes by a file."""
+"""How a machine takes part in a job: torchrun's command line, and what its processes are handed by a file."""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,10 +19,7 @@ KEY = "nodes.key"
 """The file in the job's folder that has the key of its machines."""
 OVER = "over"
 """The file in a machine's folder that says that its job has come to its end."""
-MOST_MACHINES = 64
 MOST_RESTARTS = 1000
-_LAST_CALL_S = 2
-"""Seconds that machines which have met wait for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +53,18 @@ def host_port(at: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def torchrun(at: str, places: int) -> list[str]:
-    """The command line that has this machine take part with so many processes; it meets the others in our store."""
+def torchrun(places: int) -> list[str]:
+    """The command line that keeps so many processes on this machine, and starts them again when one dies.
+
+    Machines meet in the job's own store: torchrun's meeting has all of them begin anew when one is lost, each loading
+    its models again, and takes what it finds there for pickles (torch.distributed.elastic.rendezvous).
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     return [
-        sys.executable, "-P", "-m", "torch.distributed.run", f"--nnodes=1:{MOST_MACHINES}",
-        f"--nproc-per-node={places}", "--rdzv-backend=c10d", f"--rdzv-endpoint={at}", "--rdzv-id=somatui",
-        f"--rdzv-conf=is_host=false,last_call_timeout={_LAST_CALL_S}", f"--max-restarts={MOST_RESTARTS}",
-        "--monitor-interval=0.5", "-m", "somatui.workers.node",
+        sys.executable, "-P", "-m", "torch.distributed.run", f"--nproc-per-node={places}", "--nnodes=1",
+        "--node-rank=0", "--rdzv-backend=static", "--master-addr=127.0.0.1", f"--master-port={port}",
+        f"--max-restarts={MOST_RESTARTS}", "--monitor-interval=0.5", "-m", "somatui.workers.node",
     ]  # fmt: skip
 
 

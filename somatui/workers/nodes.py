@@ -1,10 +1,10 @@
 """Worker that scores one corpus on many machines: `python -m somatui.workers.nodes`, on the machine of the agent.
 
-Job: that of `score_many`, with {"nodes": {"count": machines, "at": "HOST:PORT"}}. The key that all machines need is in
-`nodes.key` of the work folder. It keeps the store there
-that all machines meet in, takes part with this machine's own places through torchrun, and deals out shards: a place has
-one at a time, from the cursor that was told last. A place that is lost is dropped and its shard given to the next one
-that is free; what had been scored since its last checkpoint is scored again. What has been told counts once.
+Job: that of `score_many`, with {"nodes": {"count": machines, "at": "HOST:PORT"}}; the key that all machines need is in
+`nodes.key` of the work folder. It keeps the store in which they meet, takes part with this machine's own places, and
+deals out shards: a place has one at a time, from the cursor that was told last. Each machine's torchrun keeps a process
+at each place. One that is lost is dropped, and its shard given to the next place that is free; what had been scored
+since its last checkpoint is scored again, and counts once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ from somatui.workers.session import JobError, ParkedError, Session, run
 
 SILENCE_S = 20.0
 """A place that says nothing for so long is lost; it says something every second."""
-TICK_S, BYE_S, END_S = 0.2, 5.0, 1.5
+TICK_S, BYE_S, END_S, AGAIN_S = 0.2, 5.0, 1.5, 2.0
+RESTARTS = 5
+"""Times in a row that this machine's torchrun may end before anybody takes part."""
 
 
 @dataclass
@@ -51,27 +53,65 @@ class Node:
     parked: bool = False
 
 
+class Own:
+    """This machine's torchrun, which is started again when it ends."""
+
+    def __init__(self, here: Here, seats: int) -> None:
+        self._line, self._env = torchrun(seats), environment(here)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.failed, self._again = 0, 0.0
+
+    def keep(self) -> str:
+        """Have it run; what there is to say of it. Raises JobError when it fails and fails again."""
+        if self._process is not None and self._process.poll() is None:
+            return ""
+        said = "" if self._process is None else f"torchrun ended here (status {self._process.returncode})"
+        if said:
+            self._process, self.failed, self._again = None, self.failed + 1, time.monotonic() + AGAIN_S
+            if self.failed > RESTARTS:
+                raise JobError(f"{said} {self.failed} times: see the worker's log.")
+            return f"{said}: again in {AGAIN_S:g} s"
+        if time.monotonic() >= self._again:
+            self._process = subprocess.Popen(
+                self._line, env=self._env, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+            )
+        return ""
+
+    def end(self) -> None:
+        """Let it end by itself, and end it where it does not."""
+        if (process := self._process) is None:
+            return
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(END_S)
+                break
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, how)
+        process.wait()
+
+
 class Nodes:
     """A job on many machines, told to its parent as one."""
 
-    def __init__(self, job: dict[str, Any], session: Session, mailbox: Mailbox, merged: Merged) -> None:
-        self._job, self._session, self._mailbox, self._merged = job, session, mailbox, merged
+    def __init__(self, job: dict[str, Any], session: Session, mailbox: Mailbox, merged: Merged, own: Own) -> None:
+        self._job, self._session, self._mailbox, self._merged, self._own = job, session, mailbox, merged, own
         self._board, self._folder = Path(job["board"]), Path(job["work_dir"])
         self._nodes: dict[str, Node] = {}
         self._gone: set[str] = set()
 
-    def run(self, own: subprocess.Popen[bytes]) -> dict[str, Any]:
+    def run(self) -> dict[str, Any]:
         """Deal out shards until the limit, enough hits, the corpus's end or a stop. Raises JobError, ParkedError."""
         try:
             while not (self._session.stopping.is_set() or self._merged.enough):
                 self._step()
                 if not self._working() and not self._waiting():
                     break
-                if own.poll() is not None:
-                    raise JobError(f"torchrun ended here with status {own.returncode}: see the worker's log.")
+                if said := self._own.keep():
+                    self._merged.say(said)
                 self._session.stopping.wait(TICK_S)
         finally:
             self._dismiss()
+            self._own.end()
         self._merged.tell((), now=True)
         self._merged.save()
         found = self._merged.result(self._merged.parts, stopped=self._session.stopping.is_set())
@@ -124,7 +164,7 @@ class Nodes:
         """A process has come to a place; the one that had it before, if any, is gone."""
         for other in [n for n in self._nodes.values() if n.seat == seat]:
             self._drop(other, "was started again")
-        node.seat, node.name = seat, name
+        node.seat, node.name, self._own.failed = seat, name, 0
         self._merged.say(f"{name} takes part", level="info")
 
     def _told(self, node: Node, message: Message) -> None:
@@ -207,22 +247,9 @@ def work(job: dict[str, Any], session: Session) -> dict[str, Any]:
                        "a port that is free.") from None  # fmt: skip
     mailbox = Mailbox(store, own_key(Path(here.key)))
     merged = Merged(job, session.emitter, job.get("shards"), len(at) * int(asked["count"]), remembers=True)
-    own = subprocess.Popen(
-        torchrun(here.at, len(at)), env=environment(here), stdin=subprocess.DEVNULL, stdout=sys.stderr,
-        start_new_session=True,
-    )  # fmt: skip
     if session.secrets:
         merged.say("the hub's token stays on this machine: sets that need it are not read by a job on many machines")
-    try:
-        return Nodes(job, session, mailbox, merged).run(own)
-    finally:
-        for how in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                own.wait(END_S)
-                break
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(own.pid, how)
-        own.wait()
+    return Nodes(job, session, mailbox, merged, Own(here, len(at))).run()
 
 
 if __name__ == "__main__":
