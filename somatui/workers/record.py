@@ -39,19 +39,19 @@ class Record:
     def __init__(self, path: Path, job: str, *, anew: bool = False) -> None:
         self.path, self.was_of_another = path, False
         with self._sentences():
-            # Whoever works in this folder is its parent's; the file itself needs no lock that others could share.
+            # Nobody else writes here, so no memory need be shared, for which some file systems have no means.
             self._db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_S)
             for line in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
                 self._db.execute(f"PRAGMA {line}")
             with self.step():
                 for statement in filter(str.strip, _SCHEMA.split(";")):
-                    self._db.execute(statement)
-                known = self._db.execute("SELECT job FROM stand").fetchone()
-                self.was_of_another = known is not None and known[0] != job
-                if known is None or self.was_of_another or anew:
+                    self._do(statement)
+                known = self._do("SELECT job FROM stand")
+                self.was_of_another = bool(known) and known[0][0] != job
+                if not known or self.was_of_another or anew:
                     for table in _TABLES:
-                        self._db.execute(f"DELETE FROM {table}")
-                    self._db.execute("INSERT INTO stand VALUES(?, '{}')", (job,))
+                        self._do(f"DELETE FROM {table}")
+                    self._do("INSERT INTO stand VALUES(?, '{}')", job)
 
     def close(self) -> None:
         """Let go of the file; what was written stays."""
@@ -72,7 +72,7 @@ class Record:
 
     def told(self) -> dict[str, Any]:
         """What was kept last."""
-        found: dict[str, Any] = json.loads(self._db.execute("SELECT told FROM stand").fetchone()[0])
+        found: dict[str, Any] = json.loads(self._do("SELECT told FROM stand")[0][0])
         return found
 
     def keep(self, told: Mapping[str, Any]) -> None:
@@ -86,24 +86,22 @@ class Record:
         if n % _TIDY_EVERY == 0:
             self._do("DELETE FROM scored WHERE n <= ?", n - MOST)
 
-    def amend(self, digest: bytes, losses: Mapping[str, float]) -> None:
+    def amend(self, digest: bytes, losses: dict[str, float]) -> None:
         """More losses of a candidate that is there already."""
-        found = self._db.execute("SELECT losses FROM scored WHERE digest = ?", (digest,)).fetchone()
-        if found is not None:
-            self._do(
-                "UPDATE scored SET losses = ? WHERE digest = ?", _written(json.loads(found[0]) | dict(losses)), digest
-            )
+        for (before,) in self._do("SELECT losses FROM scored WHERE digest = ?", digest):
+            known = {column: loss for column, loss in json.loads(before).items() if loss is not None}
+            self._do("UPDATE scored SET losses = ? WHERE digest = ?", _written(losses | known), digest)
 
     def hit(self, digest: bytes, target: str) -> str | None:
         """Note a hit; the candidate's source where it is its first."""
         self._do("INSERT OR IGNORE INTO reported VALUES(?)", target)
         self._do("UPDATE scored SET hits = hits + 1 WHERE digest = ?", digest)
-        found = self._db.execute("SELECT source FROM scored WHERE digest = ? AND hits = 1", (digest,)).fetchone()
-        return None if found is None else str(found[0])
+        found = self._do("SELECT source FROM scored WHERE digest = ? AND hits = 1", digest)
+        return str(found[0][0]) if found else None
 
     def reported(self) -> set[str]:
         """Targets that a hit was noted for."""
-        return {str(row[0]) for row in self._db.execute("SELECT target FROM reported")}
+        return {str(row[0]) for row in self._do("SELECT target FROM reported")}
 
     def forget(self, targets: Iterable[str]) -> None:
         """These may be hit anew."""
@@ -112,7 +110,7 @@ class Record:
 
     def owed(self) -> dict[str, str]:
         """Candidates that are to be come back to, as they were put there: digest in hex, and name."""
-        return {str(d): str(n) for d, n in self._db.execute("SELECT digest, name FROM owed ORDER BY rowid")}
+        return {str(d): str(n) for d, n in self._do("SELECT digest, name FROM owed ORDER BY rowid")}
 
     def owe(self, digest: str, name: str) -> None:
         """Come back to this one."""
@@ -122,9 +120,9 @@ class Record:
         """This one needs nothing more."""
         self._do("DELETE FROM owed WHERE digest = ?", digest)
 
-    def _do(self, statement: str, *values: Any) -> None:
+    def _do(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._sentences():
-            self._db.execute(statement, values)
+            return self._db.execute(statement, values).fetchall()
 
     @contextlib.contextmanager
     def _sentences(self) -> Iterator[None]:
@@ -140,6 +138,6 @@ class Record:
             raise JobError(f"The record {self.path} cannot be read or written ({failure}). {cure}.") from failure
 
 
-def _written(losses: Mapping[str, float | None]) -> str:
+def _written(losses: Mapping[str, float]) -> str:
     """As JSON, which has no word for a loss that is no number."""
-    return json.dumps({c: loss if loss is not None and math.isfinite(loss) else None for c, loss in losses.items()})
+    return json.dumps({column: loss if math.isfinite(loss) else None for column, loss in losses.items()})

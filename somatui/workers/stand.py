@@ -94,7 +94,7 @@ class Stand:
                 "source_hits": self._source_hits,
             })  # fmt: skip
 
-    def deal(self, candidate: Candidate, losses: Mapping[str, float], cursor: dict[str, Any] | None) -> None:
+    def deal(self, candidate: Candidate, losses: dict[str, float], cursor: dict[str, Any] | None) -> None:
         """Note a candidate with the corpus's cursor behind it, or more losses of one that is noted: None."""
         if cursor is None:
             self._record.amend(candidate.digest, losses)

@@ -94,7 +94,7 @@ def test_a_step_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_what_a_candidate_gets_later_is_added_to_its_row(tmp_path: Path) -> None:
     with contextlib.closing(Stand.of({"work_dir": str(tmp_path)})) as stand, stand.step():
         stand.deal(a_candidate(1), {"m": 1.5}, {"position": 1})
-        stand.deal(a_candidate(1), {"n": 2.5}, None)
+        stand.deal(a_candidate(1), {"m": float("nan"), "n": 2.5}, None)
         assert stand.scored == 1
     assert [json.loads(losses) for _, _, losses, _ in rows(tmp_path)] == [{"m": 1.5, "n": 2.5}]
 
