@@ -41,7 +41,7 @@ SAVE_EVERY_S = 5.0
 NARROW = 256
 """Dimensions up to which candidates side by side use the cores better than one candidate on all of them."""
 SIDE_BY_SIDE = {"cpu": 4, "cuda": 64}
-"""Candidates under way where they are screened: what waits for the same model goes through it together."""
+"""Candidates under way where what waits for the same model goes through it together."""
 
 
 @dataclass(slots=True)
@@ -83,10 +83,9 @@ class Scoring:
         self._follow(read_board(self._board_file))
         if not self._models.loaded and not self._session.stopping.is_set():
             raise JobError("No model of the board can be scored on: its weights cannot be used, see the log.")
-        screened = self._screening.at_work
         lanes = self._threads if self._hits.dim <= NARROW else 1
-        torch.set_num_threads(self._threads if lanes == 1 or screened else 1)
-        lanes = SIDE_BY_SIDE[self._screening.device.type] if screened else lanes
+        torch.set_num_threads(self._threads if lanes == 1 or self._screening.gathers else 1)
+        lanes = SIDE_BY_SIDE[self._screening.device.type] if self._screening.gathers else lanes
         pool = ThreadPoolExecutor(lanes)
         self._telling.start()
         try:
