@@ -14,7 +14,7 @@ from typing import Any
 
 from somatui.cli.options import Arguments, paths_of, wants_json
 from somatui.cli.output import Answer
-from somatui.cli.problem import FAILED, Problem
+from somatui.cli.problem import Problem
 from somatui.paths import make_private
 from somatui.practice import scoring
 from somatui.practice.grpc_server import start
@@ -85,12 +85,12 @@ async def _is_well(scorer: scoring.Scorer, ended: asyncio.Event) -> bool:
     try:
         seen = asked.result()
     except (Refused, OSError) as why:
-        raise Problem(f"The scorer does not start ({why}): see the lines above.", FAILED) from None
+        raise Problem(f"The scorer does not start ({why}): see the lines above.") from None
     if not seen["well"]:
+        how = f"loss {seen['loss']:.6f}, distance {seen['distance']:.6f}" if seen["card"] else "by the card"
         raise Problem(
-            f"A known candidate is scored wrongly here (loss {seen['loss']:.6f}, distance {seen['distance']:.6f}): "
-            "reinstall somatui and PyTorch before anything is submitted from here.",
-            FAILED,
+            f"A known candidate is scored wrongly here ({how}): reinstall somatui and PyTorch, or have the card looked "
+            "at, before anything is submitted from here."
         )
     return True
 

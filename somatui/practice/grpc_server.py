@@ -83,7 +83,7 @@ async def abort(context: Any, why: Exception, details: Callable[[Refused], Metad
     """End a call with a refusal's status; anything else is logged and INTERNAL."""
     if not isinstance(why, Refused):
         log.error("a call failed", exc_info=why)
-        why = Refused("INTERNAL", f"The practice network failed: {type(why).__name__}: {why}")
+        why = Refused("INTERNAL", f"This service failed: {type(why).__name__}: {why}")
     await context.abort(grpc.StatusCode[why.code], why.text, tuple(details(why)))
 
 

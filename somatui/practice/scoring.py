@@ -23,7 +23,7 @@ WORKER = "somatui.workers.scoring_service"
 PATH = "/scoring.Scoring/Score"
 LINE_LIMIT = 16 * 1024 * 1024
 STOP_SECONDS = 3.0
-HEALTH_SECONDS = 60.0
+HEALTH_SECONDS = 120.0
 """A worker that starts loads the engine first; one that has not answered by then is not well."""
 MOST_NUMBERS, MOST_MODELS, MOST_WAITING = 65_536, 64, 64
 """Of an embedding, of models in a request, and of requests before the service: far above what honest ones need."""

@@ -3,7 +3,8 @@
 Request lines: {"id": n, "data_url", "data_checksum", "data_size", "models": [{"url", "checksum", "size",
 "key" | null}], "target_embedding": [x], "seed": n}. Answer lines: {"id", "ok": true, "winner", "loss", "embedding",
 "distance"} or {"id", "ok": false, "error"}. Checksums and keys are Base58; what an address holds is checked first.
-{"id": n, "health": true} is answered between them, out of turn: {"id", "ok": true, "well": bool, "loss", "distance"}.
+{"id": n, "health": true} is answered between them, out of turn: {"id", "ok": true, "well": bool, "loss", "distance",
+"card": bool}, where `card` says whether a card gives the same answer, if there is one.
 
 Weights come into the folder of `--weights`, known by their checksum, and are mapped from there; data stay in memory.
 Models of the real network are scored on a card where PyTorch can use one, in f32.
@@ -279,7 +280,7 @@ def main(lines: TextIO, out: TextIO, folder: Path, device: torch.device) -> int:
             asked = request_of(line)
             if "health" in asked:
                 found = service.answer(asked)
-                tell(found | {"well": found.get("well") and right.result()})
+                tell(found | {"well": found.get("well") and right.result(), "card": right.result()})
             else:
                 scoring.submit(answer, asked)
     return 0
