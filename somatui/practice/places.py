@@ -94,6 +94,21 @@ def held(port: int, host: str = HOST) -> socket.socket:
     return probe
 
 
+def still_free(ports: Ports, host: str = HOST) -> Ports:
+    """The ports that a network had, with zeros for those that others have meanwhile. Raises ServeError."""
+
+    def own(port: int) -> int:
+        try:
+            held(port, host).close()
+        except OSError as why:
+            if why.errno != errno.EADDRINUSE:
+                raise taken(port, why) from None
+            return 0
+        return port
+
+    return Ports(*map(own, astuple(ports)))
+
+
 def taken(port: int, why: Exception) -> ServeError:
     """The sentence about a port that cannot be had."""
     if isinstance(why, OSError) and why.errno == errno.EADDRNOTAVAIL:

@@ -26,7 +26,7 @@ from somatui.practice.front import Front
 from somatui.practice.genesis import CHAIN, LEDGER, USUAL, Beginning, Plan
 from somatui.practice.grpc_server import start as start_grpc
 from somatui.practice.ledger.values import LedgerError
-from somatui.practice.places import DEFAULT, HOST, Manner, Places, taken
+from somatui.practice.places import DEFAULT, HOST, Manner, Places, still_free, taken
 from somatui.practice.store import BUCKET, ObjectStore
 from somatui.practice.store_auth import Credentials
 from somatui.practice.store_files import Folder
@@ -112,7 +112,13 @@ def _planned(folder: Path, wanted: Ports, seed: int, listen: str) -> tuple[Plan,
         raise ServeError(
             f"This network's store stays on port {plan.ports.store}, which stands on its chain: name that as the fifth."
         )
-    places = Places(plan.ports if wanted == FREE else replace(wanted, store=plan.ports.store), listen)
+    free = still_free(plan.ports, listen)
+    if not free.store:
+        raise ServeError(
+            f"Port {plan.ports.store} is taken by another program, and this network's store stays there, as it stands on "
+            "its chain: stop that one."
+        )
+    places = Places(free if wanted == FREE else replace(wanted, store=free.store), listen)
     return replace(plan, ports=places.ports), places
 
 

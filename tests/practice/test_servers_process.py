@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import psutil
 import pytest
 from soma_sdk import SomaClient
 
-from somatui.practice.card import NetworkInfo
+from somatui.practice.card import FREE, NetworkInfo, ServeError
+from somatui.practice.places import HOST
+from somatui.practice.serve import _planned
 from tests.practice.standins import WORDS
 
 pytestmark = pytest.mark.slow
@@ -79,6 +82,19 @@ def test_a_port_that_is_taken_is_named_with_the_cure(tmp_path: Path) -> None:
         port = other.getsockname()[1]
         said = refused("--folder", str(tmp_path), "--ports", f"0,0,{port},0,0")
     assert said == f"Port {port} is taken by another program: stop that one, or start with --ports free."
+
+
+def test_a_network_that_goes_on_leaves_others_the_ports_that_they_have_taken_meanwhile(tmp_path: Path) -> None:
+    plan, places = _planned(tmp_path, FREE, 1, HOST)
+    plan.write(tmp_path)
+    places.close()
+    with socket.create_server((HOST, plan.ports.admin)):
+        again, places = _planned(tmp_path, FREE, 1, HOST)
+        places.close()
+    assert again.ports.admin != plan.ports.admin
+    assert replace(again.ports, admin=plan.ports.admin) == plan.ports
+    with socket.create_server((HOST, plan.ports.store)), pytest.raises(ServeError, match="store stays there"):
+        _planned(tmp_path, FREE, 1, HOST)
 
 
 def test_words_that_are_no_ports_and_a_folder_that_is_none_are_refused(tmp_path: Path) -> None:
