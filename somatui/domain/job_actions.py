@@ -150,7 +150,7 @@ class FetchWeights(Action):
     """Fetch weights before a job needs them: of the model under the cursor, or of all that are live."""
 
     name, verb, key, takes = "weights", "models fetch", "d", "all, or models"
-    word = "fetch weights"
+    word = "fetch"
     example = "somatui models fetch 7c1f"
     panes = ("models",)
 

@@ -163,6 +163,16 @@ def test_on_a_main_network_a_job_that_submits_wants_the_profiles_name_typed(
     assert "network   MAIN mainnet" in shown and "Type mainnet to go on" in shown
 
 
+def test_weights_are_fetched_by_ids_or_of_all_live_models(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    live = tuple(replace(m, url="http://store.example/w") for m in script.world.models)
+    script.world = replace(script.world, models=live)
+    script.answers["job.start"] = {"job_id": "weights-1"}
+    assert run(f"models fetch {PENDING}", capsys)[1]["result"] == {"job_id": "weights-1"}
+    assert run("models fetch --live", capsys)[0] == 0
+    asked = [params["args"]["ids"] for method, params in script.asked if method == "job.start"]
+    assert asked == [[PENDING], [m.id for m in live]]
+
+
 def test_what_preflight_refuses_is_status_3_and_nothing_is_sent(
     script: Script, capsys: pytest.CaptureFixture[str]
 ) -> None:

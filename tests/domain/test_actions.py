@@ -76,6 +76,25 @@ def test_a_score_job_that_ended_is_started_again_with_the_same_question_as_a_new
     assert "No job" in (restart.unavailable(at(runs, row="score-2")) or "")
 
 
+def test_weights_are_fetched_of_the_row_of_those_named_or_of_all_that_have_any() -> None:
+    fetch = by_name("weights")
+    url = "http://store.example/w"
+    models = (model("a1", url=url), model("a2", url=url, state="pending"), model("a3", state="created"),
+              model("a4", url=url, state="inactive"))  # fmt: skip
+    seen = world(models=models)
+
+    def asked(**where: object) -> object:
+        assert fetch is not None
+        return fetch.call(at(seen, **where))[1]["args"]["ids"]
+
+    both = [an_id("a1"), an_id("a2")]
+    assert asked(row=an_id("a2")) == [an_id("a2")]
+    assert asked(row=an_id("a3")) == asked(row=an_id("a2"), words=("all",)) == asked(options={"ids": both}) == both
+    assert asked(words=(an_id("a1"), an_id("a4"))) == [an_id("a1")]
+    assert fetch is not None and fetch.unavailable(at(seen)) is None
+    assert "No weights" in (fetch.unavailable(at(seen, words=(an_id("a4"),))) or "")
+
+
 @pytest.mark.parametrize("name", [a.name for a in ACTIONS if a.signs])
 def test_what_signs_names_a_watched_wallet_before_anything_else(name: str) -> None:
     action = by_name(name)

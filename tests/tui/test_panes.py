@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from somatui.domain.snapshot import Snapshot
+from somatui.domain.snapshot import JobView, Snapshot
 from somatui.tui.panes.base import Pane
 from somatui.tui.panes.epochs import EpochsPane
 from somatui.tui.panes.jobs import JobsPane
@@ -176,6 +176,15 @@ async def test_the_open_detail_follows_the_job_and_paints_what_changed_alone() -
         await pilot.pause()
         assert "speed     70.0 chunks/s" in pilot.app.text()
         assert set().union(*pilot.app.painted) == {next(n for n, line in enumerate(lines) if "61.8" in line)}
+
+
+async def test_a_job_that_fetches_weights_says_how_many_came() -> None:
+    job = JobView("weights-1", "weights", "weights of 3 models", "done", 1, 2, 1.0, {"fetched": 2.0, "failed": 1.0})
+    pane = JobsPane()
+    async with framed(pane) as pilot:
+        pane.show(replace(p.middle(), jobs=(job,)), p.NOW_MS)
+        await pilot.pause()
+        assert "2 fetched 1 not" in pilot.app.text()
 
 
 async def test_a_failed_job_says_why() -> None:

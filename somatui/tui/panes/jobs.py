@@ -122,6 +122,10 @@ def _found(job: JobView) -> Cell:
     loss = _metric(job, "loss")
     if job.kind == "train" and loss is not None:
         return (("loss ", "muted"), (number(loss, 3), ""))
+    fetched, failed = _metric(job, "fetched"), _metric(job, "failed")
+    if job.kind == "weights" and fetched is not None:
+        told: Cell = ((f"{count(fetched)} fetched", "good" if fetched else ""),)
+        return (*told, (f" {count(failed)} not", "bad")) if failed else told
     hits, best = _metric(job, "hits"), _metric(job, "best_distance", "best")
     parts: Cell = ()
     if hits is not None:
