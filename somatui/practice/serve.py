@@ -115,8 +115,8 @@ def _planned(folder: Path, wanted: Ports, seed: int, listen: str) -> tuple[Plan,
     free = still_free(plan.ports, listen)
     if not free.store:
         raise ServeError(
-            f"Port {plan.ports.store} is taken by another program, and this network's store stays there, as it stands on "
-            "its chain: stop that one."
+            f"Port {plan.ports.store} is taken by another program, and this network's store cannot leave it, which "
+            "stands on its chain: stop that one."
         )
     places = Places(free if wanted == FREE else replace(wanted, store=free.store), listen)
     return replace(plan, ports=places.ports), places

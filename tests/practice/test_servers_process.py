@@ -93,7 +93,7 @@ def test_a_network_that_goes_on_leaves_others_the_ports_that_they_have_taken_mea
         places.close()
     assert again.ports.admin != plan.ports.admin
     assert replace(again.ports, admin=plan.ports.admin) == plan.ports
-    with socket.create_server((HOST, plan.ports.store)), pytest.raises(ServeError, match="store stays there"):
+    with socket.create_server((HOST, plan.ports.store)), pytest.raises(ServeError, match="store cannot leave it"):
         _planned(tmp_path, FREE, 1, HOST)
 
 
