@@ -14,6 +14,7 @@ from typing import Any
 from somatui.agent.ground import Ground, UploadFailed, run_worker
 from somatui.agent.server import FAILED, LOCKED, REFUSED, Method, RpcError
 from somatui.config import PUBLIC_MODES, ConfigError, StoreConfig, save_store
+from somatui.domain import secret_names
 from somatui.domain.setup.steps import DATASET
 from somatui.domain.stored import kept_for
 from somatui.vault.base import VaultError
@@ -52,11 +53,11 @@ class Checking:
     async def huggingface(self, token: str = "", dataset: str = DATASET) -> dict[str, Any]:
         """Whose token it is, and whether the data set opens to it."""
         job = {"what": "huggingface", "dataset": dataset, "hub": os.environ.get("HF_ENDPOINT", "")}
-        return await self._probe(job, {"token": token or self._kept("hf/token")})
+        return await self._probe(job, {"token": token or self._kept(secret_names.HUGGING_FACE)})
 
     async def webhook(self, url: str = "") -> dict[str, Any]:
         """Send a test message."""
-        return await self._probe({"what": "webhook"}, {"url": url or self._kept("webhook/url")})
+        return await self._probe({"what": "webhook"}, {"url": url or self._kept(secret_names.WEBHOOK)})
 
     async def gpu(self) -> dict[str, Any]:
         """Driver, memory, what fits, and PyTorch's build."""
@@ -91,7 +92,7 @@ class Checking:
         try:
             for key, value in (("access", access), ("secret", secret)):
                 if value:
-                    self._vault_set(f"store/{name}/{key}", value)
+                    self._vault_set(secret_names.store(name, key), value)
             save_store(self.ground.paths, kept)
             self.ground.reload()
         except ConfigError as wrong:

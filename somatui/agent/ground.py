@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 from somatui.agent.journal import Journal
 from somatui.chain.client import Chain, Endpoints
 from somatui.config import ConfigError, Profile, Settings, load, practice_network
+from somatui.domain import secret_names
 from somatui.domain.preflight import WATCH_ONLY
 from somatui.domain.snapshot import Snapshot, empty
 from somatui.paths import Paths
 from somatui.vault.base import Vault, VaultError, VaultLocked
-from somatui.vault.names import WALLET
 from somatui.wire.hashes import blake2b256
 from somatui.workers.launch import WorkerProcess
 from somatui.workers.protocol import VERSION, Message
@@ -81,7 +81,7 @@ class Ground:
         if self.vault is None or not self.address:
             raise VaultLocked("This profile has no key to sign with: set up a wallet first.")
         try:
-            return self.vault.get(WALLET + self.address)
+            return self.vault.get(secret_names.WALLET + self.address)
         except KeyError:
             raise VaultLocked(WATCH_ONLY) from None
 
@@ -125,12 +125,12 @@ class Ground:
     @property
     def auth_name(self) -> str:
         """Where the vault keeps the node's credentials."""
-        return f"rpc/{self.profile.name}/auth"
+        return secret_names.node(self.profile.name)
 
     @property
     def auth_host_name(self) -> str:
         """Where the vault keeps whom they are for."""
-        return f"rpc/{self.profile.name}/host"
+        return secret_names.node(self.profile.name, "host")
 
     @property
     def node_host(self) -> str:
@@ -199,7 +199,9 @@ class Ground:
         if self.vault is None:
             raise UploadFailed("The store's keys are in no vault: set up the vault first.")
         try:
-            found = [self.vault.get(f"store/{self.profile.name}/{name}").decode() for name in ("access", "secret")]
+            found = [
+                self.vault.get(secret_names.store(self.profile.name, name)).decode() for name in ("access", "secret")
+            ]
         except KeyError:
             raise UploadFailed(f"The vault holds no store keys for profile {self.profile.name}: add them.") from None
         return found[0], found[1]

@@ -16,10 +16,10 @@ from typing import Any
 from somatui.agent.ground import Ground, UploadFailed, run_worker
 from somatui.agent.outbox import Outbox
 from somatui.agent.server import Method
+from somatui.domain.secret_names import WEBHOOK
 from somatui.domain.snapshot import Snapshot
 from somatui.files import write_whole
 from somatui.vault.base import VaultError
-from somatui.vault.names import WEBHOOK
 from somatui.workers.protocol import VERSION
 
 log = logging.getLogger(__name__)

@@ -20,6 +20,7 @@ from somatui.agent.server import FAILED, REFUSED, Method, RpcError
 from somatui.agent.vaulting import absolute
 from somatui.agent.wallets import Wallets
 from somatui.config import StoreConfig, save_store
+from somatui.domain import secret_names
 from somatui.files import write_whole
 from somatui.vault.base import Vault, VaultError
 from somatui.wire.secretkey import Found, recognise
@@ -90,10 +91,10 @@ class Importing:
     async def _secrets(self, vault: Vault, moving: Mapping[str, Item]) -> None:
         profile = self.ground.profile.name
         names = {
-            "hf": "hf/token",
-            "webhook": "webhook/url",
-            "access": f"store/{profile}/access",
-            "secret": f"store/{profile}/secret",
+            "hf": secret_names.HUGGING_FACE,
+            "webhook": secret_names.WEBHOOK,
+            "access": secret_names.store(profile, "access"),
+            "secret": secret_names.store(profile, "secret"),
         }
         try:
             for role, name in names.items():

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from somatui.agent.ground import Ground
 from somatui.agent.weights import wanted
 from somatui.domain.ids import short
+from somatui.domain.secret_names import HUGGING_FACE
 from somatui.files import write_whole
 from somatui.vault.base import Vault, VaultError
 from somatui.workers.protocol import VERSION
@@ -125,7 +126,7 @@ class Score(Kind):
         if vault is None or not any(s.get("kind") in ("hub", "preset") for s in _corpus(args).get("sources") or ()):
             return None
         try:
-            return {"hf_token": vault.get("hf/token").decode()}
+            return {"hf_token": vault.get(HUGGING_FACE).decode()}
         except (KeyError, VaultError):
             return None
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from somatui.agent.wallet_in_use import new_wallet
 from somatui.config import Profile, Settings
+from somatui.domain.secret_names import WALLET
 from somatui.paths import Paths
 from somatui.vault import backends, note
 from somatui.vault.backends.asking import Unusable
 from somatui.vault.base import VaultDamaged, VaultError
 from somatui.vault.file import FileVault
 from somatui.vault.held import Held, kernel_keyring
-from somatui.vault.names import WALLET
 from somatui.vault.practice import open_practice_vault
 
 log = logging.getLogger(__name__)

@@ -21,12 +21,12 @@ from somatui.agent.opening import open_by_keyring
 from somatui.agent.server import FAILED, LOCKED, REFUSED, Method, RpcError
 from somatui.agent.wallet_in_use import WalletBusy
 from somatui.config import VAULT_KINDS, ConfigError, save_profile
+from somatui.domain.secret_names import IRREPLACEABLE, MODEL_KEY, WALLET
 from somatui.vault import backends, note
 from somatui.vault.backends.asking import Unusable
 from somatui.vault.base import VaultError, VaultLocked, WrongPassphrase
 from somatui.vault.file import FileVault
 from somatui.vault.held import Held, kernel_keyring
-from somatui.vault.names import IRREPLACEABLE, MODEL_KEY, WALLET
 from somatui.vault.patience import Patience
 
 LEAST_PASSPHRASE = 8

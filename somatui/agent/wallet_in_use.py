@@ -10,8 +10,8 @@ from somatui.agent.journals import of_wallet
 from somatui.agent.lease import Lease, LeaseHeld, wallet_lease
 from somatui.agent.states import fault_from_environment
 from somatui.config import Profile
+from somatui.domain.secret_names import WALLET
 from somatui.vault.base import Vault
-from somatui.vault.names import WALLET
 from somatui.wire.hashes import address_of
 
 BUSY = "Acts of the wallet in use are not finished: wait until they are, then use the other one."

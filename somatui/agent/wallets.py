@@ -21,9 +21,9 @@ from somatui.agent.lease import LeaseHeld
 from somatui.agent.server import FAILED, LOCKED, REFUSED, Method, RpcError
 from somatui.config import ConfigError, save_profile, save_wallet
 from somatui.domain.ids import IdError, normalise_address, resolve, short
+from somatui.domain.secret_names import WALLET, WORDS
 from somatui.domain.snapshot import WalletName
 from somatui.vault.base import Vault, VaultError
-from somatui.vault.names import WALLET, WORDS
 from somatui.wire.secretkey import Found, recognise, recognise_bytes
 from somatui.wire.text import SECRET_PREFIX, TextError, encode_secret
 

@@ -18,10 +18,10 @@ from somatui.agent.journal import Journal
 from somatui.agent.outbox import FIRST_PAUSE_MS, GATHER_MS, OVER_MS
 from somatui.chain.client import Chain, Endpoints
 from somatui.config import Profile, Settings
+from somatui.domain.secret_names import WEBHOOK
 from somatui.domain.snapshot import Alert, Snapshot
 from somatui.paths import Paths
 from somatui.vault.file import FileVault
-from somatui.vault.names import WEBHOOK
 from tests import servers
 from tests.domain.worlds import NOW_MS, world
 

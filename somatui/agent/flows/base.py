@@ -16,8 +16,8 @@ from somatui.agent.states import FAILED, LOST, REFUSED
 from somatui.chain.effects import EffectsView
 from somatui.chain.snapshot import SystemView, marked_models
 from somatui.domain.checks import Check, refusal
+from somatui.domain.secret_names import MODEL_KEY
 from somatui.domain.snapshot import Snapshot
-from somatui.vault.names import MODEL_KEY
 
 
 class ActRefused(Exception):

@@ -10,6 +10,7 @@ from typing import Any
 from somatui.cli.doctor.finding import Finding, Scene
 from somatui.config import Profile
 from somatui.domain.deadline import span
+from somatui.domain.secret_names import HUGGING_FACE
 
 MEANINGS = {
     "network": "until it is well nothing can be read or sent",
@@ -38,7 +39,7 @@ async def tried(client: Any, scene: Scene, profile: Profile) -> AsyncIterator[Fi
         for finding in await _report(client, "storage", "check.storage",
                                      store=asdict(profile.store), access="", secret=""):  # fmt: skip
             yield finding
-    if "hf/token" in kept:
+    if HUGGING_FACE in kept:
         for finding in await _report(client, "hugging face", "check.huggingface"):
             yield finding
     else:

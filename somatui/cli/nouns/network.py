@@ -12,6 +12,7 @@ from somatui.cli import asked, live
 from somatui.cli.options import Arguments, Verb, paths_of
 from somatui.cli.output import Answer, fields, note, table
 from somatui.cli.problem import DONE, FAILED, USAGE, Problem, as_problem
+from somatui.domain.secret_names import node
 from somatui.paths import Paths
 
 if TYPE_CHECKING:
@@ -184,10 +185,6 @@ async def _keep(paths: Paths, auth: str) -> str:
     return ""
 
 
-def _secret(paths: Paths) -> str:
-    return f"rpc/{paths.profile}/auth"
-
-
 def _document(profile: Profile) -> dict[str, Any]:
     names = ("name", "network", "rpc_url", "rpc_url_2", "faucet_url", "scoring_url", "admin_url", "chain", "wallet",
              "vault", "colour")  # fmt: skip
@@ -206,6 +203,10 @@ def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scoring", metavar="URL", default="", help="the scoring service")
     parser.add_argument("--admin", metavar="URL", default="", help="the admin service of a network of your own")
     asked.descriptor_option(parser, "auth", "the node's user:password, or Header-Name: value,")
+
+
+def _secret(paths: Paths) -> str:
+    return node(paths.profile)
 
 
 VERBS = (

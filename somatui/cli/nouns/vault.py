@@ -78,7 +78,7 @@ def keep(args: Arguments) -> Answer:
 def remove(args: Arguments) -> Answer:
     """Forget a secret."""
     from somatui.cli.acting import confirm
-    from somatui.vault.names import MODEL_KEY
+    from somatui.domain.secret_names import MODEL_KEY
 
     warning = f"{args.name} is gone for good then, except from copies of the vault."
     if args.name.startswith(MODEL_KEY):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from somatui.domain.secret_names import node
 from somatui.domain.setup.steps import NETWORKS, PURPOSES, STEPS, Answers, Known, Step, taken
 
 VERSION = 1
@@ -87,7 +88,7 @@ class Setup:
         first = ""
         if self.mark("vault") == "done" and known.locked:
             first = "vault"
-        elif self.answers.auth and self.mark("network") == "done" and not known.keeps(f"rpc/{self.answers.name}/auth"):
+        elif self.answers.auth and self.mark("network") == "done" and not known.keeps(node(self.answers.name)):
             first = "" if known.vault and known.locked else "network"
         return Setup(self.answers, tuple(m for m in self.marks if m[0] != first), first) if first else self
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from somatui.domain.ids import short
+from somatui.domain.secret_names import HUGGING_FACE, WEBHOOK, node, store
 
 Choices = tuple[tuple[str, str], ...]
 
@@ -210,7 +211,7 @@ def _purpose(answers: Answers, known: Known) -> tuple[Field, ...]:
 def _network(answers: Answers, known: Known) -> tuple[Field, ...]:
     if answers.network != "custom":
         return ()
-    kept = known.keeps(f"rpc/{answers.name}/auth")
+    kept = known.keeps(node(answers.name))
     hint = "in the vault already" if kept else "only where it asks: user:password, or Header: value"
     return (Field("auth", "access", hint, secret=True),)
 
@@ -247,7 +248,7 @@ def _wallet(answers: Answers, known: Known) -> tuple[Field, ...]:
 
 
 def _storage(answers: Answers, known: Known) -> tuple[Field, ...]:
-    have = known.keeps(f"store/{answers.name}/secret")
+    have = known.keeps(store(answers.name, "secret"))
     access, secret = (
         ("in the vault already",) * 2 if have else ("of the API token", "shown once, when the token is made")
     )
@@ -262,7 +263,7 @@ def _storage(answers: Answers, known: Known) -> tuple[Field, ...]:
 
 def _huggingface(answers: Answers, known: Known) -> tuple[Field, ...]:
     return (
-        Field("token", "token", "in the vault already" if known.keeps("hf/token") else "hf_…", secret=True),
+        Field("token", "token", "in the vault already" if known.keeps(HUGGING_FACE) else "hf_…", secret=True),
         Field("dataset", "data set", DATASET, answers.dataset),
     )
 
@@ -270,5 +271,5 @@ def _huggingface(answers: Answers, known: Known) -> tuple[Field, ...]:
 def _extras(answers: Answers, known: Known) -> tuple[Field, ...]:
     if not known.vault or known.locked:
         return ()
-    kept = known.keeps("webhook/url")
+    kept = known.keeps(WEBHOOK)
     return (Field("webhook", "webhook", "in the vault already" if kept else "https://… or empty", secret=True),)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from somatui.agent.client import AgentError
 from somatui.config import StoreConfig, load, save_default, save_profile
+from somatui.domain import secret_names
 from somatui.domain.codec import from_json
 from somatui.domain.hosts import as_credentials
 from somatui.domain.ids import short
@@ -116,7 +117,7 @@ async def network(walk: Walk, entered: Entered, say: Say) -> Report:
 async def _keep_auth(walk: Walk) -> None:
     """The node's password goes into the vault as soon as that is open."""
     if walk.pending_auth and walk.known.vault and not walk.known.locked:
-        await walk.put(f"rpc/{walk.setup.answers.name}/auth", walk.pending_auth)
+        await walk.put(secret_names.node(walk.setup.answers.name), walk.pending_auth)
         walk.pending_auth = ""
 
 
@@ -227,7 +228,7 @@ async def huggingface(walk: Walk, entered: Entered, say: Say) -> Report:
     say(f"asking for {dataset}")
     report = report_of(await walk.ask("check.huggingface", token=entered.get("token", ""), dataset=dataset))
     if report.ok and entered.get("token"):
-        await walk.put("hf/token", entered["token"])
+        await walk.put(secret_names.HUGGING_FACE, entered["token"])
         await walk.look()
     return report
 
@@ -242,10 +243,10 @@ async def extras(walk: Walk, entered: Entered, say: Say) -> Report:
         told = report_of(await walk.ask("check.webhook", url=url))
         lines += told.lines
         if told.ok:
-            await walk.put("webhook/url", url)
+            await walk.put(secret_names.WEBHOOK, url)
             await walk.look()
     cards = [str(card["name"]) for card in report.facts.get("cards") or ()]
-    hook = "a webhook is kept" if walk.known.keeps("webhook/url") else "no webhook"
+    hook = "a webhook is kept" if walk.known.keeps(secret_names.WEBHOOK) else "no webhook"
     walk.answered(machine=f"{', '.join(cards) or 'no GPU'}; {hook}")
     return Report(tuple(lines), report.facts)
 
