@@ -11,6 +11,7 @@ from somatui.domain.snapshot import OWN_NETWORKS, Snapshot
 
 AWAY = ("a", "start the agent")
 SILENT = ("a", "start the network")
+LOCKED = ("u", "open the vault")
 LAST = (("/", "filter"), (":", "act"), ("?", "help"), ("q", "quit"))
 GAP = 2
 
@@ -35,6 +36,12 @@ def silent(snapshot: Snapshot) -> bool:
     return snapshot.network.kind == "practice" and not snapshot.network.reachable
 
 
+def locked(snapshot: Snapshot) -> bool:
+    """Whether there is a key that a locked vault keeps from signing."""
+    wallet = snapshot.wallet
+    return bool(wallet.address) and not wallet.unlocked and not wallet.watch_only
+
+
 def offers(context: Context) -> list[Offer]:
     """The acts of this pane on this network, in the registry's order."""
     practice = context.snapshot.network.kind in OWN_NETWORKS
@@ -54,9 +61,13 @@ def fitting(found: list[Offer], width: int) -> list[Offer]:
     return kept
 
 
+def _missing(snapshot: Snapshot) -> tuple[str, str] | None:
+    return SILENT if silent(snapshot) else LOCKED if locked(snapshot) else None
+
+
 def footer(context: Context | None, width: int, *, away: bool = False) -> Content:
-    """The footer's one line; without the agent, or without its practice network, the thing to do is to start it."""
-    lost = AWAY if away else SILENT if context is not None and silent(context.snapshot) else None
+    """The footer's one line; without agent, practice network or key, the thing to do first is to get that back."""
+    lost = AWAY if away else _missing(context.snapshot) if context is not None else None
     tail = [Offer(key, name, True) for key, name in ((lost, *LAST[-2:]) if lost else LAST)]
     acts = offers(context) if context and not away else []
     acts = fitting(acts, width - 1 - sum(o.width for o in (tail if lost else tail[-2:])))

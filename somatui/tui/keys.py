@@ -30,6 +30,7 @@ SHELL_KEYS: tuple[ShellKey, ...] = (
     ShellKey("ctrl+p", "ctrl+p", "palette", "Find anything by name.", "command_palette"),
     ShellKey("y", "y", "copy", "Send the id under the cursor to the terminal's clipboard.", "copy_row"),
     ShellKey("v", "v", "qr", "Show the wallet's address as a QR code.", "qr"),
+    ShellKey("u", "u", "unlock", "Open the vault with its passphrase, so that the agent can sign.", "unlock"),
     ShellKey("a", "a", "agent", "Start the agent, or the practice network, where it has gone away.", "wake"),
     ShellKey("q", "q", "quit", "Leave the console; the agent and its jobs go on.", "leave"),
 )

@@ -97,7 +97,7 @@ class Agent:
             "job.start": {"job_id": "job-9"},
             "job.stop": {"ok": True},
         }
-        names = (*self.answers, "job.log", "vault.status", "wallet.use", "refresh")
+        names = (*self.answers, "job.log", "vault.status", "vault.unlock", "wallet.use", "refresh")
         self._server = Server(paths.socket, {"hello": self._hello} | {name: self._method(name) for name in names})
 
     async def _hello(self) -> dict[str, Any]:

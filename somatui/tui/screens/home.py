@@ -241,6 +241,23 @@ class HomeScreen(SizedScreen[None]):
 
         self.app.push_screen(QrScreen(world.snapshot.wallet))
 
+    def action_unlock(self) -> None:
+        """Open the vault."""
+        world = self.somatui.world
+        if not world.connected or world.snapshot is None:
+            self.say(world.trouble or "Not connected to the agent yet.", "warn")
+            return
+        if world.snapshot.wallet.unlocked:
+            self.say("The vault is open already.", "muted")
+            return
+        from somatui.tui.screens.unlock import UnlockScreen
+
+        self.app.push_screen(UnlockScreen(self.somatui.link), self._unlocked)
+
+    def _unlocked(self, opened: bool | None) -> None:
+        if opened:
+            self.say("The vault is open: the agent can sign.", "good")
+
     def action_help(self) -> None:
         """Say what can be done here."""
         from somatui.tui.screens.help import HelpScreen
