@@ -86,27 +86,23 @@ async def test_bytes_refused_for_good_are_signed_anew_with_the_coin_as_it_is(one
     assert sum(m.mine for m in (await one.look()).models) == 1
 
 
-async def test_a_refusal_for_no_known_reason_is_not_believed_at_once(one: World) -> None:
-    line = rough(one)
-    line.executing = ["refused", "refused"]
-    await one.publish()
-    states_seen = [s for s, _ in one.ground.journal.events(one.ground.journal.intents("publish")[0].id)]
-    assert states_seen.count("create_signed") == 1 and len(line.executed) == 2 and await one.difference() == 0
-
-
-async def test_after_a_try_that_may_still_land_no_refusal_without_a_known_reason_is_believed(
+async def test_a_refusal_for_no_known_reason_is_not_believed_at_once_and_never_while_a_try_may_still_land(
     one: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(signer, "FIRST_PAUSE_S", 0.01)
-    line = rough(one)
-    line.executing = ["away", *["refused"] * (signer.REFUSALS + 1)]
-    await one.publish()
-    states_seen = [s for s, _ in one.ground.journal.events(one.ground.journal.intents("publish")[0].id)]
-    assert states_seen.count("create_signed") == 1 and len(line.executed) == 2 and await one.difference() == 0
-    line.executing = ["refused"] * signer.REFUSALS
-    await one.publish("second", weights=str(one.weights("second")))
-    again = [s for s, _ in one.ground.journal.events(one.ground.journal.intents("publish")[1].id)]
-    assert again.count("create_signed") == 2, "where no try may have landed, refusals are believed"
+    line, journal = rough(one), one.ground.journal
+
+    async def creates(label: str, *executing: str) -> int:
+        line.executing = list(executing)
+        await one.publish(label, weights=str(one.weights(label)))
+        seen = journal.events(journal.intents("publish")[-1].id)
+        return [state for state, _ in seen].count("create_signed")
+
+    assert await creates("first", "refused", "refused") == 1 and len(line.executed) == 2
+    assert await creates("second", "away", *["refused"] * (signer.REFUSALS + 1)) == 1
+    await one.fund(1)
+    assert await creates("third", *["refused"] * signer.REFUSALS) == 2, "where no try may land, refusals are believed"
+    assert await one.difference() == 0
 
 
 async def test_a_coin_that_another_transaction_holds_is_done_without_until_the_epoch_ends(one: World) -> None:

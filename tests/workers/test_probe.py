@@ -63,7 +63,9 @@ def test_a_webhook_gets_a_message_that_slack_and_discord_understand() -> None:
     assert heard == [{"text": said, "content": said} | quiet for said in (webhook.TEXT, tame)]
 
 
-def test_objects_are_looked_at_as_by_anybody_and_silence_is_not_yet_death() -> None:
+def test_objects_are_looked_at_as_by_anybody_and_silence_is_not_yet_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "LOOK_AGAIN_S", (0.01, 0.01))
+
     def reply(_method: str, path: str, headers: Any, _body: bytes) -> servers.Reply:
         assert "Authorization" not in headers
         return {"/there": (200, {}, b"data"), "/busy": (503, {}, b""), "/shut": (403, {}, b"")}.get(
