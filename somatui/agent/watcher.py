@@ -106,7 +106,8 @@ class Watcher:
         network = before.network
         if before.system is None or not network.reachable or network.rpc_url != chain.reading:
             await belongs(ground, reading=True)
-            network = await chain.network(ground.profile.name, ground.profile.network, ground.now_ms(), system)
+            found = await chain.network(ground.profile.name, ground.profile.network, ground.now_ms(), system)
+            network = replace(found, colour=ground.profile.colour)
             if not network.reachable:
                 self._failures += 1
                 return replace(before, network=network)
@@ -115,6 +116,7 @@ class Watcher:
             safe_mode=system.safe_mode,
             protocol_version=system.protocol_version,
             colour=ground.profile.colour,
+            has_store=ground.profile.store is not None,
             synced_at_ms=ground.now_ms(),
             error=SECOND.format(network.rpc_url) if network.rpc_url != chain.endpoints.rpc_url else None,
         )

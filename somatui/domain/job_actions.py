@@ -9,7 +9,7 @@ from somatui.domain import consequence
 from somatui.domain.action import Action, Context
 from somatui.domain.checks import Check, Consequence, check
 from somatui.domain.ids import resolve
-from somatui.domain.snapshot import JobView, Snapshot, WalletView
+from somatui.domain.snapshot import JobView, Snapshot
 from somatui.domain.versions import fits
 
 
@@ -18,8 +18,9 @@ def _none_runs(kind: str, snapshot: Snapshot) -> Check:
     return check(not runs, f"no {kind} job runs", f"A {kind} job runs already: stop it with x in the jobs pane.")
 
 
-def _can_submit(wallet: WalletView) -> tuple[Check, ...]:
-    """Whether a hit could be signed and paid for."""
+def _can_submit(snapshot: Snapshot) -> tuple[Check, ...]:
+    """Whether a hit could be signed, paid for and put where others find it."""
+    wallet = snapshot.wallet
     return (
         check(
             bool(wallet.address),
@@ -40,6 +41,11 @@ def _can_submit(wallet: WalletView) -> tuple[Check, ...]:
             bool(wallet.coins),
             "there are coins for fees and bonds",
             "There are no coins for fees and bonds: fund the wallet, or score without submitting.",
+        ),
+        check(
+            snapshot.network.has_store,
+            "there is a store for what hits",
+            "This profile has no storage for what hits: somatui setup tries one, or score without submitting.",
         ),
     )
 
@@ -64,7 +70,7 @@ class Score(Action):
                 "the network answers",
                 "The network does not answer: wait, or check the address of its RPC.",
             ),
-            *(_can_submit(snapshot.wallet) if submits else ()),
+            *(_can_submit(snapshot) if submits else ()),
             _none_runs("score", snapshot),
             check(
                 any(t.status == "open" for t in snapshot.targets),

@@ -38,6 +38,8 @@ class NetworkView:
     safe_mode: bool = False
     colour: str = ""
     """practice, testnet or main: how careful the operator wants to be here; empty where nobody said."""
+    has_store: bool = True
+    """Whether the profile has a place for what is submitted."""
 
     @property
     def standing(self) -> str:

@@ -204,10 +204,13 @@ def test_what_stands_beside_a_tick_is_no_cure(name: str) -> None:
     assert all(text[0].islower() and text[-1] != "." for text in held)
 
 
-def test_nothing_is_scored_for_submitting_without_wallet_or_coins() -> None:
-    score = by_name("score")
-    for wallet, says in ((WalletView(), "no wallet"), (replace(world().wallet, coins=()), "no coins")):
-        poor = world(targets=(target(),), wallet=wallet)
+def test_nothing_is_scored_for_submitting_without_wallet_coins_or_store() -> None:
+    score, whole = by_name("score"), world(targets=(target(),))
+    for poor, says in (
+        (replace(whole, wallet=WalletView()), "no wallet"),
+        (replace(whole, wallet=replace(whole.wallet, coins=())), "no coins"),
+        (replace(whole, network=replace(whole.network, has_store=False)), "no storage"),
+    ):
         assert score is not None and says in (score.unavailable(at(poor)) or "")
         assert score.unavailable(at(poor, options={"submit": False})) is None
 
