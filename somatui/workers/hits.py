@@ -75,7 +75,7 @@ class Hits:
             text = f"{left} of {len(board.targets)} targets are left out: a model of theirs cannot be scored on"
             self._session.emitter.send("log", level="warn", text=text)
         self._aims = Aims(good, place, dim)
-        self.nearest.follow([t.id for t in good], board.threshold)
+        self.nearest.follow([t.id for t in good], board.threshold, self._stand.reported)
         fresh = [t for t in good if t.id not in before]
         if fresh and len(self._kept):
             self._match(slice(0, None), Aims(fresh, place, dim), None)

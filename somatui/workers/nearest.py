@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,12 +37,14 @@ class Nearest:
         self._minutes: deque[tuple[float, float]] = deque(maxlen=int(HOUR_S / MINUTE_S) + 1)
         """When each minute began, and its best distance."""
 
-    def follow(self, ids: Sequence[str], threshold: float) -> None:
-        """Take over another board; what is known of targets that stay is kept."""
+    def follow(self, ids: Sequence[str], threshold: float, hit: Collection[str] = ()) -> None:
+        """Take over another board; what is known of targets that stay is kept, and those `hit` count as covered."""
         far, names = np.full(len(ids), np.inf, dtype=np.float32), np.full(len(ids), "", dtype=object)
         for place, target in enumerate(ids):
             if (before := self._places.get(target)) is not None:
                 far[place], names[place] = self._far[before], self._names[before]
+            if target in hit:
+                far[place] = -np.inf
         self._ids, self._places = tuple(ids), {target: place for place, target in enumerate(ids)}
         self._far, self._names, self._threshold = far, names, threshold
 
@@ -63,6 +65,13 @@ class Nearest:
         at = nearer if places is None else places[nearer]
         self._far[at] = best[nearer]
         self._names[at] = np.array(names, dtype=object)[far[:, nearer].argmin(axis=0)]
+
+    def cover(self, target: str) -> None:
+        """This target of the board was hit, however near it was told to be."""
+        place = self._places[target]
+        if self._far[place] > self._threshold:
+            self._covers.append(self._met)
+        self._far[place] = -np.inf
 
     def misses(self) -> list[dict[str, Any]]:
         """The nearest of the candidates that do not hit, one for each target: name, target, distance, gap."""

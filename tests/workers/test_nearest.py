@@ -47,6 +47,14 @@ def test_another_board_keeps_what_is_known_and_takes_in_kept_candidates_without_
     assert nearest.figures(1.0)["covered"] == 1
 
 
+def test_a_target_that_was_hit_in_an_earlier_life_is_covered_and_no_miss() -> None:
+    nearest = Nearest()
+    nearest.follow(["a", "b"], 0.1, {"a"})
+    nearest.see(far([0.95, 0.8]), ["one.py"])
+    assert [m["target"] for m in nearest.misses()] == ["b"]
+    assert nearest.figures(1.0)["covered"] == 1
+
+
 def test_at_most_ten_misses_are_told() -> None:
     nearest = Nearest()
     nearest.follow([str(n) for n in range(50)], 0.0)
