@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import time
@@ -37,6 +38,8 @@ def join(args: Arguments) -> Answer:
         ) from None  # fmt: skip
     paths = paths_of(args)
     folder = paths.cache_dir / "nodes" / args.at.replace(":", "-")
+    # What another job at this address left here is not this one's; where this one stands is told by its agent.
+    shutil.rmtree(folder, ignore_errors=True)
     here = Here(args.at, str(key.resolve()), str(folder), str(paths.weights_cache), args.gpus)
     command, env, log = torchrun(len(seats)), environment(here), folder / "torchrun.log"
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -98,6 +98,7 @@ class Nodes:
         self._board, self._folder = Path(job["board"]), Path(job["work_dir"])
         self._nodes: dict[str, Node] = {}
         self._gone: set[str] = set()
+        self._forged = 0
 
     def run(self) -> dict[str, Any]:
         """Deal out shards until the limit, enough hits, the corpus's end or a stop. Raises JobError, ParkedError."""
@@ -123,6 +124,9 @@ class Nodes:
         self._greet()
         for node in tuple(self._nodes.values()):
             self._hear(node)
+        if self._mailbox.forged > self._forged:
+            self._forged = self._mailbox.forged
+            self._merged.say("somebody here does not have this job's key: a machine joined with that of another job?")
         if self._session.board_changed.is_set():
             self._session.board_changed.clear()
             self._new_board()

@@ -1,0 +1,162 @@
+"""Shards are dealt out to whoever has the job's key, taken back from who is lost, and counted once."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import base58
+import pytest
+
+from somatui.engine import cipher
+from somatui.workers import nodes
+from somatui.workers.mailbox import Mailbox, opened
+from somatui.workers.merging import Merged
+from somatui.workers.protocol import Emitter, Message, parse_message
+from somatui.workers.session import JobError, Session
+from tests.workers.test_mailbox import free_port
+
+KEY = bytes(range(32))
+
+
+class Torchrun:
+    """In place of torchrun: the places are the test's own (tests.long.many_machines has real ones)."""
+
+    failed = 0
+
+    def keep(self) -> str:
+        return ""
+
+    def end(self) -> None:
+        pass
+
+
+class Job:
+    """A job of some shards with its store, and what it tells."""
+
+    def __init__(self, folder: Path, shards: int, **more: Any) -> None:
+        (folder / "board.json").write_text('{"epoch":1,"threshold":0.5,"targets":[],"models":[]}')
+        self.out, self.store = io.StringIO(), opened("127.0.0.1", free_port(), serve=True)
+        job = {"board": str(folder / "board.json"), "work_dir": str(folder / "work"), "weights_dir": "/w", "corpus": {}}
+        self.session = Session(Emitter(self.out))
+        self.merged = Merged(job | more, self.session.emitter, shards, shards, remembers=True)
+        own: Any = Torchrun()
+        self.nodes = nodes.Nodes(job | more, self.session, Mailbox(self.store, KEY), self.merged, own)
+        self.step = self.nodes._step
+
+    def told(self, kind: str) -> list[Message]:
+        return [m for m in map(parse_message, self.out.getvalue().splitlines()) if m.kind == kind]
+
+    def texts(self) -> list[str]:
+        return [m.body["text"] for m in self.told("log")]
+
+
+class Place:
+    """A process at a place, by its box."""
+
+    def __init__(self, job: Job, name: str, seat: str = "", key: bytes = KEY) -> None:
+        self.mailbox, self.name = Mailbox(job.store, key), name
+        self.say("hello", seat=seat or name, name=name)
+        self.mailbox.knock(name)
+
+    def say(self, kind: str, **body: Any) -> None:
+        self.mailbox.put(f"out/{self.name}", {"seq": 1, "at": 1, "kind": kind} | body)
+
+    def heard(self) -> list[dict[str, Any]]:
+        return list(self.mailbox.taken(f"in/{self.name}"))
+
+
+def test_a_place_has_one_shard_at_a_time_and_the_next_when_it_is_over(tmp_path: Path) -> None:
+    job = Job(tmp_path, 3)
+    one, other = Place(job, "one"), Place(job, "other")
+    job.step()
+    (first,), (second,) = one.heard(), other.heard()
+    assert (first["part"], second["part"], first["count"]) == (0, 1, 3)
+    assert first["job"] == {"corpus": {}} and json.loads(first["board"])["epoch"] == 1
+    one.say("done", result={"scored": 4, "reason": "corpus", "best_distance": 0.7})
+    job.step()
+    assert [t["part"] for t in one.heard()] == [2] and other.heard() == []
+    for place in (one, other):
+        place.say("done", result={"scored": 3, "reason": "corpus", "best_distance": 0.6})
+    job.step()
+    assert not job.nodes._working() and not job.nodes._waiting()
+    told = job.merged.result(job.merged.parts, stopped=False)
+    assert (told["scored"], told["reason"], told["best_distance"]) == (10, "corpus", 0.6)
+
+
+@pytest.mark.parametrize("end", ["silence", "started again", "bye"])
+def test_a_lost_place_s_shard_goes_on_elsewhere_from_its_last_checkpoint_and_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    job = Job(tmp_path, 1, limit=20)
+    lost = Place(job, "lost", "seat")
+    job.step()
+    assert lost.heard()[0]["limit"] == 20
+    lost.say("checkpoint", scored=6, cursor={"position": 9})
+    lost.say("metric", scored=8)
+    job.step()
+    assert job.merged.scored == 8
+    if end == "bye":
+        lost.say("bye")
+    monkeypatch.setattr(nodes, "SILENCE_S", -1.0 if end == "silence" else 20.0)
+    if end != "started again":
+        job.step()
+        assert job.nodes._waiting()
+    monkeypatch.setattr(nodes, "SILENCE_S", 20.0)
+    late = Place(job, "late", "seat")
+    job.step()
+    job.step()
+    (task,) = late.heard()
+    assert (task["part"], task["cursor"], task["limit"], job.merged.scored) == (0, {"position": 9}, 14, 6)
+    lost.say("metric", scored=11)
+    late.say("done", result={"scored": 14, "reason": "limit"})
+    job.step()
+    assert job.merged.result(job.merged.parts, stopped=False) | {"scored": 20, "reason": "limit"} == job.merged.result(
+        job.merged.parts, stopped=False
+    )
+    assert any("shard 1 of 1 goes on elsewhere" in text for text in job.texts()) == (end != "bye")
+
+
+def test_a_hit_s_bytes_are_written_here_and_a_hit_with_other_bytes_is_none(tmp_path: Path) -> None:
+    job, data = Job(tmp_path, 1), b"print()\n"
+    place = Place(job, "one")
+    job.step()
+    hit = {"target_id": "0x1", "checksum": base58.b58encode(cipher.checksum(data)).decode(), "path": "/elsewhere"}
+    place.say("hit", **hit | {"data": base64.b64encode(b"other").decode()})
+    place.say("hit", **hit | {"data": base64.b64encode(data).decode()})
+    job.step()
+    (told,) = job.told("hit")
+    assert Path(told.body["path"]).read_bytes() == data and told.body["path"].startswith(
+        str(tmp_path / "work" / "hits")
+    )
+    assert "data" not in told.body
+
+
+def test_who_has_another_key_takes_no_part_and_is_told_of(tmp_path: Path) -> None:
+    job = Job(tmp_path, 1)
+    stranger = Place(job, "stranger", key=bytes(32))
+    job.step()
+    assert not job.nodes._working() and stranger.heard() == []
+    assert any("does not have this job's key" in text for text in job.texts())
+
+
+def test_a_card_that_is_out_is_given_nothing_more_and_what_is_wrong_with_the_job_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "BYE_S", 0.1)
+    job = Job(tmp_path, 2)
+    dead, fine = Place(job, "dead"), Place(job, "fine")
+    job.step()
+    dead.say("failed", error="ECC: the card's memory has wrong bits.", parked=True)
+    fine.say("done", result={"scored": 1, "reason": "corpus"})
+    job.step()
+    assert [t["part"] for t in dead.heard()] == [0] and [t["part"] for t in fine.heard()] == [1, 0]
+    assert any("dead is parked, shard 1 of 2 waits: ECC" in text for text in job.texts())
+    fine.say("failed", error="/corpus is no file or folder: name one that exists.")
+    with pytest.raises(JobError, match="^fine: /corpus is no file"):
+        job.step()
+    job.nodes._dismiss()
+    assert dead.heard() == fine.heard() == [{"cmd": "stop"}]
