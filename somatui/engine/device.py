@@ -101,6 +101,8 @@ class Device:
             self._changed.notify()
 
     def _serve(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
         while (taken := self._next()) is not None:
             first = taken[0]
             try:

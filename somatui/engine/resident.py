@@ -208,7 +208,7 @@ class _Graph:
         now.wait_stream(aside)
         self.graph = torch.cuda.CUDAGraph()
         # One pool for all: they run one after the other, and what one has found is copied away before the next begins.
-        with torch.cuda.graph(self.graph, pool=_pool(device)):
+        with torch.cuda.graph(self.graph, pool=_pool(device), capture_error_mode="thread_local"):
             self.found = means(self.tokens, noise)
 
 

@@ -37,6 +37,19 @@ def exact(key: str, piece: bytes, seed: int = 0) -> contract.Part:
     return contract.parts(SMALL, SOURCES[key].tensors, next(contract.batches(piece)), seed)[0]
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
+def test_on_a_card_models_are_exchanged_from_pinned_memory() -> None:
+    device = Device(torch.device("cuda", 0), EACH, 3 * EACH)
+    device.follow(SOURCES)
+    for _ in range(2):
+        for key, source in SOURCES.items():
+            (part,) = device.parts(key, source, [OTHER])
+            assert part.cross == pytest.approx(exact(key, OTHER).cross, rel=1e-5)
+    assert len(device._copies) == 3
+    assert all(t.is_pinned() for copy in device._copies.values() for t in copy.values())
+    device.close()
+
+
 @pytest.mark.parametrize(("room", "keep"), [(3 * EACH, 0), (EACH, 0), (EACH, 3 * EACH)])
 def test_every_thread_gets_its_own_parts_however_few_models_fit(room: int, keep: int) -> None:
     asked = [(key, piece, seed) for key in SOURCES for piece in PIECES[:3] for seed in (0, 1)]

@@ -71,7 +71,8 @@ def test_in_bf16_a_taught_model_stays_within_the_margins(where: str) -> None:
             assert abs(off) <= screen.DISTANCE_MARGIN
 
 
-@settings(max_examples=6, deadline=None)
+@pytest.mark.timeout(400)
+@settings(max_examples=5, deadline=None)
 @given(models(), st.lists(st.binary(min_size=1, max_size=CHUNK), min_size=1, max_size=2), st.integers(0, 2**32))
 def test_any_model_answers_as_the_transcription_does(
     drawn: tuple[ModelConfig, Plain, np.random.Generator], chunks: list[bytes], seed: int

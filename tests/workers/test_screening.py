@@ -182,6 +182,7 @@ def test_the_precision_is_the_job_s_or_what_the_device_is_quick_at(monkeypatch: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_job_that_screens_tells_exact_hits_and_how_far_off_it_was(tmp_path: Path) -> None:
     with stores.running(tmp_path / "store") as store:
         told = Board(store, tmp_path / "board.json", WIDE)
