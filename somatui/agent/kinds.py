@@ -145,10 +145,12 @@ class Fetch(Kind):
 
     def title(self, args: dict[str, Any]) -> str:
         ids = args.get("ids")
-        if not (isinstance(ids, list) and ids and all(isinstance(i, str) for i in ids)):
+        if not (isinstance(ids, list) and all(isinstance(i, str) for i in ids) and (ids or args.get("ahead"))):
             raise KindError("ids must be a list of models' ids.")
         what = f"model {short(ids[0])}" if len(ids) == 1 else f"{len(ids)} models"
-        return f"weights of {what}" + (", ahead of need" if args.get("ahead") else "")
+        return (
+            f"weights of {what}" + (", ahead of need" if args.get("ahead") else "") if ids else "removal of old weights"
+        )
 
     def line(self, args: dict[str, Any], folder: Path, ground: Ground) -> dict[str, Any]:
         return {

@@ -1,6 +1,6 @@
-"""Which weights are wanted on this machine, and when a job brings them by itself: committed ones before their reveal.
+"""Which weights are wanted on this machine, and when a job brings them by itself or takes old ones away.
 
-How they come, and what goes to make room, is the weights worker's affair.
+How they come and go is the weights worker's affair.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LARGE = 16 * 1024 * 1024
 """Bytes below which weights come in a blink at the reveal, so that nothing need be fetched ahead."""
 LOOK_MS = 2_000
 AGAIN_MS = 30 * 60_000
-"""After so long, what could not be had is tried again."""
+"""After so long, what could not be had is tried again, and old weights are looked for."""
 
 
 def published(system: SystemView) -> list[tuple[str, Weights]]:
@@ -49,40 +49,49 @@ def wanted(system: SystemView) -> dict[str, Any]:
 
 
 class Ahead:
-    """Looks at what is published, and has one quiet job fetch what this machine will need."""
+    """Looks at what is published, and has one quiet job fetch what this machine will need and remove what is old."""
 
     def __init__(self, ground: Ground, jobs: Jobs) -> None:
         self._ground, self._jobs = ground, jobs
-        self._not_before = self._again_at = 0
+        self._not_before = self._again_at = self._tidied_at = 0
         self._tried: frozenset[tuple[str, str, bool]] = frozenset()
         self._stopping: asyncio.Task[Job] | None = None
 
     def look(self, system: SystemView | None) -> None:
-        """Begin the job where something is lacking, stop it where scoring has ended (setting `weights_ahead`)."""
-        now, always = self._ground.now_ms(), self._ground.settings.weights_ahead == "always"
+        """Begin the job where something is lacking or old, stop it where scoring has ended (`weights_ahead`)."""
+        now, ahead = self._ground.now_ms(), self._ground.settings.weights_ahead
         if system is None or now < self._not_before:
             return
         self._not_before = now + LOOK_MS
         views = self._jobs.views()
-        own = [j for j in views if j.kind == KIND and self._jobs.get(j.id).asked.get("ahead")]
-        scores = any(j.kind == "score" and j.running for j in views)
-        if self._ground.settings.weights_ahead == "never" or not (always or scores):
-            for job in own:
-                if job.running:
-                    self._stopping = asyncio.ensure_future(self._jobs.stop(job.id))
+        own = [job for j in views if j.kind == KIND and (job := self._jobs.get(j.id)).asked.get("ahead")]
+        fetches = ahead == "always" or (ahead == "scoring" and any(j.kind == "score" and j.running for j in views))
+        for job in own:
+            if job.alive and job.state != "stopping" and job.asked["ids"] and not fetches:
+                self._stopping = asyncio.ensure_future(self._jobs.stop(job.id))
+        if any(self._jobs.get(j.id).alive for j in views if j.kind == KIND):
             return
-        if any(j.kind == KIND and j.state in ("starting", "running", "stopping") for j in views):
+        lacking = self._lacking(system, ahead == "always") if fetches else frozenset()
+        if lacking <= self._tried and now < self._again_at:
+            lacking = frozenset()
+        if not lacking and not self._is_untidy(system, now):
             return
-        lacking = self._lacking(system, always)
-        if not lacking or (lacking <= self._tried and now < self._again_at):
-            return
-        self._tried, self._again_at = lacking, now + AGAIN_MS
+        if lacking:
+            self._tried, self._again_at = lacking, now + AGAIN_MS
         for job in own:
             self._jobs.forget(job.id)
         try:
             self._jobs.start(KIND, {"ids": sorted({name for name, _, _ in lacking}), "ahead": True})
         except OSError as failure:
-            log.warning("no job to fetch weights ahead could be started: %s", failure)
+            log.warning("no job for weights could be started: %s", failure)
+
+    def _is_untidy(self, system: SystemView, now: int) -> bool:
+        """Whether there are old weights; looked at now and then, since days make the difference."""
+        if now < self._tidied_at + AGAIN_MS:
+            return False
+        self._tidied_at, settings = now, self._ground.settings
+        shelf, live = Shelf(self._ground.paths.weights_cache), wanted(system)["live"]
+        return bool(shelf.old(live, settings.weights_keep_days, settings.weights_limit_gb * 10**9))
 
     def _lacking(self, system: SystemView, always: bool) -> frozenset[tuple[str, str, bool]]:
         """Model, checksum and whether the key is known, of weights that are not here as they could be."""

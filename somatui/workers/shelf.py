@@ -104,24 +104,29 @@ class Shelf:
                     found[checksum] = size + told.st_size, max(used_at, told.st_atime, told.st_mtime)
         return sorted((Standing(c, *told) for c, told in found.items()), key=lambda s: s.used_at)
 
-    def prune(self, live: Collection[str], keep_days: int, limit: int) -> list[Standing]:
-        """Remove what was not used for `keep_days` (0: for ever), then the longest unused until `limit` bytes are left.
+    def old(self, live: Collection[str], keep_days: int, limit: int) -> list[Standing]:
+        """What was not used for `keep_days` (0: for ever), and the longest unused until `limit` bytes are left.
 
-        Never what is live, what somebody is at, or, for the limit alone, what was used in the last two days. Gives what
-        went.
+        Never what is live, or, for the limit alone, what was used in the last two days.
         """
-        gone: list[Standing] = []
+        found: list[Standing] = []
         standing, now = self.standing(), time.time()
         total = sum(s.size for s in standing)
         for one in standing:
             age = now - one.used_at
-            old = keep_days and age > keep_days * 86_400
-            if one.checksum in live or not (old or (total > limit and age > RECENT_S)):
-                continue
+            due = keep_days and age > keep_days * 86_400
+            if one.checksum not in live and (due or (total > limit and age > RECENT_S)):
+                total -= one.size
+                found.append(one)
+        return found
+
+    def prune(self, live: Collection[str], keep_days: int, limit: int) -> list[Standing]:
+        """Remove what is old, unless somebody is at it; gives what went."""
+        gone: list[Standing] = []
+        for one in self.old(live, keep_days, limit):
             with self.held(one.checksum) as alone:
                 if alone:
                     self.remove(one.checksum)
-                    total -= one.size
                     gone.append(one)
         return gone
 

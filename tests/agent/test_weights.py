@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from somatui.agent.jobs import Job
 from somatui.agent.kinds import KINDS, KindError
 from somatui.agent.weights import AGAIN_MS, LARGE, LOOK_MS, Ahead, wanted
 from somatui.chain import build
@@ -56,11 +57,9 @@ class Desk:
     def views(self) -> tuple[JobView, ...]:
         return tuple(self.jobs.values())
 
-    def get(self, name: str) -> Any:
-        class Found:
-            asked = self.asked.get(name, {})
-
-        return Found
+    def get(self, name: str) -> Job:
+        view = self.jobs[name]
+        return Job(name, view.kind, self.asked.get(name, {}), Path(), 1, 1, state=view.state)
 
     def start(self, kind: str, args: dict[str, Any]) -> None:
         KINDS[kind].title(args)
@@ -161,10 +160,29 @@ def test_always_keeps_all_weights_here_and_what_was_asked_for_by_hand_is_left_al
     assert ids_after(ahead, desk, seen) == [[POOR], [RICH, POOR]]
 
 
+def test_old_weights_are_taken_away_now_and_then_whether_or_not_any_are_fetched(desk: Desk) -> None:
+    desk.settings = Settings(weights_ahead="never")
+    ahead = Ahead(desk, desk)  # type: ignore[arg-type]
+    seen = system(weights={RICH: weights("r", "key")})
+    assert ids_after(ahead, desk, seen) == []
+    shelf = Shelf(desk.paths.weights_cache)
+    shelf.folder.mkdir(parents=True)
+    for name in ("r", "old"):
+        shelf.plain(name).touch()
+        os.utime(shelf.plain(name), (1, 1))
+    assert ids_after(ahead, desk, seen) == [], "not looked for so soon again"
+    assert ids_after(ahead, desk, seen, AGAIN_MS) == [[]]
+    desk.end()
+    shelf.plain("old").unlink()
+    assert ids_after(ahead, desk, seen, AGAIN_MS) == [[]]
+    assert (len(desk.asked), desk.stopped) == (1, [])
+
+
 def test_a_job_names_its_models_or_is_refused() -> None:
     kind = KINDS["weights"]
     assert kind.title({"ids": [RICH]}) == "weights of model 0000…00a1"
     assert kind.title({"ids": [RICH, POOR], "ahead": True}) == "weights of 2 models, ahead of need"
+    assert kind.title({"ids": [], "ahead": True}) == "removal of old weights"
     for wrong in ({}, {"ids": []}, {"ids": "0x01"}, {"ids": [1]}):
         with pytest.raises(KindError):
             kind.title(wrong)
