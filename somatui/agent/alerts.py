@@ -80,6 +80,20 @@ def hits_alerts(waiting: int) -> tuple[Alert, ...]:
     return (Alert("bad", text, about="hits"),) if waiting else ()
 
 
+def stranger_alerts(digests: Iterable[str]) -> tuple[Alert, ...]:
+    """Transactions of this wallet that this agent did not sign, or had given up (R10)."""
+    return tuple(
+        Alert(
+            "bad",
+            f"Transaction {short(digest)} was signed with this wallet's key and not by this agent: stop the other "
+            "program that has the key, since two of them lock each other's coins until the epoch ends (R10), and hold "
+            "the ledger against the chain with somatui ledger reconcile.",
+            about=f"stranger:{digest}",
+        )
+        for digest in sorted(digests)
+    )
+
+
 def left_alerts(left: Mapping[str, tuple[Intent, ...]], names: Mapping[str, str]) -> tuple[Alert, ...]:
     """Acts of wallets that are not in use, by address; `names` are labels."""
     found = []

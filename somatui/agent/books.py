@@ -29,6 +29,8 @@ class Books:
         self._ground = ground
         self._journal = ground.journal
         self._known: set[str] = set()
+        self.strangers: set[str] = set()
+        """Digests of transactions that somebody else has signed with this wallet's key."""
 
     async def admit(self, listed: Listed, known: Callable[[str], bool]) -> tuple[CoinView, ...]:
         """The coins of a listing that are accounted for; those that came from elsewhere are, from now on.
@@ -55,6 +57,8 @@ class Books:
         ground = self._ground
         if self._journal.accounted(origin) or origin in {i.digest for i in self._journal.unfinished()}:
             return
+        if not opening and effects is not None and _spends(effects, coins):
+            self.strangers.add(origin)
         total = sum(c.balance_shannons for c in coins)
         epoch = effects.epoch if effects else ground.snapshot().epoch.number
         if opening or effects is None or not _pays_out(effects, coins):
@@ -102,6 +106,12 @@ class Books:
             "expected_free_shannons": expected,
             "difference_shannons": free - expected,
         }
+
+
+def _spends(effects: EffectsView, coins: list[CoinView]) -> bool:
+    """Whether it has changed coins that were there before, which only the wallet's own key can."""
+    before = {c.id for c in effects.changed if c.input_version is not None}
+    return any(coin.id in before for coin in coins)
 
 
 def _pays_out(effects: EffectsView, coins: list[CoinView]) -> bool:

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from somatui.agent.alerts import disk_alerts, hits_alerts, left_alerts
+from somatui.agent.alerts import disk_alerts, hits_alerts, left_alerts, stranger_alerts
 from somatui.agent.audits import Audits
 from somatui.agent.checking import Checking
 from somatui.agent.flows import Flows
@@ -219,8 +219,8 @@ class Agent:
     def _noticed(self) -> tuple[Alert, ...]:
         labels, state = {w.address: w.label for w in self._recorded().names}, self.ground.paths.profile_dir
         free = disk_alerts(shutil.disk_usage(state).free, str(state))
-        hits = hits_alerts(len(self._waiting))
-        return (*self.audits.alerts(), *left_alerts(self._left, labels), *free, *hits)
+        own = (*hits_alerts(len(self._waiting)), *stranger_alerts(self.signer.books.strangers))
+        return (*self.audits.alerts(), *left_alerts(self._left, labels), *free, *own)
 
     @property
     def _unlocked_now(self) -> bool:

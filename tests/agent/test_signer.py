@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from somatui.agent import signer, states
+from somatui.agent.alerts import stranger_alerts
 from somatui.agent.flows import ActRefused
 from somatui.agent.journal import Intent, Journal
 from somatui.chain import build
@@ -84,6 +85,8 @@ async def test_bytes_refused_for_good_are_signed_anew_with_the_coin_as_it_is(one
     states_seen = [s for s, _ in ground.journal.events(ground.journal.intents("publish")[0].id)]
     assert states_seen.count("create_signed") == 2 and done["commit_epoch"] == 0
     assert sum(m.mine for m in (await one.look()).models) == 1
+    (alert, *_) = stranger_alerts(one.signer.books.strangers)
+    assert alert.severity == "bad" and "not by this agent" in alert.text, "nobody was told of the other signer"
 
 
 async def test_a_refusal_for_no_known_reason_is_not_believed_at_once_and_never_while_a_try_may_still_land(
