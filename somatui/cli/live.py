@@ -28,16 +28,16 @@ async def connect(paths: Paths) -> Any:
 
 def no_agent(paths: Paths) -> Problem:
     """The sentence for a profile without a running agent, or for one that is not there at all."""
-    from somatui.config import ConfigError, load
+    from somatui.config import ConfigError, command_for, load
 
     try:
-        load(paths)
+        kind = load(paths).profile.network
     except ConfigError as wrong:
         return Problem(str(wrong), FAILED)
+    line = command_for(paths)
+    also = f" (and its network with {line} practice serve --background)" if kind == "practice" else ""
     return Problem(
-        f"No agent runs for profile {paths.profile}: start it with somatui agent run --background "
-        "(and a practice network with somatui practice serve --background).",
-        FAILED,
+        f"No agent runs for profile {paths.profile}: start it with {line} agent run --background{also}.", FAILED
     )
 
 

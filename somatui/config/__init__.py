@@ -20,6 +20,7 @@ from somatui.config.profiles import (
     VaultKind,
     WalletEntry,
     chosen_profile,
+    command_for,
     load,
     profile_names,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "WalletEntry",
     "checked",
     "chosen_profile",
+    "command_for",
     "load",
     "practice_network",
     "profile_names",

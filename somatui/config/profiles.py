@@ -13,7 +13,7 @@ from somatui.config.card import practice_network
 from somatui.config.document import ConfigError, document, listed, table, url
 from somatui.config.settings import Settings, chosen
 from somatui.config.store import StoreConfig, store
-from somatui.paths import Paths
+from somatui.paths import Paths, command
 
 NetworkKind = Literal["practice", "localnet", "testnet", "custom"]
 VaultKind = Literal["auto", "secret-service", "keychain", "pass", "file"]
@@ -124,6 +124,16 @@ def chosen_profile(paths: Paths) -> tuple[str, str]:
     if not isinstance(name, str):
         raise ConfigError(f"profile in {paths.config_file} must be a name in quotes.")
     return (name, "config") if name else ("practice", "default")
+
+
+def command_for(paths: Paths) -> str:
+    """How a command for this profile begins where it is typed: the profile is named where another one is the usual."""
+    try:
+        if chosen_profile(paths)[0] == paths.profile:
+            return command(paths)
+    except ConfigError:
+        pass
+    return f"{command(paths)} --profile {paths.profile}"
 
 
 def address_of(text: object, name: str, where: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import time
 from collections.abc import Callable, Iterable
@@ -15,7 +14,7 @@ from textual.driver import Driver
 from textual.screen import Screen
 
 from somatui.domain.actions import ACTIONS, Context, by_name
-from somatui.paths import Paths, command
+from somatui.paths import Paths
 from somatui.tui.acting import Operator
 from somatui.tui.ending import Ending
 from somatui.tui.keys import SHELL_KEYS
@@ -168,21 +167,14 @@ class SomatuiApp(App[int]):
         snapshot = self.world.snapshot
         running = sum(j.running for j in snapshot.jobs) if snapshot else 0
         if self.world.connected:
-            line = self._opened_again()
+            from somatui.config import command_for
+
+            line = command_for(self.paths)
             jobs = f" and {running} job{'s' if running != 1 else ''}" if running else ""
             self.farewell = (
                 f"The agent{jobs} {'go' if running else 'goes'} on: {line} opens here again, {line} agent stop ends it."
             )
         self.exit(0)
-
-    def _opened_again(self) -> str:
-        """The command that opens this console again; it names the profile where another one would be opened."""
-        from somatui.config import ConfigError, chosen_profile
-
-        with contextlib.suppress(ConfigError):
-            if chosen_profile(self.paths)[0] == self.paths.profile:
-                return command(self.paths)
-        return f"{command(self.paths)} --profile {self.paths.profile}"
 
     def _fatal_error(self) -> None:
         """A defect ends the console with its trace, without the values of variables: whose they are nobody knows."""
