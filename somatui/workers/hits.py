@@ -182,6 +182,7 @@ class Hits:
             name=named.name, path=str(path), size=path.stat().st_size, checksum=told, epoch=self._board.epoch,
             models=[{"id": m, "weights_checksum": self._board.models[m].checksum} for m in target.model_ids],
         )  # fmt: skip
+        self.nearest.cover(target.id)
         source = self._stand.hit(target.id, named.digest)
         if source is not None:
             self._learn(source)

@@ -55,6 +55,19 @@ def test_a_target_that_was_hit_in_an_earlier_life_is_covered_and_no_miss() -> No
     assert nearest.figures(1.0)["covered"] == 1
 
 
+def test_a_hit_covers_though_it_was_told_as_farther_than_it_is() -> None:
+    nearest = Nearest()
+    nearest.follow([str(n) for n in range(20)], 0.9)
+    nearest.see(far([0.9001] * 20), ["one.py"])
+    for n in range(6):
+        nearest.cover(str(n))
+    missed = {m["target"] for m in nearest.misses()}
+    assert len(missed) == 10
+    assert missed <= {str(n) for n in range(6, 20)}
+    assert nearest.figures(1.0)["covered"] == 6
+    assert nearest.figures(1.0)["cover_s"] is not None
+
+
 def test_at_most_ten_misses_are_told() -> None:
     nearest = Nearest()
     nearest.follow([str(n) for n in range(50)], 0.0)
