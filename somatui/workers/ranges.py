@@ -102,6 +102,9 @@ class Download:
         for left in reversed(range(TRIES)):
             try:
                 answer = answer or self._open(start + got, stop)
+                if answer.status != 206:
+                    answer.close()
+                    raise Unreachable("its server answers ranges at times only")
                 for piece in self._read(answer, stop - start - got):
                     found.append(piece)
                     got += len(piece)
@@ -133,9 +136,10 @@ class Download:
         """The answer to a request for a range; its status is 206 where the server has them."""
         headers = {"User-Agent": "somatui", "Range": f"bytes={start}-{stop - 1}"}
         with _named():
-            answer: http.client.HTTPResponse = opener(self._url).open(
-                urllib.request.Request(self._url, headers=headers), timeout=SILENCE_S
-            )
+            answer = opener(self._url).open(urllib.request.Request(self._url, headers=headers), timeout=SILENCE_S)
+        if not isinstance(answer, http.client.HTTPResponse):
+            answer.close()
+            raise FetchError("its address leads to no http address")
         told = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range") or "")
         whole = answer.headers.get("Content-Length") if answer.status != 206 else told[2] if told else None
         tag = answer.headers.get("ETag") or ""

@@ -101,6 +101,20 @@ def test_a_range_that_breaks_is_opened_anew_where_it_broke(shop: Shop, address: 
     assert 5 * STEP + 1000 in shop.starts
 
 
+def test_a_server_that_forgets_a_range_is_asked_again(shop: Shop, address: str, tmp_path: Path) -> None:
+    forgets = [5 * STEP]
+
+    def whole(_number: int, start: int, reply: Reply) -> Reply:
+        if start in forgets:
+            forgets.remove(start)
+            return 200, {"ETag": shop.tag}, shop.sealed
+        return reply
+
+    shop.spoil = whole
+    assert fetched(shop.wanted(address), tmp_path) == shop.plain
+    assert shop.starts.count(5 * STEP) == 2
+
+
 @pytest.mark.parametrize("tag", ['"two"', '"one"'])
 def test_a_part_of_another_object_is_begun_anew(shop: Shop, address: str, tmp_path: Path, tag: str) -> None:
     other = Shop(plain_of(SIZE, seed=2))
