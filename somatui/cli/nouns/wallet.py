@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import base64
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from somatui.cli.options import Arguments, Verb, paths_of
 from somatui.cli.output import Answer, amount, fields, note, table
 from somatui.cli.problem import FAILED, USAGE, Problem
 from somatui.domain.ids import short
+from somatui.hardening import harden_process
 
 ROUNDS = 3
 """So often two words are asked back before the command gives up; the wallet is there all the same."""
@@ -85,6 +88,7 @@ def use(args: Arguments) -> Answer:
 
 def new(args: Arguments) -> Answer:
     """A new wallet: its words are shown once and two of them asked back."""
+    harden_process()
     if args.mnemonic_fd is not None:
         aside.writable(args.mnemonic_fd, "--mnemonic-fd")
     elif not aside.on_terminal():
@@ -173,6 +177,7 @@ def export(args: Arguments) -> Answer:
     """A secret in plain text, on the terminal's other page or to a descriptor."""
     from somatui.config import load
 
+    harden_process()
     if args.to_fd is not None:
         aside.writable(args.to_fd, "--to-fd")
     elif not aside.on_terminal():
@@ -183,7 +188,7 @@ def export(args: Arguments) -> Answer:
             raise Problem("A key leaves the vault only for a typed word: add --word export.", USAGE)
         note("Whoever sees this key can take every coin of the wallet. Look who looks over your shoulder.")
         note("Type export to go on:")
-        word = input().strip()
+        word = sys.stdin.readline().strip()
     practice = load(paths_of(args)).profile.network == "practice"
     passphrase = "" if practice else asked.passphrase(args, "passphrase", "Passphrase of the vault: ")
     said = live.ask(args, "wallet.export", address=args.wallet or "", form=args.form, word=word, passphrase=passphrase)
@@ -198,9 +203,6 @@ def export(args: Arguments) -> Answer:
 
 def qr(args: Arguments) -> Answer:
     """The address as a QR code."""
-    import os
-    import sys
-
     from somatui.domain.halfblocks import half_blocks
     from somatui.tui.code import modules
 
