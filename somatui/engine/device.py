@@ -20,11 +20,11 @@ from somatui.engine.contract import Part
 from somatui.engine.resident import Resident
 from somatui.engine.weights import ModelConfig, Tensors
 
-AT_ONCE = 64
-"""Chunks that are taken together, so that those who wait for another model get their turn."""
+AT_ONCE = {"cpu": 16, "cuda": 64}
+"""Chunks that are taken together, so that those who wait for another model get their turn, or hear of an end."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """What a model on the device is made of: weights as they are in their file, and the type of its matrices."""
 
@@ -45,7 +45,7 @@ class Closed(Exception):
     """The device was closed while somebody waited for it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Asked:
     """Chunks of one file that wait for a model, with the seed of their noise."""
 
@@ -101,14 +101,9 @@ class Device:
             self._changed.notify()
 
     def _serve(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.set_device(self.device)
         while (taken := self._next()) is not None:
-            first = taken[0]
             try:
-                made = screen.parts(
-                    self._model(first.key, first.source), [c for asked in taken for c in asked.chunks], first.seed
-                )
+                made = self._made(taken)
             except BaseException as failure:  # whoever waits has to hear of it
                 for asked in taken:
                     asked.parts.set_exception(failure)
@@ -116,6 +111,13 @@ class Device:
             for asked in taken:
                 asked.parts.set_result(made[: len(asked.chunks)])
                 del made[: len(asked.chunks)]
+
+    def _made(self, taken: Sequence[_Asked]) -> list[Part]:
+        """The parts of all, in a row. No name outlives this that would keep a model from making place for the next."""
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        model = self._model(taken[0].key, taken[0].source)
+        return screen.parts(model, [chunk for asked in taken for chunk in asked.chunks], taken[0].seed)
 
     def _next(self) -> list[_Asked] | None:
         """What to compute next, all for one model and one seed; None once the device is closed."""
@@ -130,7 +132,7 @@ class Device:
             taken: list[_Asked] = []
             chunks = 0
             for asked in list(self._asked):
-                if (asked.key, asked.seed) == of and chunks < AT_ONCE:
+                if (asked.key, asked.seed) == of and chunks < AT_ONCE[self.device.type]:
                     taken.append(asked)
                     chunks += len(asked.chunks)
                     self._asked.remove(asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -89,6 +90,22 @@ def test_what_waits_for_a_model_that_is_there_goes_first_and_together() -> None:
             one.result()
     device.close()
     assert taken == [["0"], ["0"] * 2, ["1"] * 3, ["2"]]
+
+
+def test_a_model_that_makes_place_for_another_leaves_the_memory() -> None:
+    came: list[weakref.ref[Resident]] = []
+    there: list[int] = []
+
+    def ready(key: str, model: Resident) -> None:
+        came.append(weakref.ref(model))
+        there.append(sum(one() is not None for one in came))
+
+    device = Device(torch.device("cpu"), EACH, 0, ready)
+    device.follow(SOURCES)
+    for key in "0120":
+        device.parts(key, SOURCES[key], [OTHER])
+    device.close()
+    assert there == [1, 1, 1, 1]
 
 
 def test_a_failure_reaches_whoever_waits_and_nobody_else() -> None:
