@@ -14,6 +14,8 @@ from somatui.workers.ranges import LOOK_S, aside
 from somatui.workers.screening import Loaded
 from somatui.workers.session import Session
 
+ARCHITECTURES = (weights.SMALL, weights.FULL)
+"""Those of the network: a validator loads no other, so that a hit on another model would cost its bond."""
 AT_ONCE = 3
 """Models that are fetched side by side, each by many lines: one slow store does not hold up all others."""
 WAIT_S = 20.0
@@ -73,7 +75,10 @@ class Models:
 
     def _take(self, model: BoardModel, coming: Future[Path]) -> None:
         try:
-            self.loaded[model.column] = weights.open_file(coming.result())
+            config, tensors = weights.open_file(coming.result())
+            if config not in ARCHITECTURES:
+                raise weights.WeightsError(f"The weights are of another architecture than the network's: {config}.")
+            self.loaded[model.column] = config, tensors
         except (FetchError, weights.WeightsError) as failure:
             # What is wrong with the bytes themselves is wrong for good: the column is their checksum and their key.
             passing = isinstance(failure, FetchError)

@@ -12,7 +12,7 @@ import base58
 import pytest
 
 from somatui.engine import weights
-from somatui.engine.weights import SMALL
+from somatui.engine.weights import SMALL, ModelConfig
 from somatui.workers import fetch, models, ranges
 from somatui.workers.board import Board, BoardModel
 from somatui.workers.models import Models
@@ -28,8 +28,8 @@ def a_board(*wanted: Wanted) -> Board:
     return Board(1, 0.5, (), {m.id: m for m in found})
 
 
-def a_shop(seed: int) -> Shop:
-    return Shop(weights.to_bytes(weights.initial(SMALL, seed)))
+def a_shop(seed: int, config: ModelConfig = SMALL) -> Shop:
+    return Shop(weights.to_bytes(weights.initial(config, seed)))
 
 
 def said(out: io.StringIO) -> list[str]:
@@ -67,11 +67,12 @@ def test_what_cannot_be_had_or_used_is_told_once_and_not_asked_for_at_every_new_
 ) -> None:
     for module in (ranges, fetch):
         monkeypatch.setattr(module, "PAUSE_S", 0.0)
-    spoiled, out = a_shop(3), io.StringIO()
-    with answering(spoiled.reply) as address:
+    spoiled, thin, out = a_shop(3), a_shop(4, ModelConfig(16, 32, 1, 4)), io.StringIO()
+    with answering(spoiled.reply) as address, answering(thin.reply) as elsewhere:
         wrong = spoiled.wanted(address, id="wrong", key=b"\1" * 32)
         other = base58.b58encode(bytes(32)).decode()
-        board = a_board(wrong, spoiled.wanted(NOBODY, id="dead", checksum=other))
+        dead = spoiled.wanted(NOBODY, id="dead", checksum=other)
+        board = a_board(wrong, dead, thin.wanted(elsewhere, id="thin"))
         held = Models(tmp_path, Session(Emitter(out)))
         assert held.follow(board) == {}
         told, asked = said(out), len(spoiled.starts)
@@ -80,6 +81,7 @@ def test_what_cannot_be_had_or_used_is_told_once_and_not_asked_for_at_every_new_
         now = time.monotonic()
         monkeypatch.setattr(models.time, "monotonic", lambda: now + models.AGAIN_S)
         assert held.follow(board) == {}
-    assert [text.split(",")[0] for text in told] == ["model wrong is left out", "model dead is left out"]
-    assert len(said(out)) == 3
+    assert [text.split(",")[0] for text in told] == [f"model {name} is left out" for name in ("wrong", "dead", "thin")]
+    assert "another architecture" in told[2]
+    assert len(said(out)) == 4
     assert len(spoiled.starts) == asked

@@ -18,6 +18,7 @@ from somatui.engine.contract import Score
 from somatui.engine.screen import DISTANCE_MARGIN, LOSS_MARGIN
 from somatui.engine.weights import SMALL, ModelConfig
 from somatui.workers import board, screening
+from somatui.workers import models as loading
 from somatui.workers.board import BoardTarget
 from somatui.workers.hits import Hits
 from somatui.workers.lazy import Plan
@@ -183,7 +184,10 @@ def test_the_precision_is_the_job_s_or_what_the_device_is_quick_at(monkeypatch: 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_a_job_that_screens_tells_exact_hits_and_how_far_off_it_was(tmp_path: Path) -> None:
+def test_a_job_that_screens_tells_exact_hits_and_how_far_off_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "ARCHITECTURES", (WIDE,))
     with stores.running(tmp_path / "store") as store:
         told = Board(store, tmp_path / "board.json", WIDE)
         models = [told.add_model(seed) for seed in (1, 2)]
