@@ -62,16 +62,23 @@ class Seat:
         self._hello = {"kind": "hello", "seat": f"{Path(here.folder)}@{socket.gethostname()}/{seat}",
                        "name": f"{socket.gethostname()}, {place.name}"}  # fmt: skip
         self._tasks: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._over = threading.Event()
         self._session = Session(Emitter(_Out(mailbox, f"out/{self._name}")))  # type: ignore[arg-type]
 
     def run(self) -> None:
         """Do what is given until there is a stop."""
         self._mailbox.put(f"out/{self._name}", self._hello)
         self._mailbox.knock(self._name)
-        threading.Thread(target=self._listen, name="commands", daemon=True).start()
-        while (task := self._tasks.get()) is not None and not self._session.stopping.is_set():
-            answer(self._session.emitter, lambda: self._score(task), BoardError)
-        self._mailbox.put(f"out/{self._name}", {"kind": "bye"})
+        listens = threading.Thread(target=self._listen, name="commands", daemon=True)
+        listens.start()
+        try:
+            while (task := self._tasks.get()) is not None and not self._session.stopping.is_set():
+                answer(self._session.emitter, lambda: self._score(task), BoardError)
+            self._mailbox.put(f"out/{self._name}", {"kind": "bye"})
+        finally:
+            # A process that ends while the store is asked something is aborted.
+            self._over.set()
+            listens.join()
 
     def end(self) -> None:
         """Stop; from any thread."""
@@ -81,13 +88,12 @@ class Seat:
     def _listen(self) -> None:
         beaten = 0.0
         try:
-            while True:
+            while not self._over.wait(LISTEN_S):
                 for told in self._mailbox.taken(f"in/{self._name}"):
                     self._told(told)
                 if time.monotonic() - beaten >= BEAT_S:
                     beaten = time.monotonic()
                     self._mailbox.put(f"out/{self._name}", {"kind": "beat"})
-                time.sleep(LISTEN_S)
         except Exception:
             traceback.print_exc()
             self.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,16 @@ import pytest
 from somatui.engine import cipher
 from somatui.workers import nodes
 from somatui.workers.mailbox import Mailbox, opened
+from somatui.workers.meeting import OVER, Here
 from somatui.workers.merging import Merged
+from somatui.workers.node import Seat
+from somatui.workers.places import Place
 from somatui.workers.protocol import Emitter, Message, parse_message
 from somatui.workers.session import JobError, Session
+from tests.storage import stores
+from tests.workers.boards import Board
 from tests.workers.test_mailbox import free_port
+from tests.workers.test_score import EVERYTHING, files
 
 KEY = bytes(range(32))
 
@@ -40,7 +47,13 @@ class Job:
     def __init__(self, folder: Path, shards: int, **more: Any) -> None:
         (folder / "board.json").write_text('{"epoch":1,"threshold":0.5,"targets":[],"models":[]}')
         self.out, self.store = io.StringIO(), opened("127.0.0.1", free_port(), serve=True)
-        job = {"board": str(folder / "board.json"), "work_dir": str(folder / "work"), "weights_dir": "/w", "corpus": {}}
+        job = {
+            "version": 1,
+            "board": str(folder / "board.json"),
+            "work_dir": str(folder / "work"),
+            "weights_dir": "/w",
+            "corpus": {},
+        }
         self.session = Session(Emitter(self.out))
         self.merged = Merged(job | more, self.session.emitter, shards, shards, remembers=True)
         own: Any = Torchrun()
@@ -54,7 +67,7 @@ class Job:
         return [m.body["text"] for m in self.told("log")]
 
 
-class Place:
+class At:
     """A process at a place, by its box."""
 
     def __init__(self, job: Job, name: str, seat: str = "", key: bytes = KEY) -> None:
@@ -71,11 +84,11 @@ class Place:
 
 def test_a_place_has_one_shard_at_a_time_and_the_next_when_it_is_over(tmp_path: Path) -> None:
     job = Job(tmp_path, 3)
-    one, other = Place(job, "one"), Place(job, "other")
+    one, other = At(job, "one"), At(job, "other")
     job.step()
     (first,), (second,) = one.heard(), other.heard()
     assert (first["part"], second["part"], first["count"]) == (0, 1, 3)
-    assert first["job"] == {"corpus": {}} and json.loads(first["board"])["epoch"] == 1
+    assert first["job"] == {"version": 1, "corpus": {}} and json.loads(first["board"])["epoch"] == 1
     one.say("done", result={"scored": 4, "reason": "corpus", "best_distance": 0.7})
     job.step()
     assert [t["part"] for t in one.heard()] == [2] and other.heard() == []
@@ -92,7 +105,7 @@ def test_a_lost_place_s_shard_goes_on_elsewhere_from_its_last_checkpoint_and_cou
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     job = Job(tmp_path, 1, limit=20)
-    lost = Place(job, "lost", "seat")
+    lost = At(job, "lost", "seat")
     job.step()
     assert lost.heard()[0]["limit"] == 20
     lost.say("checkpoint", scored=6, cursor={"position": 9})
@@ -106,7 +119,7 @@ def test_a_lost_place_s_shard_goes_on_elsewhere_from_its_last_checkpoint_and_cou
         job.step()
         assert job.nodes._waiting()
     monkeypatch.setattr(nodes, "SILENCE_S", 20.0)
-    late = Place(job, "late", "seat")
+    late = At(job, "late", "seat")
     job.step()
     job.step()
     (task,) = late.heard()
@@ -122,7 +135,7 @@ def test_a_lost_place_s_shard_goes_on_elsewhere_from_its_last_checkpoint_and_cou
 
 def test_a_hit_s_bytes_are_written_here_and_a_hit_with_other_bytes_is_none(tmp_path: Path) -> None:
     job, data = Job(tmp_path, 1), b"print()\n"
-    place = Place(job, "one")
+    place = At(job, "one")
     job.step()
     hit = {"target_id": "0x1", "checksum": base58.b58encode(cipher.checksum(data)).decode(), "path": "/elsewhere"}
     place.say("hit", **hit | {"data": base64.b64encode(b"other").decode()})
@@ -137,7 +150,7 @@ def test_a_hit_s_bytes_are_written_here_and_a_hit_with_other_bytes_is_none(tmp_p
 
 def test_who_has_another_key_takes_no_part_and_is_told_of(tmp_path: Path) -> None:
     job = Job(tmp_path, 1)
-    stranger = Place(job, "stranger", key=bytes(32))
+    stranger = At(job, "stranger", key=bytes(32))
     job.step()
     assert not job.nodes._working() and stranger.heard() == []
     assert any("does not have this job's key" in text for text in job.texts())
@@ -148,7 +161,7 @@ def test_a_card_that_is_out_is_given_nothing_more_and_what_is_wrong_with_the_job
 ) -> None:
     monkeypatch.setattr(nodes, "BYE_S", 0.1)
     job = Job(tmp_path, 2)
-    dead, fine = Place(job, "dead"), Place(job, "fine")
+    dead, fine = At(job, "dead"), At(job, "fine")
     job.step()
     dead.say("failed", error="ECC: the card's memory has wrong bits.", parked=True)
     fine.say("done", result={"scored": 1, "reason": "corpus"})
@@ -160,3 +173,28 @@ def test_a_card_that_is_out_is_given_nothing_more_and_what_is_wrong_with_the_job
         job.step()
     job.nodes._dismiss()
     assert dead.heard() == fine.heard() == [{"cmd": "stop"}]
+
+
+@pytest.mark.slow
+def test_a_seat_scores_the_shards_it_is_given_and_a_hit_s_bytes_come_home(tmp_path: Path) -> None:
+    with stores.running(tmp_path / "store") as kept:
+        board = Board(kept, tmp_path / "board.json")
+        target = board.add_target(100, [board.add_model(1)])
+        corpus = {"paths": files(tmp_path, 6), "max_bytes": 4096, "seed": 5}
+        job = Job(tmp_path, 2, corpus=corpus, limit=5, hits_each=None, max_hits=None)
+        board.write(threshold=EVERYTHING)
+        here = Here("", "", str(tmp_path / "node"), str(tmp_path / "weights"))
+        seat = Seat(here, Place("processor", "cpu"), Mailbox(job.store, KEY), "0", 1)
+        sits = threading.Thread(target=seat.run)
+        sits.start()
+        try:
+            told = job.nodes.run()
+        finally:
+            seat.end()
+            sits.join(30)
+    assert (told["scored"], told["reason"], told["hits"]) == (5, "limit", 1)
+    (hit,) = job.told("hit")
+    path = Path(hit.body["path"])
+    assert hit.body["target_id"] == target and path.parent == tmp_path / "work" / "hits"
+    assert path.read_bytes() == Path(hit.body["name"]).read_bytes()
+    assert (tmp_path / "node" / OVER).exists() and not sits.is_alive()
