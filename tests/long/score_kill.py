@@ -1,9 +1,9 @@
 """A score worker killed with -9 about every second: what it dealt with is in its record once, in order, without a gap.
 
 `python -m tests.long.score_kill [--seconds 60] [--seed N]`, or `--short` for four. Its candidates come from a folder,
-from lines of a file and from a program, some of them from two of these. After each kill: every row of the record is
-there once; what a source gave is a beginning of what it has, so that nothing is lost but what was in flight; counts,
-hits and bytes agree. Exit status 1 and the folder when one of these does not hold.
+from lines of a file and from a program, some of them from two of these; with `--plain` from the folder alone. After
+each kill: every row of the record is there once; what a source gave is a beginning of what it has, so that nothing is
+lost but what was in flight; counts, hits and bytes agree. Exit status 1 and the folder when one of these does not hold.
 
 PyTorch takes longer to load than a second, so a process that has loaded it forks each worker.
 """
@@ -41,9 +41,10 @@ from tests.storage import stores
 from tests.workers import inside
 from tests.workers.boards import Board
 
-SHORT_S = 4.0
+SHORT_S, PATIENCE_S = 4.0, 60.0
 SEED = 1
 MODELS, TARGETS, EACH, THRESHOLD = 2, 40, 20_000, 0.9
+NOTHING: dict[str, Any] = {"scored": 0, "hits": 0, "source_hits": {}}
 FRESH = 8
 """Targets that are new in each life, in place of the oldest."""
 LOOKED_AT = 10
@@ -68,6 +69,7 @@ class Loop:
 
     folder: Path
     chance: random.Random
+    plain: bool = False
     job: dict[str, Any] = field(default_factory=dict)
     board: Board | None = None
     expected: dict[str, list[bytes]] = field(default_factory=dict)
@@ -88,7 +90,8 @@ class Loop:
         (self.folder / "lines.txt").write_bytes(b"\n".join(lines))
         (self.folder / "tell.py").write_text(PROGRAM.format(each=EACH))
         found = [Path(name).read_bytes() for name in listed([files], (), SEED)]
-        for source, has in (("files", found), ("lines.txt", lines), (Path(sys.executable).name, told)):
+        named = [("files", found), ("lines.txt", lines), (Path(sys.executable).name, told)]
+        for source, has in [("", found)] if self.plain else named:
             self.expected[source] = [cipher.checksum(text) for text in has]
             self.texts |= zip(self.expected[source], has, strict=True)
         sources = [
@@ -100,6 +103,8 @@ class Loop:
             "weights_dir": str(self.folder / "weights"), "work_dir": str(self.folder / "work"), "threads": 1,
             "corpus": {"paths": None, "max_bytes": 4096, "seed": SEED, "sources": sources},
         }  # fmt: skip
+        if self.plain:
+            self.job["corpus"] = {"paths": [str(files)], "max_bytes": 4096, "seed": SEED}
         with stores.running(self.folder / "store") as store:
             self.board = Board(store, self.folder / "board.json")
             for seed in range(1, MODELS + 1):
@@ -131,8 +136,12 @@ class Loop:
         for end in (told, out):
             os.close(end)
         os.write(line, json.dumps(self.job).encode() + b"\n" + (b"" if seconds else b'{"cmd": "stop"}\n'))
-        words, until = b"", time.monotonic() + (seconds or 60)
+        # Half of them live until they have dealt with something, however busy the machine is.
+        waits = bool(seconds) and self.chance.random() < 0.5
+        words, until = b"", time.monotonic() + (PATIENCE_S if waits or not seconds else seconds)
         while (left := until - time.monotonic()) > 0:
+            if waits and b'"metric"' in words:
+                waits, until = False, time.monotonic() + seconds / 2
             readable, _, _ = select.select([heard], [], [], left)
             if readable and not (piece := os.read(heard, 1 << 16)):
                 break
@@ -168,9 +177,12 @@ class Loop:
 
     def check(self) -> None:
         """Hold the record against the sources and against what was told."""
+        (self.folder / "work").mkdir(exist_ok=True)
         with contextlib.closing(sqlite3.connect(self.folder / "work" / "record.sqlite3")) as found:
+            if not self.rows and not found.execute("SELECT 1 FROM sqlite_master").fetchone():
+                return
             rows = found.execute("SELECT n, digest, source, losses, hits FROM scored ORDER BY n").fetchall()
-            told = json.loads(found.execute("SELECT told FROM stand").fetchone()[0])
+            told = NOTHING | json.loads(found.execute("SELECT told FROM stand").fetchone()[0])
             reported = {t for (t,) in found.execute("SELECT target FROM reported")}
             owed = {d for (d,) in found.execute("SELECT digest FROM owed")}
         place = {digest: n for n, digest, *_ in rows}
@@ -188,7 +200,7 @@ class Loop:
         if sources != Counter(told["source_hits"]):
             raise Broken(f"hits of sources {told['source_hits']}, in the rows {dict(sources)}")
         half = {r[1].hex() for r in rows if len(json.loads(r[3])) < MODELS}
-        kept = {path.name for path in (self.folder / "work" / "owed").iterdir()}
+        kept = {path.name for path in (self.folder / "work").glob("owed/*")}
         if not half <= owed or not owed <= kept:
             raise Broken(f"{len(half)} lack models, {len(owed)} are owed, {len(kept)} are on disk")
 
@@ -219,11 +231,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--short", action="store_true", help=f"{SHORT_S:g} seconds")
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--plain", action="store_true", help="files of a folder alone, as without sources")
     args = parser.parse_args()
     seed = args.seed if args.seed is not None else random.SystemRandom().randrange(1_000_000)
     folder = Path(tempfile.mkdtemp(prefix="somatui-score-kill-"))
     print(f"seed {seed}, folder {folder}", flush=True)
-    loop = Loop(folder, random.Random(seed))
+    loop = Loop(folder, random.Random(seed), args.plain)
     try:
         loop.prepare()
         ends = time.monotonic() + (SHORT_S if args.short else args.seconds)
@@ -233,6 +246,8 @@ def main() -> int:
             loop.renew_board()
         loop.hear(loop.live(0))
         loop.check()
+        if loop.rows < loop.kills / 4:
+            raise Broken(f"{loop.rows} candidates say nothing: the machine is too busy")
         loop.check_losses()
     except Broken as broken:
         print(f"BROKEN after {loop.kills} kills: {broken} (seed {seed}, folder {folder})", file=sys.stderr)
