@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from somatui.cli.options import Arguments, paths_of
 from somatui.cli.output import note
-from somatui.cli.problem import FAILED, Problem, as_problem
+from somatui.cli.problem import FAILED, USAGE, Problem, as_problem
 from somatui.domain.codec import from_json
-from somatui.domain.snapshot import Snapshot
+from somatui.domain.ids import resolve, short
+from somatui.domain.snapshot import ModelView, Snapshot, TargetView
 from somatui.paths import Paths
 
 T = TypeVar("T")
+N = TypeVar("N", TargetView, ModelView)
 
 
 async def connect(paths: Paths) -> Any:
@@ -83,6 +85,15 @@ async def read_snapshot(client: Any) -> Snapshot:
 def snapshot(args: Arguments) -> Snapshot:
     """The picture of the chosen profile, from its agent."""
     return with_agent(args, read_snapshot)
+
+
+def named(text: str, among: Iterable[N], what: str) -> N:
+    """The one of `among` whose id is, or begins with, what was typed. Raises Problem, IdError."""
+    there = {each.id: each for each in among}
+    wanted = resolve(text, there, what)
+    if wanted not in there:
+        raise Problem(f"No {what} {short(wanted)} on this network: list them to see the ids.", USAGE)
+    return there[wanted]
 
 
 def start(args: Arguments) -> None:

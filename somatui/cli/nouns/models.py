@@ -16,7 +16,7 @@ from somatui.cli.output import Answer, fields, share, table
 from somatui.cli.output import amount as shown
 from somatui.cli.problem import USAGE, Problem
 from somatui.domain.deadline import opens_in, reveal_window
-from somatui.domain.ids import resolve, short
+from somatui.domain.ids import short
 
 
 def _list_options(parser: argparse.ArgumentParser) -> None:
@@ -53,10 +53,7 @@ def _id_option(parser: argparse.ArgumentParser) -> None:
 def show(args: Arguments) -> Answer:
     """One model with its reveal window."""
     seen = live.snapshot(args)
-    wanted = resolve(args.id, (m.id for m in seen.models), "model")
-    model = next((m for m in seen.models if m.id == wanted), None)
-    if model is None:
-        raise Problem(f"No model {short(wanted)} on this network: list them to see the ids.", USAGE)
+    model = live.named(args.id, seen.models, "model")
     window = reveal_window(model)
     text = fields(
         [

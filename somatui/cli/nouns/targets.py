@@ -11,7 +11,7 @@ from somatui.cli.output import Answer, amount, fields, table
 from somatui.cli.problem import USAGE, Problem
 from somatui.domain.consequence import claim_income
 from somatui.domain.deadline import claim_window, opens_in
-from somatui.domain.ids import resolve, short
+from somatui.domain.ids import short
 
 
 def _list_options(parser: argparse.ArgumentParser) -> None:
@@ -48,10 +48,7 @@ def _id_option(parser: argparse.ArgumentParser) -> None:
 def show(args: Arguments) -> Answer:
     """One target with its claim window."""
     seen = live.snapshot(args)
-    wanted = resolve(args.id, (t.id for t in seen.targets), "target")
-    target = next((t for t in seen.targets if t.id == wanted), None)
-    if target is None:
-        raise Problem(f"No target {short(wanted)} on this network: list them to see the ids.", USAGE)
+    target = live.named(args.id, seen.targets, "target")
     opens = claim_window(target).first
     text = fields(
         [
