@@ -139,12 +139,16 @@ class Many:
         if last is None or last.kind != "failed":
             self._free.append(place)
             return
-        number = self._xids.taken().get(place.env.get("CUDA_VISIBLE_DEVICES", ""))
         told = str(last.body.get("error") or "The worker failed.")
         if not last.body.get("parked"):
             raise JobError(told)
-        known = number is not None and "CUDA_DEVICE_ORDER" in place.env
-        self._merged.park(part, place.name, trouble.of_xid(number) if known and number else told)
+        self._merged.park(part, place.name, self._cause(place, told))
+
+    def _cause(self, place: Place, told: str) -> str:
+        """What the driver says of the card, where it says something; its numbers are those of the bus."""
+        numbers = self._xids.taken() if "CUDA_DEVICE_ORDER" in place.env else {}
+        number = numbers.get(place.env.get("CUDA_VISIBLE_DEVICES", ""))
+        return told if number is None else trouble.of_xid(number)
 
 
 def work(job: dict[str, Any], session: Session) -> dict[str, Any]:

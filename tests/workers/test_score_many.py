@@ -131,6 +131,33 @@ def test_a_card_that_cannot_go_on_is_parked_and_its_shard_waits_for_the_next_pla
     assert (len(scored(tmp_path / "work")), set(scored(tmp_path / "work").values())) == (6, {1})
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
+def test_a_worker_on_a_card_uses_the_one_that_was_named(board: Board, tmp_path: Path) -> None:
+    board.add_target(100, [board.add_model(1)])
+    board.write(threshold=-1.0)
+    messages = rest(start("score_many", many(tmp_path, 6, gpus=[0], shards=None)))
+    assert (result(messages)["scored"], result(messages)["shards"]) == (6, 1)
+    gauges = [m.body["tables"]["gauges"] for m in messages if "gauges" in m.body.get("tables", {})]
+    assert gauges[-1][0]["index"] == 0
+
+
+class Xids:
+    """What the driver says of the cards of a machine that has some."""
+
+    def taken(self) -> dict[str, int]:
+        return {"1": 79}
+
+
+def test_what_the_driver_says_of_a_card_is_its_cause(tmp_path: Path) -> None:
+    asked, session = many(tmp_path), Session(Emitter(io.StringIO()))
+    cards = [*places("all", None, TWO, None), *places("all", 1, TWO, "1")]
+    at = Many(asked, session, cards, Merged(asked, session.emitter, 3, 3))
+    at._xids = Xids()  # type: ignore[assignment]
+    told = [at._cause(card, "CUDA error: unspecified launch failure.") for card in cards]
+    assert [t.partition(":")[0] for t in told] == ["CUDA error", "Xid 79", "CUDA error"]
+
+
 def merged(folder: Path, out: io.StringIO, count: int | None = None, **more: Any) -> Merged:
     return Merged({"work_dir": str(folder), "corpus": {"seed": 1}} | more, Emitter(out), count, 2, remembers=True)
 
