@@ -11,8 +11,9 @@ import platform
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,20 @@ from somatui.engine.bench.measure import Findings, in_turn, peak_bytes, ratio
 from somatui.engine.chunks import Library
 from somatui.engine.contract import Part, Score
 from somatui.engine.resident import Resident, bf16_is_native, prepared
+from somatui.engine.roofline import bf16_peak, chunk_flops
 from somatui.engine.weights import ModelConfig, Tensors
 from somatui.workers.board import BoardTarget
 from somatui.workers.lazy import EVERY, Plan
-from somatui.workers.matching import Aims
+from somatui.workers.matching import Aims, Vectors
+from somatui.workers.screening import VERIFY_EVERY
 from somatui.workers.session import Session, run
 
 TARGETS = 100
 AGAIN = 50
 """How often what takes less than a tick of the clock is done in a row."""
-NEAR = 3.5
-"""Standard deviations below the mean distance at which a target counts as near: one candidate in forty is, to any."""
+NEAR, NEAR_SHARE = 3.5, 1 / 40
+"""Standard deviations below the mean distance at which a target counts as near, and how many candidates are, to any."""
+CARD_CHUNKS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,7 @@ class Bench:
         for path, tensors in zip(self.paths, self.tensors, strict=True):
             path.write_bytes(weights.to_bytes(tensors))
         self.theirs = [baseline.load(path, sizes.config) for path in self.paths]
-        chance = np.random.default_rng(7)
-        self.targets = chance.standard_normal((TARGETS, sizes.config.dim)).astype(np.float32)
+        self.targets = _directions(sizes.config.dim)
 
     @staticmethod
     def _akin(tensors: Tensors, seed: int) -> Tensors:
@@ -87,11 +90,23 @@ class Bench:
 
     def distances(self, score: Score) -> np.ndarray[Any, np.dtype[np.float64]]:
         """From all targets, [targets]."""
-        return np.array([contract.distance(score.embedding, target) for target in self.targets])
+        return _distances(score, self.targets)
 
     def apart(self, ours: Score, theirs: Score) -> tuple[float, float]:
         """Losses relatively, and the largest difference of the distances to all targets."""
-        return abs(ours.loss / theirs.loss - 1), float(np.abs(self.distances(ours) - self.distances(theirs)).max())
+        return _apart(ours, theirs, self.targets)
+
+
+def _directions(dim: int) -> Vectors:
+    return np.random.default_rng(7).standard_normal((TARGETS, dim)).astype(np.float32)
+
+
+def _distances(score: Score, targets: Vectors) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([contract.distance(score.embedding, target) for target in targets])
+
+
+def _apart(ours: Score, theirs: Score, targets: Vectors) -> tuple[float, float]:
+    return abs(ours.loss / theirs.loss - 1), _most(_distances(ours, targets) - _distances(theirs, targets))
 
 
 def gates(bench: Bench) -> None:
@@ -123,43 +138,92 @@ def _most(difference: np.ndarray[Any, Any]) -> float:
 
 def requests(bench: Bench) -> None:
     """Whole requests with three models: loaded anew, resident, and by the models that may matter."""
-    data, config, rounds = bench.text[: bench.sizes.file], bench.sizes.config, bench.sizes.rounds
-    columns = tuple(str(n) for n in range(len(bench.tensors)))
-    aims = Aims([BoardTarget(str(n), t, columns) for n, t in enumerate(bench.targets)],
-                {c: n for n, c in enumerate(columns)}, config.dim)  # fmt: skip
-    within = 1 - NEAR / config.dim**0.5
+    data, config = bench.text[: bench.sizes.file], bench.sizes.config
     halves = [bench.resident(n, torch.bfloat16) for n in range(len(bench.tensors))] if bf16_is_native() else []
+    plan = _plan(bench)
 
-    def through(everything: bool) -> dict[str, Score]:
-        plan, scores = Plan(columns, (0, 1, 2), aims, within, everything), dict[str, Score]()
+    def scored(column: str, again: bool) -> Score:
+        if again or not halves:
+            return bench.ours(int(column), data)
+        return replace(screen.score(halves[int(column)], data), exact=False)
+
+    def lazy() -> None:
+        scores: dict[str, Score] = {}
         while (column := plan.following(scores)) is not None:
-            scores[column] = bench.ours(int(column), data)
-        return scores
+            scores[column] = scored(column, column in scores)
 
     ways: dict[str, Callable[[], object]] = {
         "reload": lambda: baseline.request(bench.paths, config, data),
         "resident": lambda: [baseline.score(model, data) for model in bench.theirs],
-        "ours": lambda: through(True),
-        "lazy": lambda: through(False),
+        "ours": lambda: [bench.ours(n, data) for n in range(len(bench.tensors))],
+        "lazy": lazy,
     }
     if halves:
         ways["half"] = lambda: [screen.score(model, data) for model in halves]
-    spent = in_turn(ways, rounds)
-    # Each so many-th candidate goes through all models, near or not.
-    spent["lazy"] = [(o + (EVERY - 1) * z) / EVERY for o, z in zip(spent["ours"], spent["lazy"], strict=True)]
-    figure = bench.found.figure
-    figure(
-        "score.reload", "gate.contract", ratio(spent, "reload", "ours"), goal=6, note="same work: three models in f32"
-    )
-    figure("score.reload_lazy", "gate.contract", ratio(spent, "reload", "lazy"), note="candidates examined")
-    figure("score.lazy", "gate.contract", ratio(spent, "resident", "lazy"), goal=6, note="candidates examined")
+    spent = in_turn(ways, bench.sizes.rounds)
+    screened = spent["half"] if halves else [0.0] * bench.sizes.rounds
+    spent["examined"] = list(map(_examined, spent["lazy"], spent["ours"], screened))
+    _request_figures(bench, spent)
+
+
+def _plan(bench: Bench) -> Plan:
+    """The way of a candidate as the score worker plans it, for targets that all name the three models."""
+    columns = tuple(str(n) for n in range(len(bench.tensors)))
+    places = {c: n for n, c in enumerate(columns)}
+    aims = Aims([BoardTarget(str(n), t, columns) for n, t in enumerate(bench.targets)], places, bench.sizes.config.dim)
+    within = 1 - NEAR / bench.sizes.config.dim**0.5
+    return Plan(columns, (0, 1, 2), aims, within, margin=2 * screen.LOSS_MARGIN, doubt=within)
+
+
+def _examined(lazy: float, exact: float, screened: float) -> float:
+    """What a candidate costs on average: most go through one model, some through all, a few exactly as well."""
+    verified = NEAR_SHARE + 1 / VERIFY_EVERY
+    return (1 - verified - 1 / EVERY) * lazy + (screened or exact) / EVERY + verified * (screened + exact)
+
+
+def _request_figures(bench: Bench, spent: dict[str, list[float]]) -> None:
+    figure, way = bench.found.figure, "bf16" if "half" in spent else "f32"
+    gates = "gate.contract gate.bf16" if "half" in spent else "gate.contract"
+    same = f"× {ratio(spent, 'reload', 'ours'):.3g} in f32"
+    if "half" in spent:
+        same += f", × {ratio(spent, 'reload', 'half'):.3g} in bf16"
+    examined = f"candidates examined, in {way}, what may matter exactly"
+    figure("score.reload", gates, ratio(spent, "reload", "examined"), goal=6, note=f"{examined}; same work {same}")
+    figure("score.reload_same", "gate.contract", ratio(spent, "reload", "ours"), note="same work: three models in f32")
+    figure("score.lazy", gates, ratio(spent, "resident", "examined"), goal=6, note=examined)
     figure(
         "score.resident_f32", "gate.contract", ratio(spent, "resident", "ours"), note="same work: three models in f32"
     )
-    if halves:
-        figure("score.resident", "gate.bf16", ratio(spent, "resident", "half"), goal=2.5, note="three models in bf16")
+    if "half" in spent:
+        note = "same work: three models in bf16"
+        figure("score.reload_same_bf16", gates, ratio(spent, "reload", "half"), note=note)
+        figure("score.resident", gates, ratio(spent, "resident", "half"), goal=2.5, note=note)
     else:
-        bench.found.skip("score.resident", "this processor has no instructions for bf16")
+        for name in ("score.reload_same_bf16", "score.resident"):
+            bench.found.skip(name, "this processor has no instructions for bf16")
+
+
+def card(bench: Bench) -> None:
+    """The network's own architecture on a card: chunks a second, and which share of its peak that is."""
+    if not torch.cuda.is_available():
+        bench.found.skip("score.card", "there is no card that PyTorch can use")
+        return
+    device, config = torch.device("cuda", 0), weights.FULL
+    tensors, chunks = weights.initial(config, 5), bench.text[: CARD_CHUNKS * contract.CHUNK]
+    pieces = [chunks[at : at + contract.CHUNK] for at in range(0, len(chunks), contract.CHUNK)]
+    exact = Resident(config, prepared(config, tensors), device).parts(pieces[:1])[0]
+    model = Resident(config, prepared(config, tensors, torch.bfloat16), device)
+    screened = contract.together([model.parts(pieces[:1])])
+    found = _apart(screened, contract.together([[exact]]), _directions(config.dim))
+    bench.found.gate("gate.card", loss=(found[0], screen.LOSS_MARGIN), distance=(found[1], screen.DISTANCE_MARGIN))
+    # Each size that is met is captured at its first use.
+    model.parts(pieces)
+    began = time.perf_counter()
+    model.parts(pieces)
+    speed, name = len(pieces) / (time.perf_counter() - began), torch.cuda.get_device_name(device)
+    peak = bf16_peak(name)
+    share = f", {speed * chunk_flops(config) / peak:.0%} of the peak of its bf16" if peak else ""
+    bench.found.figure("score.card", "gate.card", speed, "chunks/s", note=f"{name}, one model of {config.dim}{share}")
 
 
 def parts(bench: Bench) -> None:
@@ -276,7 +340,7 @@ def measure(job: dict[str, Any], session: Session) -> dict[str, Any]:
         sizes = Sizes(**{name: getattr(sizes, name) for name in Sizes.__slots__} | {"rounds": int(job["rounds"])})
     with tempfile.TemporaryDirectory(prefix="somatui-bench-") as folder:
         bench = Bench(sizes, Path(folder))
-        steps = (gates, files, regulariser, parts, requests)
+        steps = (gates, files, regulariser, parts, requests, card)
         for number, step in enumerate(steps):
             if session.stopping.is_set():
                 break

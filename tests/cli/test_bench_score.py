@@ -11,7 +11,7 @@ import pytest
 from somatui.engine.bench.measure import Findings, in_turn, ratio
 
 RATIOS = {
-    "score.reload", "score.reload_lazy", "score.lazy", "score.resident_f32", "score.compose", "score.pad_tail",
+    "score.reload", "score.reload_same", "score.lazy", "score.resident_f32", "score.compose", "score.pad_tail",
     "score.pad_tail_exact", "sigreg", "load", "tokenise",
 }  # fmt: skip
 
@@ -25,11 +25,15 @@ def test_the_bench_of_scoring_tells_gates_and_figures() -> None:
     document = json.loads(done.stdout)
     assert all(gate["passed"] for gate in document["gates"])
     found = {one["name"]: one for one in document["results"]}
-    assert found.keys() == RATIOS | {"score.resident", "sigreg.memory", "decrypt", "decrypt.checked"}
+    assert found.keys() == RATIOS | {
+        "score.resident", "score.reload_same_bf16", "score.card", "sigreg.memory", "decrypt", "decrypt.checked",
+    }  # fmt: skip
     assert all(found[name]["ratio"] > 0 and found[name]["gate"] for name in RATIOS)
     assert found["decrypt"]["unit"] == "GB/s"
-    resident = found["score.resident"]
-    assert "ratio" in resident or "bf16" in resident["skipped"]
+    for name in ("score.resident", "score.reload_same_bf16"):
+        assert "ratio" in found[name] or "bf16" in found[name]["skipped"]
+    assert "value" in found["score.card"] or "no card" in found["score.card"]["skipped"]
+    assert "same work ×" in found["score.reload"]["note"]
     assert document["model"]["rounds"] == document["machine"]["threads"] == 1
 
 
@@ -38,8 +42,8 @@ def test_a_speed_without_its_gate_is_void() -> None:
     found.gate("gate.right", off=(0.1, 0.2))
     found.gate("gate.wrong", off=(0.3, 0.2))
     found.gate("gate.lost", off=(float("nan"), 0.2))
-    for gate in ("right", "wrong", "lost", "never"):
-        found.figure(gate, f"gate.{gate}", 12.345678, goal=10)
+    for gate in ("gate.right", "gate.wrong", "gate.lost", "gate.never", "gate.right gate.wrong"):
+        found.figure(gate, gate, 12.345678, goal=10)
     right, *others = found.results
     assert (right["ratio"], right["met"]) == (12.35, True)
     assert all("void" in one and "ratio" not in one and "met" not in one for one in others)

@@ -31,8 +31,8 @@ class Findings:
     def figure(
         self, name: str, gate: str, value: float, unit: str = "", goal: float | None = None, note: str = ""
     ) -> None:
-        """Keep a figure, a ratio if it has no unit; it is void unless its gate has passed."""
-        passed = any(g["name"] == gate and g["passed"] for g in self.gates)
+        """Keep a figure, a ratio if it has no unit; it is void unless its gate, or each of several, has passed."""
+        passed = all(any(g["name"] == one and g["passed"] for g in self.gates) for one in gate.split())
         told: dict[str, Any] = {"name": name, "gate": gate}
         if not passed:
             told["void"] = f"{gate} has not passed"
