@@ -88,14 +88,14 @@ def main(argv: list[str] | None = None) -> int:
     """Measure, print a line for each round and the median; 1 when it is below --least."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=268)
-    parser.add_argument("--share", type=float, default=12.0, help="MB a second of one connection")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--share", type=float, default=4.0, help="MB a second of one connection")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--least", type=float, default=4.0, help="the ratio below which this fails")
-    parser.add_argument("--short", action="store_true", help="one round of 33 MB by ranges of 4 MB")
+    parser.add_argument("--short", action="store_true", help="one round of 17 MB by ranges of 2 MB")
     args = parser.parse_args(argv)
     if args.short:
-        args.megabytes, args.share, args.rounds, args.least = 33, 8.0, 1, 2.0
-        ranges.RANGE = 4 * 1024 * 1024
+        args.megabytes, args.share, args.rounds, args.least = 17, 8.0, 1, 2.0
+        ranges.RANGE = 2 * 1024 * 1024
     shop, ratios = Shop(plain_of(args.megabytes * 10**6)), []
     with distant(shop.sealed, args.share * 1e6) as address:
         wanted = shop.wanted(address)
