@@ -105,7 +105,7 @@ class AgentClient:
     async def _read(self) -> None:
         try:
             while line := await self._reader.readline():
-                self._take(json.loads(line))
+                self._take(readable(json.loads(line)))
         except (OSError, ValueError):
             pass
         finally:
@@ -127,6 +127,18 @@ class AgentClient:
             answer.set_result(message.get("result"))
         else:
             answer.set_exception(AgentError(int(error["code"]), str(error["message"]), error.get("data")))
+
+
+def readable(value: Any) -> Any:
+    """The same JSON with � for every character that is not shown but moves a terminal or turns a line round: names of
+    files, and what programs and nodes say, are strangers' words."""
+    if isinstance(value, str):
+        return value if value.isprintable() else "".join(c if c.isprintable() or c in "\n\t" else "�" for c in value)
+    if isinstance(value, list):
+        return [readable(each) for each in value]
+    if isinstance(value, dict):
+        return {readable(name): readable(each) for name, each in value.items()}
+    return value
 
 
 async def ensure_agent(paths: Paths) -> None:

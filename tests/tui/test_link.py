@@ -122,3 +122,15 @@ async def test_nothing_is_painted_again_when_only_the_time_of_the_last_look_chan
             await c.until(lambda at=later: c.app.world.snapshot and c.app.world.snapshot.at_ms == at, "the push")
             await c.pilot.pause()
         assert painted == []
+
+
+async def test_words_of_strangers_move_no_terminal(paths: Paths) -> None:
+    name = "a\x1b]0;owned\x07\u202e\x9bb.py"
+    job = replace(busy().jobs[1], title=f"score {name}", last_lines=(f"hit {name}",))
+    async with console(paths, replace(busy(), jobs=(job,))) as c:
+        await c.press("5")
+        await c.shows("score a")
+        assert not set(c.screen) & set("\x1b\x07\u202e\x9b")
+        assert c.app.world.snapshot is not None and c.app.world.snapshot.jobs[0].last_lines == (
+            "hit a�]0;owned���b.py",
+        )
