@@ -206,7 +206,7 @@ class _Others(FetchError):
 class _Part:
     """What has come of a file, hashed and, unless its place is that of sealed weights, opened in the same pass.
 
-    Left by Stopped, or by Unreachable other than Changed, it stays to be gone on with; any other failure removes it.
+    Left because the rest could not be had, it stays to be gone on with; left because of what is in it, it is removed.
     """
 
     def __init__(self, model: Published, place: Path, came: Came, *, anew: bool = False) -> None:
@@ -226,7 +226,7 @@ class _Part:
         return self
 
     def __exit__(self, _kind: object, failure: BaseException | None, _trace: object) -> None:
-        stays = isinstance(failure, Stopped | Unreachable) and not isinstance(failure, Changed)
+        stays = isinstance(failure, FetchError) and not isinstance(failure, Changed | _Others)
         if isinstance(failure, Exception) and not (stays and self.size):
             self._path.unlink(missing_ok=True)
             self._tag_file.unlink(missing_ok=True)

@@ -67,10 +67,11 @@ def test_a_server_without_ranges_sends_one_stream(shop: Shop, address: str, tmp_
     assert shop.starts == [0]
 
 
-def test_what_has_come_is_not_asked_for_again(shop: Shop, address: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [503, 403])
+def test_what_has_come_is_not_asked_for_again(shop: Shop, address: str, tmp_path: Path, status: int) -> None:
     away = [True]
-    shop.spoil = lambda _n, start, reply: (503, {}, b"") if away and start >= 6 * STEP else reply
-    with pytest.raises(FetchError, match="503"):
+    shop.spoil = lambda _n, start, reply: (status, {}, b"") if away and start >= 6 * STEP else reply
+    with pytest.raises(FetchError, match=str(status)):
         fetched(shop.wanted(address), tmp_path)
     assert (tmp_path / f"{shop.wanted(address).checksum}.part").stat().st_size == 6 * STEP
     away.clear()
