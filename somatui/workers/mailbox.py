@@ -76,7 +76,10 @@ def opened(host: str, port: int, *, serve: bool) -> Any:
     """
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-    own = {"master_listen_fd": socket.create_server((host, port)).detach()} if serve else {}
+    own: dict[str, Any] = {}
+    if serve:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        own["master_listen_fd"] = socket.create_server((host, port), family=family).detach()
     return TCPStore(host, port, is_master=serve, wait_for_workers=False, timeout=_REACH, multi_tenant=True, **own)
 
 

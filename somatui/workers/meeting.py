@@ -15,6 +15,8 @@ from somatui.files import write_whole
 
 HANDED = "SOMATUI_NODE"
 """The environment variable that names the file; there is no secret in it, the job's key is in a file of its own."""
+SAFE = "PYTHONSAFEPATH"
+"""What `python -P` is as a variable; it is not for the programs that a job may start."""
 KEY = "nodes.key"
 """The file in the job's folder that has the key of its machines."""
 OVER = "over"
@@ -69,5 +71,5 @@ def torchrun(places: int) -> list[str]:
 
 
 def environment(here: Here) -> dict[str, str]:
-    """The environment of that command line; threads are shared out by the processes themselves."""
-    return {"OMP_NUM_THREADS": "1", **os.environ, HANDED: str(here.write())}
+    """The environment of that command line, whose processes look for no module in the working folder."""
+    return {**os.environ, SAFE: "1", HANDED: str(here.write())}

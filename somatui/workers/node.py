@@ -27,7 +27,7 @@ from somatui.hardening import harden_process
 from somatui.workers.board import BoardError
 from somatui.workers.gpu import look
 from somatui.workers.mailbox import Mailbox, opened, read_key
-from somatui.workers.meeting import OVER, Here, host_port
+from somatui.workers.meeting import OVER, SAFE, Here, host_port
 from somatui.workers.merging import Merged
 from somatui.workers.places import Place, places, visible
 from somatui.workers.protocol import Emitter
@@ -133,6 +133,7 @@ class Seat:
 def main() -> int:
     """Take the seat that torchrun's environment names."""
     harden_process()
+    os.environ.pop(SAFE, None)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     here, local = Here.handed(os.environ), int(os.environ["LOCAL_RANK"])

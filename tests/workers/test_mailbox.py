@@ -62,7 +62,7 @@ def test_what_a_process_of_torchrun_is_handed_has_no_secret_in_it(tmp_path: Path
     assert Here.handed(env) == here
     told = json.dumps(env) + Path(env[HANDED]).read_text() + " ".join(torchrun(2))
     assert key.hex() not in told
-    assert "--nproc-per-node=2" in torchrun(2)
+    assert "--nproc-per-node=2" in torchrun(2) and env["PYTHONSAFEPATH"] == "1"
 
 
 @pytest.mark.parametrize("wrong", ["", "host", "host:", "host:0", "host:65536", ":29400", "host:x", "host:٣"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import sys
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +175,23 @@ def test_a_card_that_is_out_is_given_nothing_more_and_what_is_wrong_with_the_job
         job.step()
     job.nodes._dismiss()
     assert dead.heard() == fine.heard() == [{"cmd": "stop"}]
+
+
+def test_torchrun_is_started_again_when_it_ends_and_given_up_when_nobody_ever_takes_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "AGAIN_S", 0.0)
+    monkeypatch.setattr(nodes, "torchrun", lambda places: [sys.executable, "-I", "-S", "-c", "raise SystemExit(3)"])
+    own, said = nodes.Own(Here("a:1", "", str(tmp_path), ""), 2), Counter[str]()
+
+    def kept() -> None:
+        while True:
+            said[own.keep()] += 1
+
+    with pytest.raises(JobError, match=r"torchrun ended here \(status 3\) 6 times"):
+        kept()
+    assert said["torchrun ended here (status 3): again in 0 s"] == nodes.RESTARTS
+    own.end()
 
 
 @pytest.mark.slow
