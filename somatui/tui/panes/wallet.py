@@ -71,7 +71,9 @@ class WalletPane(Pane):
     def empty(self, snapshot: Snapshot, now_ms: int) -> str:
         """Where coins come from."""
         if not snapshot.wallet.address:
-            return "This profile has no wallet yet: set one up, or open the practice network, which makes one."
+            if snapshot.network.kind == "practice":
+                return "No wallet yet: the practice network makes one when it starts."
+            return "This profile has no wallet yet: leave with q, then somatui setup makes or imports one."
         if not snapshot.network.reachable:
             return "The network does not answer, so the coins are not known: they come with the first answer."
         if snapshot.network.kind in ("practice", "localnet"):
