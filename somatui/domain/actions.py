@@ -145,7 +145,8 @@ class Faucet(Action):
 
     def checks(self, context: Context) -> tuple[Check, ...]:
         have = bool(context.snapshot.wallet.address)
-        return (check(have, "there is a wallet", "This profile has no wallet yet: somatui setup makes or imports one."),)
+        none = "This profile has no wallet yet: somatui setup makes or imports one."
+        return (check(have, "there is a wallet", none),)
 
 
 class UseWallet(Action):
