@@ -61,8 +61,8 @@ def disk(scene: Scene) -> Iterator[Finding]:
         return
     room = shutil.disk_usage(standing(scene.paths.weights_cache)).free
     if room < WEIGHTS_BYTES:
-        meaning = "a model of the full size takes about 10 GB, so downloads will stop half-way"
-        cure = f"free space, or delete old weights in {scene.paths.weights_cache}"
+        meaning = "each model of the full size has 4.84 GB of weights; one that finds no room is left out of scoring"
+        cure = f"free space, lower weights_keep_days, or delete old weights in {scene.paths.weights_cache}"
         yield Finding("weights", "warn", f"{room / 1e9:.1f} GB free for weights", meaning, cure)
     else:
         yield Finding("weights", "ok", f"{room / 1e9:.0f} GB free for weights")
