@@ -68,9 +68,13 @@ def test_the_whole_day_ends_with_money_and_without_a_difference(tmp_path: Path) 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 @pytest.mark.usefixtures("seeded_home")
-@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("what", [("run",), ("rehearse", "missed-reveal")], ids=["day", "rehearsal"])
-def test_what_is_cut_short_leaves_no_process(name: signal.Signals, what: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [(("run",), signal.SIGINT), (("run",), signal.SIGKILL),
+     (("rehearse", "missed-reveal"), signal.SIGTERM), (("rehearse", "missed-reveal"), signal.SIGKILL)],
+    ids=["day-int", "day-kill", "rehearsal-term", "rehearsal-kill"],
+)  # fmt: skip
+def test_what_is_cut_short_leaves_no_process(what: tuple[str, ...], name: signal.Signals, tmp_path: Path) -> None:
     state = tmp_path / "day"
     words = [sys.executable, "-m", "somatui", "practice", *what, "--state", str(state)]
     day = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ)

@@ -36,7 +36,7 @@ from somatui.wire.text import b58encode, hex_id
 from somatui.wire.transaction import SignedTransaction
 from tests.practice.ledgers import network
 
-SHORT_KILLS = 6
+SHORT_KILLS = 4
 CLIENTS = 6
 LONGEST_LIFE_S = 0.6
 READY_S = 2.0

@@ -14,4 +14,4 @@ def test_a_few_random_kills_under_load_lose_nothing_and_double_nothing() -> None
     words = [sys.executable, "-m", "tests.long.practice_kill", "--short", "--ready-seconds", "20"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "whole: " in done.stdout and "'kills': 6" in done.stdout
+    assert "whole: " in done.stdout and "'kills': 4" in done.stdout
