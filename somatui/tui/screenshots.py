@@ -12,6 +12,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import uuid
@@ -113,6 +114,8 @@ async def _work_and_take(paths: Paths, out: Path, theme: str) -> None:
         for _ in range(2):
             await client.call("act", action="advance", args={}, key=uuid.uuid4().hex)
         await _score(paths, client)
+        looked = await client.call("job.start", kind="score", args={"submit": False, "corpus": {"sources": _sources()}})
+        await _seen(paths, lambda s: len(_job(s, looked["job_id"]).tables.get("near", ())) >= 4, "a scoring under way")
         await client.call("job.start", kind="train", args={"steps": 400, "seed": 3})
         await _seen(paths, lambda s: _course(s) >= CURVE_POINTS, "a training under way")
         await take(paths, out, theme)
@@ -122,6 +125,12 @@ async def _work_and_take(paths: Paths, out: Path, theme: str) -> None:
                 await client.call("job.stop", job_id=job.id)
     finally:
         await client.close()
+
+
+def _sources() -> list[dict[str, Any]]:
+    """Some folders of the standard library, each a source of its own."""
+    library = Path(sysconfig.get_path("stdlib"))
+    return [{"kind": "files", "path": str(library / name)} for name in ("email", "json", "asyncio")]
 
 
 async def _score(paths: Paths, client: AgentClient) -> None:
@@ -156,10 +165,11 @@ async def _seen(paths: Paths, holds: Callable[[Snapshot], bool], what: str) -> S
 
 
 async def take(paths: Paths, out: Path, theme: str) -> None:
-    """The three pictures of the console itself."""
+    """The four pictures of the console itself."""
     _tell(save(await _picture(paths, theme, (160, 48), _on_pane("jobs")), out, "home"))
     _tell(save(await _picture(paths, theme, (80, 24), _on_pane("targets")), out, "targets"))
     _tell(save(await _picture(paths, theme, (80, 24), _on_panel), out, "confirm"))
+    _tell(save(await _picture(paths, theme, (100, 30), _on_scoring), out, "scoring"))
 
 
 async def _picture(paths: Paths, theme: str, size: tuple[int, int], arrange: Callable[[Any], Any]) -> str:
@@ -216,6 +226,13 @@ def _on_pane(name: str) -> Callable[[Any], Any]:
         await _until(pilot, lambda: _filled(pilot.app), "the panes")
 
     return arrange
+
+
+async def _on_scoring(pilot: Any) -> None:
+    """The jobs pane with the cursor on the last scoring."""
+    await _on_pane("jobs")(pilot)
+    jobs = pilot.app.world.snapshot.jobs
+    pilot.app.query_one("#pane-jobs").table.move_to(next((j.id for j in reversed(jobs) if j.kind == "score"), ""))
 
 
 def _filled(app: Any) -> bool:

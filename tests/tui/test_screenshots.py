@@ -1,4 +1,4 @@
-"""The pictures are taken from whatever agent answers: the console itself, three times, as SVG and PNG."""
+"""The pictures are taken from whatever agent answers: the console itself, four times, as SVG and PNG."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ async def test_home_targets_and_a_confirm_panel_are_pictured(tmp_path: Path) -> 
     async with serving(paths):
         await take(paths, tmp_path / "out", "dark")
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
-    assert names == ["confirm.png", "confirm.svg", "home.png", "home.svg", "targets.png", "targets.svg"]
-    home, targets, confirm = (
-        (tmp_path / "out" / f"{n}.svg").read_text("utf-8") for n in ("home", "targets", "confirm")
-    )
+    taken = ("confirm", "home", "scoring", "targets")
+    assert names == [f"{name}.{kind}" for name in taken for kind in ("png", "svg")]
+    confirm, home, scoring, targets = ((tmp_path / "out" / f"{n}.svg").read_text("utf-8") for n in taken)
     assert all("PRACTICE" in svg for svg in (home, targets, confirm))
     assert "5&#160;Jobs" in home and "Targets" in targets
+    assert "scored" in scoring and "scored" not in targets
     assert "Cancel" in confirm and "trying" not in confirm
 
 
