@@ -34,6 +34,9 @@ RESTARTS = 3
 """A worker that dies is started again so often, after 1, 2 and 4 seconds, from its own checkpoint; then it is left."""
 STEADY_S = 60.0
 """One that lived so long before it died is counted anew: it can begin."""
+AT_ONCE = 8
+"""Hits that are submitted side by side. The others wait: those whose targets are over by then end with one look at the
+chain, before anything is uploaded."""
 KEPT_LINES = 5
 HISTORY = 240
 TOLD = ("starting", "running", "stopping")
@@ -101,7 +104,7 @@ class Jobs:
 
     def __init__(self, ground: Ground, on_hit: OnHit, on_change: Callable[[], None]) -> None:
         self._ground = ground
-        self._on_hit = on_hit
+        self._on_hit, self._turns = on_hit, asyncio.Semaphore(AT_ONCE)
         self._on_change = on_change
         self._jobs: dict[str, Job] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -303,7 +306,8 @@ class Jobs:
 
     async def _tell(self, job: Job, name: str, hit: dict[str, Any]) -> None:
         try:
-            ended = await self._on_hit(job.id, hit)
+            async with self._turns:
+                ended = await self._on_hit(job.id, hit)
         except Exception as failure:
             log.warning("a hit of %s was not submitted: %s", job.id, failure)
             self._say(job, f"{name}: {failure}")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from somatui.agent.ground import Ground
-from somatui.agent.jobs import Jobs, JobsError, tables
+from somatui.agent.jobs import AT_ONCE, Jobs, JobsError, tables
 from somatui.agent.journal import Journal
 from somatui.agent.kinds import BOARD, KINDS, Kind, Score
 from somatui.chain.client import Chain, Endpoints
@@ -274,3 +274,23 @@ def test_a_worker_that_lived_long_before_it_died_is_counted_anew(
 @pytest.mark.parametrize("told", [None, [1], {"near": "far", "sources": [3, {"source": "a"}]}])
 def test_what_is_no_table_is_left_out(told: Any) -> None:
     assert tables(told) == ({"sources": ({"source": "a"},)} if isinstance(told, dict) else {})
+
+
+def test_a_flood_of_hits_is_submitted_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, "told", Told())
+    told = [Message(n, 1, "hit", {"target_id": f"0x{n}", "distance": 0.5}).to_line() for n in range(50)]
+    under_way, most = 0, 0
+
+    async def take(_job: str, _hit: dict[str, Any]) -> str:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+        return "submitted"
+
+    async def day() -> JobView:
+        jobs = Jobs(ground_in(tmp_path), take, lambda: None)
+        return await until(jobs, jobs.start("told", {"lines": told, "submit": True}).id, ended)
+
+    assert (asyncio.run(day()).metrics, most) == ({"submitted": 50.0}, AT_ONCE)
