@@ -25,10 +25,14 @@ NOBODY = "http://127.0.0.1:1"
 
 
 @contextlib.contextmanager
-def answering(reply: Callable[[str, str, Any, bytes], Reply], tls: Path | None = None) -> Iterator[str]:
+def answering(
+    reply: Callable[[str, str, Any, bytes], Reply], tls: Path | None = None, protocol: str = "HTTP/1.0"
+) -> Iterator[str]:
     """A server that gives `reply(method, path, headers, body)`; its address."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = protocol
+
         def serve(self) -> None:
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             status, headers, body = reply(self.command, self.path, self.headers, sent)

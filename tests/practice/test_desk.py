@@ -20,7 +20,7 @@ from somatui.wire.kinds import TransferCoin
 from somatui.wire.text import b58encode
 from somatui.wire.transaction import SignedTransaction
 from tests.practice.ledgers import OTHER, Wallet, network
-from tests.practice.standins import WORDS
+from tests.practice.standin_workers import SCORE, SEED
 
 
 @contextlib.asynccontextmanager
@@ -83,7 +83,7 @@ async def test_epochs_end_by_the_clock_after_one_change_has_failed(
     ready: asyncio.Future[NetworkInfo] = asyncio.get_running_loop().create_future()
     work = asyncio.create_task(
         serve(tmp_path, ports=FREE, manner=Manner(epoch_seconds=0.3, lag_ms=0), on_ready=ready.set_result,
-              seed_worker=[*WORDS, "seed"], score_worker=[*WORDS, "score"])
+              seed_worker=SEED, score_worker=SCORE)
     )  # fmt: skip
     await asyncio.wait({work, ready}, return_when=asyncio.FIRST_COMPLETED)
     while tried < 5 and not work.done():

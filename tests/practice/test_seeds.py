@@ -12,7 +12,7 @@ import pytest
 from somatui.practice import genesis, seeds
 from somatui.practice.genesis import Beginning
 from somatui.practice.tied import command
-from tests.practice.standins import WORDS
+from tests.practice.standin_workers import SEED
 
 JOB: dict[str, Any] = {"job": "seed", "version": 1, "count": 3, "steps": 1, "seed": 1}
 NAME = "0" * 64
@@ -56,11 +56,11 @@ def test_one_changed_bit_anywhere_in_a_file_is_noticed(tmp_path: Path, at: int) 
 
 def test_models_of_a_spoiled_file_are_made_anew(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    first, _ = made(tmp_path / "first", cache, [*WORDS, "seed"])
+    first, _ = made(tmp_path / "first", cache, SEED)
     (kept,) = cache.iterdir()
     whole = kept.read_bytes()
     kept.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    second, said = made(tmp_path / "second", cache, [*WORDS, "seed"])
+    second, said = made(tmp_path / "second", cache, SEED)
     assert second == first and said[0].startswith("Training")
     assert kept.read_bytes() == whole
 
@@ -110,5 +110,5 @@ def test_the_files_longest_not_used_go(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_keeps_nothing_and_hinders_nobody(tmp_path: Path) -> None:
     (tmp_path / "in the way").write_text("")
-    first, said = made(tmp_path / "first", tmp_path / "in the way", [*WORDS, "seed"])
+    first, said = made(tmp_path / "first", tmp_path / "in the way", SEED)
     assert len(first) == 3 and said[0].startswith("Training")

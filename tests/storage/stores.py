@@ -14,7 +14,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from somatui.practice.store import BUCKET, ObjectStore
 from somatui.practice.store_auth import Credentials
 from somatui.practice.store_files import Folder
 from somatui.storage.s3 import Store
+from tests.servers import Reply, answering
 
 KEYS = {"access_key": "practice", "secret_key": "right"}  # pragma: allowlist secret
 PAIR = ("practice", "right")
@@ -135,49 +135,27 @@ def before(endpoint: str, refusal: Any) -> Iterator[str]:
     so the store behind must not check them.
     """
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def reply(method: str, path: str, headers: Any, data: bytes) -> Reply:
+        refused = refusal(method, path, headers)
+        if refused is not None:
+            status, code, message, more = refused
+            body = f"<Error><Code>{code}</Code><Message>{message}</Message>{more}</Error>".encode()
+            return status, {"Content-Type": "application/xml"}, body if code else b""
+        kept = {n: v for n, v in headers.items() if n.lower() not in ("host", "connection", "expect")}
+        # urllib would call it a form otherwise, and moto would read it as one.
+        kept = {"Content-Type": "application/octet-stream"} | kept
+        asked = urllib.request.Request(endpoint + path, data or None, kept, method=method)
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked) as found:
+                status, body, said = found.status, found.read(), found.headers
+        except urllib.error.HTTPError as found:
+            with found:
+                status, body, said = found.code, found.read(), found.headers
+        mine = ("connection", "transfer-encoding", "date", "server", *(["content-length"] if method != "HEAD" else []))
+        return status, {name: value for name, value in said.items() if name.lower() not in mine}, body
 
-        def serve(self) -> None:
-            data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            refused = refusal(self.command, self.path, self.headers)
-            if refused is not None:
-                status, code, message, more = refused
-                body = f"<Error><Code>{code}</Code><Message>{message}</Message>{more}</Error>".encode()
-                self.answer(status, {"Content-Type": "application/xml"}, body if code else b"")
-                return
-            kept = {n: v for n, v in self.headers.items() if n.lower() not in ("host", "connection", "expect")}
-            # urllib would call it a form otherwise, and moto would read it as one.
-            kept = {"Content-Type": "application/octet-stream"} | kept
-            asked = urllib.request.Request(endpoint + self.path, data or None, kept, method=self.command)
-            try:
-                with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked) as found:
-                    self.answer(found.status, dict(found.headers), found.read())
-            except urllib.error.HTTPError as found:
-                with found:
-                    self.answer(found.code, dict(found.headers), found.read())
-
-        def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                if name.lower() not in ("content-length", "connection", "transfer-encoding", "date", "server"):
-                    self.send_header(name, value)
-            self.send_header(
-                "Content-Length", headers.get("Content-Length") if self.command == "HEAD" else str(len(body))
-            )
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = serve
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with answering(reply, protocol="HTTP/1.1") as url:
+        yield url
 
 
 def no_acls(_method: str, _path: str, headers: Any) -> tuple[int, str, str, str] | None:
