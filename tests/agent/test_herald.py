@@ -25,7 +25,7 @@ from somatui.vault.file import FileVault
 from tests import servers
 from tests.domain.worlds import NOW_MS, world
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_vaults")]
 PATH = "/services/T0/planted"
 SLASH = Alert("bad", "Reveal <alpha> of @everyone: key missing.", NOW_MS, "duty:reveal:a")
 

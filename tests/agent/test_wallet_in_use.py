@@ -17,6 +17,8 @@ from somatui.config import Profile, Settings
 from somatui.paths import Paths
 from somatui.vault.file import FileVault
 
+pytestmark = pytest.mark.usefixtures("quick_vaults")
+
 
 def ground_in(folder: Path) -> tuple[Ground, str]:
     """A profile with two wallets, the first in use, and the passphrase of its vault."""

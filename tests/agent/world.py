@@ -26,6 +26,7 @@ from somatui.paths import Paths
 from somatui.practice.card import NetworkInfo
 from somatui.vault.file import FileVault
 from somatui.wire.text import b58encode
+from tests.agent import vaults
 from tests.agent.harness import EMBEDDING, a_hit
 from tests.practice.standins import running
 
@@ -130,6 +131,13 @@ def a_ground(info: NetworkInfo, paths: Paths, snapshot: Callable[[], Snapshot], 
 @contextlib.asynccontextmanager
 async def operator(info: NetworkInfo, home: Path, fault: Fault = no_fault) -> AsyncIterator[World]:
     """An operator with an empty wallet."""
+    with vaults.quick():
+        async with _operator(info, home, fault) as made:
+            yield made
+
+
+@contextlib.asynccontextmanager
+async def _operator(info: NetworkInfo, home: Path, fault: Fault) -> AsyncIterator[World]:
     made: list[World] = []
     ground = a_ground(info, Paths.for_profile("practice", home), lambda: made[0].picture, fault)
     empty = Snapshot(
