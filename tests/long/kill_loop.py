@@ -1,6 +1,6 @@
 """Kills the agent at random moments of random acts for as long as it is told to, and holds chain and journal together.
 
-`python -m tests.long.kill_loop --minutes 30 [--seed N]`, or `--short` for 15 seconds. Exit status 1 and the home's
+`python -m tests.long.kill_loop --minutes 30 [--seed N]`, or `--short` for a few kills. Exit status 1 and the home's
 path when an effect is missing, is there twice, or a shannon cannot be explained.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import math
 import random
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from somatui.agent.client import AgentError, AgentGone
 from somatui.domain.snapshot import Snapshot
 from tests.agent.harness import Household, household
 
-SHORT_MINUTES = 0.25
+SHORT_KILLS = 4
 LONGEST_LIFE_S = 1.2
 """Most acts take less; a few survive, which is wanted too."""
 AT_ONCE = 4
@@ -43,14 +44,14 @@ class Loop:
     filled: set[str] = field(default_factory=set)
     number: int = 0
 
-    async def run(self, until: float) -> None:
-        """Rounds until the time is over."""
+    async def run(self, until: float, kills: float) -> None:
+        """Rounds until the time is over, or so many kills."""
         self.home.start_agent()
         for _ in range(3):
             await self.home.act("faucet")
         await self.home.act("publish", self.home.publishing("first"), "first")
         self.published.add("first")
-        while time.monotonic() < until:
+        while time.monotonic() < until and self.count["kills"] < kills:
             picture = await self.home.look()
             await self.dying(self.plan(picture))
             await self.check()
@@ -144,17 +145,17 @@ def main() -> int:
     """Exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.long.kill_loop", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--short", action="store_true", help=f"{SHORT_MINUTES} minutes")
+    parser.add_argument("--short", action="store_true", help=f"{SHORT_KILLS} kills")
     parser.add_argument("--seed", type=int, default=None)
     args = parser.parse_args()
     seed = args.seed if args.seed is not None else random.SystemRandom().randrange(1_000_000)
-    ends = time.monotonic() + 60 * (SHORT_MINUTES if args.short else args.minutes)
+    ends = time.monotonic() + 60 * args.minutes
     folder = Path(tempfile.mkdtemp(prefix="somatui-kill-"))
     print(f"seed {seed}, home {folder}", flush=True)
     try:
         with household(folder) as home:
             loop = Loop(home, random.Random(seed))
-            asyncio.run(loop.run(ends))
+            asyncio.run(loop.run(ends, SHORT_KILLS if args.short else math.inf))
     except Broken as broken:
         print(f"BROKEN after {dict(loop.count)}: {broken} (seed {seed}, home {folder})", file=sys.stderr)
         return 1
