@@ -23,7 +23,7 @@ from somatui.agent.client import AgentError, AgentGone
 from somatui.domain.snapshot import Snapshot
 from tests.agent.harness import Household, household
 
-SHORT_KILLS = 4
+SHORT_KILLS = 3
 LONGEST_LIFE_S = 1.2
 """Most acts take less; a few survive, which is wanted too."""
 AT_ONCE = 4
