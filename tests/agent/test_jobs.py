@@ -74,25 +74,6 @@ def as_on(board: Board) -> Callable[[Score, Ground, Path], Awaitable[None]]:
     return prepare
 
 
-def test_a_training_streams_and_ends_with_weights_and_embedding(tmp_path: Path) -> None:
-    ground = ground_in(tmp_path)
-
-    async def day() -> JobView:
-        jobs = jobs_on(ground)
-        job = jobs.start("train", args())
-        return await until(jobs, job.id, ended)
-
-    done = asyncio.run(day())
-    assert (done.state, done.done, done.metrics["step"], done.metrics["steps"]) == ("done", 1.0, 2.0, 2.0)
-    assert done.history and done.history[-1] == done.metrics["loss"]
-    assert Path(done.result["weights"]).is_file() and len(base64.b64decode(done.result["embedding"])) == 64
-    again = jobs_on(ground)
-    assert [(j.id, j.state, j.result["embedding"]) for j in again.views()] == [
-        (done.id, "done", done.result["embedding"])
-    ]
-    assert any("done" in line and "step 2" in line for line in again.log(done.id, 20))
-
-
 def test_a_job_that_makes_no_sense_is_refused_and_one_that_fails_says_why(tmp_path: Path) -> None:
     async def day() -> JobView:
         jobs = jobs_on(ground_in(tmp_path))
@@ -108,30 +89,11 @@ def test_a_job_that_makes_no_sense_is_refused_and_one_that_fails_says_why(tmp_pa
     assert failed.state == "failed" and failed.error is not None and "gone" in failed.error
 
 
-def test_a_stopped_job_has_no_worker_and_stays_stopped(tmp_path: Path) -> None:
+def test_a_killed_worker_goes_on_from_its_checkpoint_and_a_stopped_one_is_gone_for_good(tmp_path: Path) -> None:
     ground = ground_in(tmp_path)
 
-    async def day() -> tuple[str, int]:
+    async def day() -> tuple[list[int], int]:
         jobs = jobs_on(ground)
-        job = jobs.start("train", args(steps=100_000))
-        await until(jobs, job.id, lambda j: "loss" in j.metrics)
-        assert job.worker is not None and job.worker.pid is not None
-        pid = job.worker.pid
-        await jobs.stop(job.id)
-        with pytest.raises(JobsError, match="not running"):
-            await jobs.stop(job.id)
-        return job.state, pid
-
-    state, pid = asyncio.run(day())
-    assert state == "stopped"
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
-    assert jobs_on(ground).views()[0].state == "stopped"
-
-
-def test_a_worker_that_is_killed_is_started_again_and_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    async def day() -> list[int]:
-        jobs = jobs_on(ground_in(tmp_path))
         job = jobs.start("train", args(steps=100_000))
         await until(jobs, job.id, lambda j: j.metrics.get("step", 0) >= 3)
         assert job.worker is not None and job.worker.pid is not None
@@ -139,15 +101,23 @@ def test_a_worker_that_is_killed_is_started_again_and_goes_on_from_its_checkpoin
         await until(jobs, job.id, lambda j: any("died" in line for line in j.last_lines))
         before = int(job.metrics["step"])
         await until(jobs, job.id, lambda j: j.metrics.get("step", 0) > before + 1)
+        pid = job.worker.pid
         await jobs.stop(job.id)
+        with pytest.raises(JobsError, match="not running"):
+            await jobs.stop(job.id)
+        assert job.state == "stopped"
         events = [json.loads(line) for line in (job.folder / "events.jsonl").read_text().splitlines()]
         second = [e["kind"] for e in events].index("hello", 1)
-        return [int(e["step"]) for e in events[second:] if e["kind"] == "metric"]
+        return [int(e["step"]) for e in events[second:] if e["kind"] == "metric"], pid
 
-    assert asyncio.run(day())[0] > 1, "it began anew"
+    steps, pid = asyncio.run(day())
+    assert steps[0] > 1, "it began anew"
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert jobs_on(ground).views()[0].state == "stopped"
 
 
-def test_what_ran_when_the_agent_was_gone_goes_on_with_the_next(tmp_path: Path) -> None:
+def test_what_ran_when_the_agent_was_gone_goes_on_with_the_next_to_its_weights(tmp_path: Path) -> None:
     ground = ground_in(tmp_path)
     hits: list[dict[str, Any]] = []
 
@@ -166,11 +136,18 @@ def test_what_ran_when_the_agent_was_gone_goes_on_with_the_next(tmp_path: Path) 
         return await until(jobs, name, ended)
 
     done = asyncio.run(second(asyncio.run(first())))
-    assert (done.state, done.metrics["step"]) == ("done", 12.0)
+    assert (done.state, done.done, done.metrics["step"], done.metrics["steps"]) == ("done", 1.0, 12.0, 12.0)
     assert [hit["target_id"] for hit in hits] == ["0x1"] and done.metrics["done"] == 1.0
+    assert done.history and done.history[-1] == done.metrics["loss"]
+    assert Path(done.result["weights"]).is_file() and len(base64.b64decode(done.result["embedding"])) == 64
+    again = jobs_on(ground)
+    assert [(j.id, j.state, j.result["embedding"]) for j in again.views()] == [
+        (done.id, "done", done.result["embedding"])
+    ]
+    assert any("done" in line and "step 12" in line for line in again.log(done.id, 20))
 
 
-def test_a_scoring_tells_its_tables_live_and_they_are_not_written_down(
+def test_a_scoring_in_shards_tells_its_tables_live_and_they_are_not_written_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ground = ground_in(tmp_path / "home")
@@ -178,7 +155,7 @@ def test_a_scoring_tells_its_tables_live_and_they_are_not_written_down(
     async def day(board: Board) -> JobView:
         monkeypatch.setattr(Score, "prepare", as_on(board))
         jobs = jobs_on(ground)
-        job = jobs.start("score", {"limit": 3, "corpus": CORPUS})
+        job = jobs.start("score", {"gpus": "none", "shards": 1, "limit": 3, "corpus": CORPUS})
         return await until(jobs, job.id, ended)
 
     with stores.running(tmp_path / "store") as store:
@@ -186,6 +163,7 @@ def test_a_scoring_tells_its_tables_live_and_they_are_not_written_down(
         board.add_target(1, [board.add_model(1)])
         board.write(threshold=-1.0)
         done = asyncio.run(day(board))
+    assert (done.state, done.metrics["shards"], done.result["reason"]) == ("done", 1, "limit")
     assert done.tables["sources"][0]["given"] == done.metrics["scored"] == 3
     assert done.tables["near"][0]["target"] == board.told["targets"][0]["id"]
     assert "gauges" not in done.tables
@@ -194,33 +172,6 @@ def test_a_scoring_tells_its_tables_live_and_they_are_not_written_down(
     folder = ground.paths.jobs_dir / done.id
     assert "near" not in (folder / "events.jsonl").read_text() + (folder / "job.json").read_text()
     assert jobs_on(ground).views()[0].tables == {}
-
-
-def test_a_scoring_in_shards_is_one_job_that_goes_on_when_it_is_started_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ground = ground_in(tmp_path / "home")
-
-    async def day(board: Board) -> tuple[JobView, JobView]:
-        monkeypatch.setattr(Score, "prepare", as_on(board))
-        jobs = jobs_on(ground)
-        job = jobs.start("score", {"gpus": "none", "shards": 1, "corpus": CORPUS | {"max_bytes": 4096}})
-        with pytest.raises(JobsError, match="is running|is starting"):
-            jobs.restart(job.id)
-        await until(jobs, job.id, lambda j: j.metrics.get("scored", 0) >= 2)
-        stopped = (await jobs.stop(job.id)).view()
-        jobs.restart(job.id)
-        return stopped, await until(jobs, job.id, ended)
-
-    with stores.running(tmp_path / "store") as store:
-        board = Board(store, tmp_path / "board.json")
-        board.add_target(1, [board.add_model(1)])
-        board.write(threshold=-1.0)
-        stopped, done = asyncio.run(day(board))
-    small = [f for f in Path(__file__).parent.glob("*.py") if 0 < f.stat().st_size <= 4096]
-    assert stopped.state == "stopped" and 2 <= stopped.metrics["scored"] <= len(small)
-    assert (done.state, done.metrics["scored"], done.metrics["shards"]) == ("done", len(small), 1)
-    assert done.result["reason"] == "corpus" and done.error is None
 
 
 class Told(Kind):
@@ -245,6 +196,27 @@ def test_a_figure_that_is_told_as_unknown_is_taken_back(tmp_path: Path, monkeypa
 
     monkeypatch.setitem(KINDS, "told", Told())
     assert asyncio.run(day()).metrics == {"hits": 2.0}
+
+
+def test_a_job_that_was_stopped_is_started_again_where_it_is_and_not_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "told", Told())
+
+    async def day() -> tuple[JobView, str, int]:
+        jobs = jobs_on(ground_in(tmp_path))
+        job = jobs.start("told", {"how": "hears"})
+        await until(jobs, job.id, lambda j: j.last_lines[-1:] == ("begun",))
+        with pytest.raises(JobsError, match="is running|is starting"):
+            jobs.restart(job.id)
+        stopped = (await jobs.stop(job.id)).view()
+        job.lines.append("again")
+        jobs.restart(job.id)
+        await until(jobs, job.id, lambda j: j.last_lines[-1:] == ("begun",))
+        return stopped, (await jobs.stop(job.id)).state, len(jobs.views())
+
+    stopped, again, count = asyncio.run(day())
+    assert (stopped.state, again, count) == ("stopped", "stopped", 1)
 
 
 @pytest.mark.parametrize(("steady_s", "state"), [(0.0, "stopped"), (3600.0, "failed")])
