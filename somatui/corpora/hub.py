@@ -79,6 +79,8 @@ class Hub:
         self.gives: Gives = "part"
         self.name = asked.name.rpartition("/")[2]
         self._asked, self._around, self._closed = asked, around, threading.Event()
+        # Rows are counted in each shard: their names say in which.
+        self._part = "" if around.shard.count == 1 else f"{around.shard.index + 1}of{around.shard.count}:"
 
     def items(self, cursor: Cursor | None) -> Iterator[tuple[Item, Cursor]]:
         """Items from a state of the set and so many rows behind it; an interrupted line is tried again.
@@ -139,7 +141,7 @@ class Hub:
                 whole = part == len(parts)
                 done = (number, 0) if whole else (number - 1, part)
                 at = {"state": state, "before": before, "rows": done[0], "file": done[1]}
-                yield entry, f"{self.name}:{before + number}", at
+                yield entry, f"{self.name}:{self._part}{before + number}", at
             file = 0
             if number >= STATE_EVERY:
                 state, before, number, skip = copy.deepcopy(rows.state_dict()), before + number, 0, 0

@@ -123,6 +123,7 @@ def test_rows_of_a_hub_s_set_are_split_by_node_and_gone_on_with_exactly(tmp_path
         around = Circumstances([].append, lambda: False, 1000, shard=Shard(index, 2))
         whole = list(Hub(asked, around).items(None))
         found.append([item.data for item, _ in whole])
+        assert whole[0][0].name.endswith(f":{index + 1}of2:1")
         for place in (0, 17, len(whole) - 1):
             cursor = json.loads(json.dumps(whole[place][1]))
             assert [i for i, _ in Hub(asked, around).items(cursor)] == [i for i, _ in whole[place + 1 :]]
