@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,12 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
+def put(box: Mailbox, name: str, message: dict[str, Any]) -> None:
+    """Put a message; it is there once this returns, since the store answers a line's questions in their order."""
+    box.put(name, message)
+    box.names()
+
+
 def test_messages_come_in_order_once_and_forged_ones_never() -> None:
     port, key = free_port(), bytes(range(32))
     server = opened("127.0.0.1", port, serve=True)
@@ -25,11 +32,11 @@ def test_messages_come_in_order_once_and_forged_ones_never() -> None:
     assert one.names() == []
     other.knock("b")
     for n in range(3):
-        other.put("out/b", {"n": n})
+        put(other, "out/b", {"n": n})
     assert list(one.taken("out/b")) == [{"n": 0}, {"n": 1}, {"n": 2}] and list(one.taken("out/b")) == []
-    stranger.put("out/c", {"cmd": "task"})
+    put(stranger, "out/c", {"cmd": "task"})
     assert (list(one.taken("out/c")), one.forged) == ([], 1)
-    other.put("out/d", {"n": 4})
+    put(other, "out/d", {"n": 4})
     server.set("somatui/out/e/1", server.get("somatui/out/d/1"))
     assert (list(one.taken("out/e")), one.forged, list(one.taken("out/d"))) == ([], 2, [{"n": 4}])
     assert one.names() == ["b"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
 import signal
-import subprocess
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import pytest
 
 from somatui.engine import weights
 from tests.workers import inside
-from tests.workers.processes import rest, start, until
+from tests.workers.processes import rest, start, tell, until
 
 pytestmark = [pytest.mark.slow]
 STEPS = 18
@@ -56,33 +54,24 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], byt
     return job, Path(done.body["result"]["weights"]).read_bytes()
 
 
-@pytest.mark.parametrize("hows", [("stop", "SIGKILL"), ("SIGTERM", "parent gone")], ids=" then ".join)
-def test_training_that_was_ended_twice_goes_on_as_if_it_had_not(
-    tmp_path: Path, whole: tuple[dict[str, Any], bytes], hows: tuple[str, str]
+def test_training_that_was_stopped_and_then_killed_goes_on_as_if_it_had_not(
+    tmp_path: Path, whole: tuple[dict[str, Any], bytes]
 ) -> None:
+    """Other orderly ends are the session's: SIGTERM in test_score, a parent that is gone in test_launch."""
     job = whole[0] | {"work_dir": str(tmp_path / "work")}
-    for how in hows:
-        end_after_a_checkpoint(start("train", job), how)
+    process = start("train", job)
+    until(process, "checkpoint")
+    tell(process, 'rubbish\n{"cmd":"stop"}')
+    rest(process)
+    assert process.returncode == 0
+    process = start("train", job)
+    until(process, "checkpoint")
+    process.kill()
+    rest(process)
+    assert process.returncode == -signal.SIGKILL
     *_, resumed = rest(start("train", job))
     assert resumed.body["result"]["step"] == STEPS
     assert Path(resumed.body["result"]["weights"]).read_bytes() == whole[1]
-
-
-def end_after_a_checkpoint(process: subprocess.Popen[str], how: str) -> None:
-    """End a training in one of four ways, in the midst of it."""
-    until(process, "checkpoint")
-    assert process.stdin is not None
-    if how == "stop":
-        process.stdin.write('rubbish\n{"cmd":"stop"}\n')
-        process.stdin.flush()
-    elif how == "parent gone":
-        process.stdin.close()
-    else:
-        os.kill(process.pid, getattr(signal, how))
-    assert process.stdout is not None
-    process.stdout.read()
-    assert process.wait(30) == (-signal.SIGKILL if how == "SIGKILL" else 0)
-    process.stdout.close()
 
 
 def test_training_that_had_ended_tells_the_same_again(tmp_path: Path) -> None:
@@ -103,7 +92,6 @@ def test_the_corpus_has_a_seed_of_its_own(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "work").write_text("a file")
-    process = start("train", training(tmp_path, 2))
-    *_, failed = rest(process)
-    assert (failed.kind, process.returncode) == ("failed", 1)
+    *_, failed = inside.done("train", training(tmp_path, 2))
+    assert failed.kind == "failed"
     assert str(tmp_path / "work") in failed.body["error"]
