@@ -13,6 +13,7 @@ HUB = {"corpus": {"paths": None, "sources": [{"kind": "hub", "name": "owner/set"
 FILE = {"corpus": {"paths": None, "sources": [{"kind": "jsonl", "path": "/a/b.jsonl"}]}}
 
 
+@pytest.mark.usefixtures("quick_vaults")
 def test_the_hub_s_token_goes_to_jobs_that_read_the_hub_alone(tmp_path: Path) -> None:
     vault = FileVault.create(tmp_path / "vault", "correct horse")
     assert KINDS["score"].secrets(HUB, vault) is None

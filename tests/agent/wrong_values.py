@@ -23,6 +23,7 @@ from somatui.wire.secretkey import recognise
 from somatui.wire.text import TextError
 from somatui.workers import gpu, hub, webhook
 from tests import servers
+from tests.agent import vaults
 from tests.storage import stores
 
 LIMIT_S = 0.3
@@ -181,12 +182,13 @@ def _vault(change: Callable[[Path], object], passphrase: str = "right") -> Any:
     def tried(world: World) -> Line:
         path = world.folder / f"vault-{len(list(world.folder.iterdir()))}" / "vault.json"
         path.parent.mkdir(mode=0o700)
-        FileVault.create(path, "right").lock()
-        change(path)
-        try:
-            FileVault.open(path).unlock(passphrase)
-        except VaultError as refused:
-            return _sentence("passphrase", refused)
+        with vaults.quick():
+            FileVault.create(path, "right").lock()
+            change(path)
+            try:
+                FileVault.open(path).unlock(passphrase)
+            except VaultError as refused:
+                return _sentence("passphrase", refused)
         raise AssertionError("it was opened")
 
     return tried
