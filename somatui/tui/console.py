@@ -113,9 +113,13 @@ class SomatuiApp(App[int]):
         """The home screen, wherever it is in the stack."""
         return next((s for s in self.screen_stack if isinstance(s, HomeScreen)), None)
 
+    @property
+    def _is_closing(self) -> bool:
+        return self._exit or (self.home is not None and self.home._closing)
+
     def on_sections(self, sections: dict[str, Any]) -> None:
         """The agent has pushed sections of its picture; while the console closes there is nothing left to show it."""
-        if self._exit:
+        if self._is_closing:
             return
         changed = self.world.apply(sections)
         if changed:
@@ -123,7 +127,7 @@ class SomatuiApp(App[int]):
 
     def on_connection(self, connected: bool, trouble: str) -> None:
         """The line to the agent has come up or broken."""
-        if self._exit:
+        if self._is_closing:
             return
         world = self.world
         if world.connected != connected or not world.since_ms:
