@@ -25,6 +25,7 @@ network = "practice"
 auto_reveal = false
 auto_claim = false
 threads = 1
+fill_pace_per_minute = 600
 """
 
 
