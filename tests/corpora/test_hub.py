@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,18 +35,21 @@ def table(made: Path, **columns: list[Any]) -> str:
 
 
 class Bucket(BaseHTTPRequestHandler):
-    """Serves gzip objects by id, and notes how many were asked for at once."""
+    """Serves gzip objects by id, and notes how many were asked for at once: the first ones wait for so many."""
 
     objects: dict[str, bytes]
     at_once: list[int]
     now: list[int]
     lock: threading.Lock
+    gate: threading.Barrier
 
     def do_GET(self) -> None:
         with self.lock:
             self.now[0] += 1
             self.at_once.append(self.now[0])
-        time.sleep(0.05)
+            early = len(self.at_once) <= self.gate.parties
+        if early:
+            self.gate.wait(30)
         found = self.objects.get(self.path.rpartition("/")[2])
         self.send_response(200 if found is not None else 404)
         self.end_headers()
@@ -61,7 +63,8 @@ class Bucket(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def bucket() -> Iterator[tuple[type[Bucket], str]]:
-    handler = type("Own", (Bucket,), {"objects": {}, "at_once": [], "now": [0], "lock": threading.Lock()})
+    lock, gate = threading.Lock(), threading.Barrier(heritage.DOWNLOADS)
+    handler = type("Own", (Bucket,), {"objects": {}, "at_once": [], "now": [0], "lock": lock, "gate": gate})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield handler, f"http://127.0.0.1:{server.server_address[1]}/content/"
