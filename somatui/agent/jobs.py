@@ -21,7 +21,7 @@ from somatui.agent import joblog
 from somatui.agent.ground import Ground
 from somatui.agent.kinds import KINDS, Kind, KindError
 from somatui.chain.errors import ChainError
-from somatui.domain.figures import title
+from somatui.domain.figures import SENT, title
 from somatui.domain.ids import short
 from somatui.domain.snapshot import JobState, JobView
 from somatui.files import write_whole
@@ -68,6 +68,8 @@ class Job:
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
     worker: WorkerProcess | None = None
     tells: set[asyncio.Task[None]] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
+    """Targets that its hits are known of."""
 
     @property
     def alive(self) -> bool:
@@ -142,10 +144,11 @@ class Jobs:
     def resume(self) -> None:
         """Go on with what was running when the last agent ended; hits it was told of are handed on once more.
 
-        A hit that has been submitted is known by its key and is not submitted again.
+        A hit that has been submitted is known by its key and is not submitted again; how they ended is counted anew.
         """
         for job in self._jobs.values():
             if job.alive and job.id not in self._tasks:
+                job.metrics = {name: value for name, value in job.metrics.items() if name not in SENT}
                 self._launch(job)
                 for hit in joblog.told_hits(job.folder):
                     self._hit(job, hit)
@@ -202,6 +205,7 @@ class Jobs:
                 await job.worker.board()
 
     def _launch(self, job: Job) -> None:
+        job.told |= {str(hit.get("target_id")) for hit in joblog.told_hits(job.folder)}
         self._tasks[job.id] = asyncio.get_running_loop().create_task(self._run(job))
 
     async def _run(self, job: Job) -> None:
@@ -274,8 +278,13 @@ class Jobs:
             job.tables = tables(message.body["tables"])
             self._touch(job)
             return
-        joblog.note(job.folder, message)
         body = message.body
+        if message.kind == "hit":
+            # A worker that is started again tells all that its earlier lives have told.
+            if body.get("target_id") in job.told:
+                return
+            job.told.add(str(body.get("target_id")))
+        joblog.note(job.folder, message)
         if message.kind == "hello" and job.state == "starting":
             self._into(job, "running")
         elif message.kind == "progress" and isinstance(body.get("done"), (int, float)):

@@ -13,7 +13,7 @@ from somatui.domain.ids import tiny
 from somatui.domain.snapshot import JobView
 
 GB = 1_000_000_000
-_SENT = {"done": "sent", "submitted": "sent", "lost": "lost", "failed": "failed", "refused": "refused"}
+SENT = {"done": "sent", "submitted": "sent", "lost": "lost", "failed": "failed", "refused": "refused"}
 """How submissions of a score job end; the agent counts them beside the worker's own metrics."""
 _SHOWN = frozenset({
     "candidates_per_s", "chunks_per_s", "tokens_per_s", "mb_per_s", "peak_share", "scored", "hits", "best_distance",
@@ -63,7 +63,7 @@ def left(job: JobView) -> str | None:
 def groups(job: JobView) -> tuple[tuple[str, Texts], ...]:
     """What it tells by subject, each subject with its texts; those that have nothing to say are left out."""
     m = job.metrics
-    sent = _SENT if job.kind == "score" else {}
+    sent = SENT if job.kind == "score" else {}
     told = (
         ("done", _texts(None if job.done is None else f"{int(job.done * 100 + 1e-9)}%", left(job))),
         ("found", found(job)),

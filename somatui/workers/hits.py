@@ -80,6 +80,12 @@ class Hits:
         if fresh and len(self._kept):
             self._match(slice(0, None), Aims(fresh, place, dim), None)
 
+    def tell_again(self) -> None:
+        """Tell what earlier lives have told of targets that are still there: nobody may have heard it."""
+        for target, hit in self._stand.told.items():
+            if target in self._stand.reported:
+                self._session.emitter.send("hit", **hit)
+
     def plan(self, everything: bool) -> Plan:
         """The way of a candidate through the models, as things stand now; `everything` is through all of them."""
         order = self._shares.order(self._aims)
@@ -175,15 +181,17 @@ class Hits:
             if found is None:
                 return False
             write_whole(path, found)
-        self._session.emitter.send(
-            "hit", target_id=target.id, model_id=target.model_ids[winner], winner=winner, loss=score.loss,
-            distance=distance, threshold=self._board.threshold,
-            embedding=base64.b64encode(score.embedding.astype("<f4").tobytes()).decode(),
-            name=named.name, path=str(path), size=path.stat().st_size, checksum=told, epoch=self._board.epoch,
-            models=[{"id": m, "weights_checksum": self._board.models[m].checksum} for m in target.model_ids],
-        )  # fmt: skip
+        hit = {
+            "target_id": target.id, "model_id": target.model_ids[winner], "winner": winner, "loss": score.loss,
+            "distance": distance, "threshold": self._board.threshold,
+            "embedding": base64.b64encode(score.embedding.astype("<f4").tobytes()).decode(),
+            "name": named.name, "path": str(path), "size": path.stat().st_size, "checksum": told,
+            "epoch": self._board.epoch,
+            "models": [{"id": m, "weights_checksum": self._board.models[m].checksum} for m in target.model_ids],
+        }  # fmt: skip
+        self._session.emitter.send("hit", **hit)
         self.nearest.cover(target.id)
-        source = self._stand.hit(target.id, named.digest)
+        source = self._stand.hit(target.id, named.digest, hit)
         if source is not None:
             self._learn(source)
         return True

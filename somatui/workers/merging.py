@@ -96,6 +96,7 @@ class Merged:
         self._remembers, self._names = remembers, set[str]()
         self.most_hits, self.limit = job.get("max_hits"), job.get("limit")
         self.hits, self.reported, self.parked = 0, set[str](), list[str]()
+        self._passed = set[str]()
         self.parts: list[Part] = []
         self._texts: dict[str, float] = {}
         self._told, self._news = 0.0, False
@@ -178,13 +179,19 @@ class Merged:
             part.scored = part.base + int(scored)
 
     def _hit(self, hit: Mapping[str, Any]) -> None:
-        """Pass a hit on, the first of its target and as many as are wanted."""
-        if hit["target_id"] in self.reported or self.enough:
+        """Pass a hit on, the first of its target and as many as are wanted.
+
+        What an earlier life has passed on is passed on once more when it is told again: nobody may have heard it.
+        """
+        target = hit["target_id"]
+        if target in self._passed or (self.enough and target not in self.reported):
             return
         self._emitter.send("hit", **hit)
-        self.hits += 1
-        self.reported.add(hit["target_id"])
-        self.save()
+        self._passed.add(target)
+        if target not in self.reported:
+            self.hits += 1
+            self.reported.add(target)
+            self.save()
 
     def say(self, text: str, who: str = "", level: str = "warn") -> None:
         """Log a text once, though several workers say it within seconds."""

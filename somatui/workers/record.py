@@ -28,9 +28,9 @@ CREATE TABLE IF NOT EXISTS scored(
     hits INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS scored_by_digest ON scored(digest);
 CREATE TABLE IF NOT EXISTS owed(digest TEXT PRIMARY KEY, name TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS reported(target TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS hits(target TEXT PRIMARY KEY, told TEXT NOT NULL);
 """
-_TABLES = ("stand", "scored", "owed", "reported")
+_TABLES = ("stand", "scored", "owed", "hits")
 
 
 class Record:
@@ -92,21 +92,21 @@ class Record:
             known = {column: loss for column, loss in json.loads(before).items() if loss is not None}
             self._do("UPDATE scored SET losses = ? WHERE digest = ?", _written(losses | known), digest)
 
-    def hit(self, digest: bytes, target: str) -> str | None:
-        """Note a hit; the candidate's source where it is its first."""
-        self._do("INSERT OR IGNORE INTO reported VALUES(?)", target)
+    def hit(self, digest: bytes, target: str, told: Mapping[str, Any]) -> str | None:
+        """Note a hit and what was told of it; the candidate's source where it is its first."""
+        self._do("INSERT OR IGNORE INTO hits VALUES(?, ?)", target, json.dumps(told))
         self._do("UPDATE scored SET hits = hits + 1 WHERE digest = ?", digest)
         found = self._do("SELECT source FROM scored WHERE digest = ? AND hits = 1", digest)
         return str(found[0][0]) if found else None
 
-    def reported(self) -> set[str]:
-        """Targets that a hit was noted for."""
-        return {str(row[0]) for row in self._do("SELECT target FROM reported")}
+    def hits(self) -> dict[str, dict[str, Any]]:
+        """What was told of each target's hit, the first first."""
+        return {str(target): json.loads(told) for target, told in self._do("SELECT * FROM hits ORDER BY rowid")}
 
     def forget(self, targets: Iterable[str]) -> None:
         """These may be hit anew."""
         for target in targets:
-            self._do("DELETE FROM reported WHERE target = ?", target)
+            self._do("DELETE FROM hits WHERE target = ?", target)
 
     def owed(self) -> dict[str, str]:
         """Candidates that are to be come back to, as they were put there: digest in hex, and name."""

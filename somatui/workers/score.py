@@ -81,6 +81,7 @@ class Scoring:
     def run(self) -> dict[str, Any]:
         """Score until the limit, enough hits, the corpus's end or a stop. Raises JobError for a board of no use."""
         self._follow(read_board(self._board_file))
+        self._hits.tell_again()
         if not self._models.loaded and not self._session.stopping.is_set():
             raise JobError("No model of the board can be scored on: its weights cannot be used, see the log.")
         lanes = self._threads if self._hits.dim <= NARROW else 1

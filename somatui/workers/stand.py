@@ -31,7 +31,9 @@ class Stand:
         self.scored, self.hits = int(told.get("scored", 0)), int(told.get("hits", 0))
         self.best_distance: float | None = told.get("best_distance")
         self._source_hits = Counter(told.get("source_hits", {}))
-        self.reported = record.reported()
+        self.told = record.hits()
+        """Hits that earlier lives of this job have told of, by target."""
+        self.reported = set(self.told)
         """Targets of the board that a hit was told for."""
         self.owed = record.owed()
         """Candidates that have not been through all models: the digest in hex, and where they came from."""
@@ -103,11 +105,11 @@ class Stand:
         self.cursor = cursor
         self._record.add(self.scored, candidate, losses)
 
-    def hit(self, target: str, digest: bytes) -> str | None:
-        """Note a hit that was told; the candidate's source where it is its first."""
+    def hit(self, target: str, digest: bytes, told: Mapping[str, Any]) -> str | None:
+        """Note a hit and what is told of it; the candidate's source where it is its first."""
         self.hits += 1
         self.reported.add(target)
-        source = self._record.hit(digest, target)
+        source = self._record.hit(digest, target, told)
         if source is not None:
             self._source_hits[source] += 1
         return source

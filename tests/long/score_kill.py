@@ -183,7 +183,7 @@ class Loop:
                 return
             rows = found.execute("SELECT n, digest, source, losses, hits FROM scored ORDER BY n").fetchall()
             told = NOTHING | json.loads(found.execute("SELECT told FROM stand").fetchone()[0])
-            reported = {t for (t,) in found.execute("SELECT target FROM reported")}
+            reported = {t for (t,) in found.execute("SELECT target FROM hits")}
             owed = {d for (d,) in found.execute("SELECT digest FROM owed")}
         place = {digest: n for n, digest, *_ in rows}
         if [n for n, *_ in rows] != list(range(1, len(rows) + 1)) or len(place) != len(rows):

@@ -45,7 +45,7 @@ def deal_on(folder: Path, told: int) -> None:
         with stand.step():
             stand.deal(a_candidate(number), {"m": number / 2}, {"position": number})
             stand.owe(a_candidate(number).digest.hex(), "")
-            stand.hit(f"target {number}", a_candidate(number).digest)
+            stand.hit(f"target {number}", a_candidate(number).digest, {})
         os.write(told, b".")
 
 

@@ -169,8 +169,10 @@ def test_the_number_of_shards_stays_unless_another_is_asked_for_which_begins_ane
     first.hear(first.parts[0], Message(1, 1, "hit", {"target_id": "0x1"}))
     again = merged(tmp_path, out)
     assert [(p.scored, p.kept, p.cursor) for p in again.parts] == [(0, 0, None), (5, 5, {"position": 7})]
-    again.hear(again.parts[1], Message(1, 1, "hit", {"target_id": "0x1"}))
-    assert (again.hits, again.reported, out.getvalue().count('"kind":"hit"')) == (1, {"0x1"}, 1)
+    for _ in range(2):
+        again.hear(again.parts[1], Message(1, 1, "hit", {"target_id": "0x1"}))
+    # Told again once in each life, since nobody may have heard it, and counted once.
+    assert (again.hits, again.reported, out.getvalue().count('"kind":"hit"')) == (1, {"0x1"}, 2)
     anew = merged(tmp_path, out, 3)
     assert [(p.scored, p.cursor) for p in anew.parts] == [(0, None)] * 3 and not anew.reported
     assert "stood in 2 shards and has 3 now: it is begun anew" in out.getvalue()
