@@ -33,6 +33,7 @@ CONFIRMED = ("claim", "reveal", "publish")
 """Acts whose panel may be shown, the one that says most about a day first."""
 WAIT_SECONDS = 300.0
 CURVE_POINTS = 60
+SCORED = 30
 
 
 class NotShown(Exception):
@@ -115,7 +116,9 @@ async def _work_and_take(paths: Paths, out: Path, theme: str) -> None:
             await client.call("act", action="advance", args={}, key=uuid.uuid4().hex)
         await _score(paths, client)
         looked = await client.call("job.start", kind="score", args={"submit": False, "corpus": {"sources": _sources()}})
-        await _seen(paths, lambda s: len(_job(s, looked["job_id"]).tables.get("near", ())) >= 4, "a scoring under way")
+        await _seen(
+            paths, lambda s: _job(s, looked["job_id"]).metrics.get("scored", 0) >= SCORED, "a scoring under way"
+        )
         await client.call("job.start", kind="train", args={"steps": 400, "seed": 3})
         await _seen(paths, lambda s: _course(s) >= CURVE_POINTS, "a training under way")
         await take(paths, out, theme)
@@ -130,7 +133,7 @@ async def _work_and_take(paths: Paths, out: Path, theme: str) -> None:
 def _sources() -> list[dict[str, Any]]:
     """Some folders of the standard library, each a source of its own."""
     library = Path(sysconfig.get_path("stdlib"))
-    return [{"kind": "files", "path": str(library / name)} for name in ("email", "json", "asyncio")]
+    return [{"kind": "files", "path": str(library / name)} for name in ("asyncio", "email", "test")]
 
 
 async def _score(paths: Paths, client: AgentClient) -> None:
