@@ -82,7 +82,9 @@ def _model(found: Message) -> SimpleNamespace:
     if state in ("active", "inactive"):
         body.decryption_key = b58encode(found.raw(8))
         update = found.maybe_message(13)
-        body.pending_update = update and SimpleNamespace(commit_epoch=update.number(5))
+        body.pending_update = update and SimpleNamespace(
+            commit_epoch=update.number(5), manifest=_manifest(update.message(1))
+        )
     return SimpleNamespace(V1=SimpleNamespace(**{state.title(): body}))
 
 
