@@ -43,7 +43,7 @@ WARM = 1 / 3
 LIMITS = {"MiB": 0.5, "descriptors": 0.5, "threads": 0.5, "disk MiB": 2.0, "workers.score MiB": 3.0}
 """The steepest lines, a minute. What is known of candidates fills caches of the score worker up to bounds of their own,
 and their bytes a folder up to its; a chain grows with what happens on it."""
-SHORT_LIMITS = {"descriptors": 60.0, "threads": 60.0}
+SHORT_LIMITS = {"descriptors": 600.0, "threads": 600.0}
 EPOCH_S = 30
 NEAR = 0.3
 """The distance that counts as a hit whatever the network's threshold: so that there are some, and no flood."""
