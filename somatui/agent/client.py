@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from somatui.domain.printable import readable
 from somatui.paths import Paths
 
 PROTOCOL = 1
@@ -129,18 +130,6 @@ class AgentClient:
             answer.set_exception(AgentError(int(error["code"]), str(error["message"]), error.get("data")))
 
 
-def readable(value: Any) -> Any:
-    """The same JSON with � for every character that is not shown but moves a terminal or turns a line round: names of
-    files, and what programs and nodes say, are strangers' words."""
-    if isinstance(value, str):
-        return value if value.isprintable() else "".join(c if c.isprintable() or c in "\n\t" else "�" for c in value)
-    if isinstance(value, list):
-        return [readable(each) for each in value]
-    if isinstance(value, dict):
-        return {readable(name): readable(each) for name, each in value.items()}
-    return value
-
-
 async def ensure_agent(paths: Paths) -> None:
     """See that the profile's agent answers; start it detached where none does. Raises AgentError with its sentence."""
     if await _answers(paths):
@@ -210,8 +199,8 @@ def _read_line(descriptor: int, seconds: float) -> bytes:
     found = b""
     until = time.monotonic() + seconds
     while not found.endswith(b"\n"):
-        readable, _, _ = select.select([descriptor], [], [], max(0.0, until - time.monotonic()))
-        more = os.read(descriptor, 4096) if readable else b""
+        there, _, _ = select.select([descriptor], [], [], max(0.0, until - time.monotonic()))
+        more = os.read(descriptor, 4096) if there else b""
         if not more:
             break
         found += more

@@ -67,14 +67,14 @@ def entry(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(problem: Problem, as_json: bool) -> int:
-    if as_json:
-        import json
+    from somatui.cli.output import document, note
 
-        document = {"ok": False, "error": str(problem), "status": problem.status} | (
+    if as_json:
+        said = {"ok": False, "error": str(problem), "status": problem.status} | (
             {"digest": problem.data["digest"]} if "digest" in problem.data else {}
         )
-        print(json.dumps(document, ensure_ascii=False))
-    print(problem, file=sys.stderr)
+        print(document(said))
+    note(str(problem))
     return problem.status
 
 

@@ -10,31 +10,47 @@ from typing import Any
 
 from somatui.domain.codec import to_json
 from somatui.domain.money import soma
+from somatui.domain.printable import readable
 
 ADDRESSES = frozenset({"address", "owner", "submitter", "recipient", "sender"})
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a verb has to say: `document` for --json, `text` for people, and the exit status."""
+    """What a verb has to say: `document` for --json, `text` for people, and the exit status.
+
+    `drawn`: the text is made of the terminal's own sequences and of no word that somebody else has chosen.
+    """
 
     document: Any
     text: str = ""
     status: int = 0
+    drawn: bool = False
 
 
 def show(answer: Answer, as_json: bool) -> None:
     """Print an answer on stdout; a document of None means that the verb has printed for itself."""
     if as_json and answer.document is not None:
-        print(json.dumps(public(answer.document), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+        print(document(answer.document, indent=2 if sys.stdout.isatty() else None))
     elif not as_json and answer.text:
-        print(answer.text)
+        print(answer.text if answer.drawn else readable(answer.text))
     sys.stdout.flush()
+
+
+def document(value: Any, indent: int | None = None) -> str:
+    """JSON for scripts: as it reads, or all in ASCII where a terminal would obey something in it."""
+    text = json.dumps(public(value), ensure_ascii=False, indent=indent)
+    return text if readable(text) == text else json.dumps(public(value), indent=indent)
+
+
+def tell(text: str) -> None:
+    """Print text for people on stdout at once."""
+    print(readable(text), flush=True)
 
 
 def note(text: str) -> None:
     """Print a line of progress on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(readable(text), file=sys.stderr, flush=True)
 
 
 def public(value: Any) -> Any:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from somatui.cli.main import entry
-from somatui.cli.output import fields, public, table
-from somatui.cli.problem import FAILED, LOCKED, REFUSED, UNKNOWN, as_problem
+from somatui.cli.output import Answer, fields, note, public, show, table
+from somatui.cli.problem import FAILED, LOCKED, REFUSED, UNKNOWN, USAGE, as_problem
 from tests.cli.shell import ROOT, one_sentence, somatui
 
 
@@ -150,3 +150,19 @@ def test_tables_are_aligned_and_numbers_stand_to_the_right() -> None:
 
 def test_addresses_are_printed_with_0x() -> None:
     assert public({"owner": "ab", "submitter": None, "id": "0x1"}) == {"owner": "0xab", "submitter": None, "id": "0x1"}
+
+
+def test_words_of_strangers_move_no_terminal_and_scripts_get_them_as_they_are(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    name = "a\x1b]0;owned\x07\u202e\x9bb.py"
+    words = ["score", "file", "--data", str(tmp_path / name), "--target", "7c1f"]
+    assert entry(words) == entry([*words, "--json"]) == USAGE
+    show(Answer({"name": name}, f"name\t{name}\nécho"), False)
+    show(Answer({"name": name}), True)
+    note(name)
+    out, err = capsys.readouterr()
+    refused, text, document = out.splitlines()[0], out.splitlines()[1:3], out.splitlines()[3]
+    assert not set(out + err) & set("\x1b\x07\u202e\x9b") and err.count("a�]0;owned���b.py") == 3
+    assert name in json.loads(refused)["error"] and json.loads(document) == {"name": name}
+    assert text == ["name\ta�]0;owned���b.py", "écho"]

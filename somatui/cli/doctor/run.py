@@ -11,7 +11,7 @@ from typing import Any
 from somatui.cli.doctor import atrest, board, machine, ports, profile
 from somatui.cli.doctor.finding import Finding, Look, Scene
 from somatui.cli.options import Arguments, paths_of, wants_json
-from somatui.cli.output import Answer
+from somatui.cli.output import Answer, tell
 from somatui.cli.problem import FAILED
 
 HERE: tuple[Look, ...] = (
@@ -38,11 +38,11 @@ def doctor(args: Arguments) -> Answer:
             shown = _mended(finding, fixed)
         found.append(shown)
         if not quiet:
-            print(told(shown), flush=True)
+            tell(told(shown))
     bad, warned = (sum(f.status == s for f in found) for s in ("bad", "warn"))
     ok = not bad
     if not quiet:
-        print("\n" + _verdict(bad, warned, fixed, any(f.fix is not None for f in found)))
+        tell("\n" + _verdict(bad, warned, fixed, any(f.fix is not None for f in found)))
     checks = [{f.name: getattr(each, f.name) for f in fields(Finding) if f.name != "fix"} for each in found]
     document = {"ok": ok, "checks": checks, "fixed": fixed} if quiet else None
     return Answer(document, status=0 if ok else FAILED)

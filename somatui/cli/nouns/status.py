@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 from typing import Any
 
 from somatui.cli import live
 from somatui.cli.options import Arguments, Verb, clock_ms, wants_json
-from somatui.cli.output import Answer, amount, fields, public
+from somatui.cli.output import Answer, amount, document, fields, tell
 from somatui.domain.deadline import span
 from somatui.domain.ids import short
 from somatui.domain.snapshot import Snapshot
@@ -60,7 +59,7 @@ async def _watch(client: Any, args: Arguments) -> None:
     await client.subscribe(lambda *_: changed.set())
     while True:
         seen = await live.read_snapshot(client)
-        print(json.dumps(public(seen), ensure_ascii=False) if wants_json(args) else screen(seen) + "\n", flush=True)
+        tell(document(seen) if wants_json(args) else screen(seen) + "\n")
         changed.clear()
         await changed.wait()
 

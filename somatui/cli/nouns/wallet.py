@@ -213,7 +213,7 @@ def qr(args: Arguments) -> Answer:
     if coloured:
         lines = [f"\x1b[38;5;16;48;5;231m{line}\x1b[0m" for line in lines]
     rows = ["".join(str(int(m)) for m in row) for row in matrix]
-    return Answer({"address": address, "modules": rows}, "\n".join([*lines, address]))
+    return Answer({"address": address, "modules": rows}, "\n".join([*lines, address]), drawn=True)
 
 
 def faucet(args: Arguments) -> Answer:
