@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from somatui.agent import client
 from somatui.cli.main import entry
 from somatui.domain.snapshot import Duty, JobView, NetworkView, Snapshot
 from tests.cli.scripted import AgentError, Script, speak
@@ -233,6 +234,13 @@ def test_whoever_stops_the_agent_is_told_what_is_due(
     monkeypatch.setattr("somatui.cli.stop.stop_agent", lambda _: ())
     (told,) = run("agent stop", capsys)[1]["due"]
     assert told.startswith("reveal first is due by the end of epoch 412, or 0.500000 SOMA are lost: somatui agent run")
+
+    async def refuse(_paths: object) -> None:
+        raise client.AgentError(-32001, "Agent and console are of different versions: restart the agent.")
+
+    monkeypatch.setattr(client.AgentClient, "connect", refuse)
+    status, document, _ = run("agent stop", capsys)
+    assert (status, document["stopped"], document["due"]) == (0, True, []), "an agent of another version stays for ever"
 
 
 def test_publishing_stakes_what_was_typed(script: Script, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,10 +62,12 @@ def stop(args: Arguments) -> Answer:
 
 
 def _due(args: Arguments) -> list[str]:
-    """What nobody does in time while no agent runs."""
+    """What nobody does in time while no agent runs; nothing where one of another version cannot be asked."""
+    from somatui.agent.client import AgentError
+
     try:
         duties = live.snapshot(args).duties
-    except (Problem, OSError):
+    except (Problem, AgentError, OSError):
         return []
     return [
         f"{d.title} is due by the end of epoch {d.closes_epoch}, or {amount(d.at_stake_shannons)} are lost: "
