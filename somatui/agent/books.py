@@ -109,9 +109,9 @@ class Books:
 
 
 def _spends(effects: EffectsView, coins: list[CoinView]) -> bool:
-    """Whether it has changed coins that were there before, which only the wallet's own key can."""
-    before = {c.id for c in effects.changed if c.input_version is not None}
-    return any(coin.id in before for coin in coins)
+    """Whether one of them has paid for it, which only the wallet's own key can do; a coin that somebody hands over
+    whole was there before too, and was theirs (protocol.md 4.3)."""
+    return effects.gas_id in {coin.id for coin in coins}
 
 
 def _pays_out(effects: EffectsView, coins: list[CoinView]) -> bool:

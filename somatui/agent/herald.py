@@ -79,7 +79,10 @@ class Herald:
     def _read(self, *, force: bool = False) -> None:
         """The address, as the vault has it now; while that is locked, as it was."""
         ground, now = self._ground, self._ground.now_ms()
-        if ground.vault is None or not (force or now >= self._read_ms + READ_EVERY_MS):
+        if ground.vault is None:
+            self._address = ""
+            return
+        if not (force or now >= self._read_ms + READ_EVERY_MS):
             return
         self._read_ms = now
         try:

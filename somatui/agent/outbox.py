@@ -75,7 +75,10 @@ class Outbox:
         for about, alert in there.items():
             self._is_there(about, alert, now_ms)
         for about in [a for a in self.known if a not in there]:
-            self._is_gone(about, there, now_ms)
+            if self.known[about].severity in LEVELS[level]:
+                self._is_gone(about, there, now_ms)
+            else:
+                del self.known[about]
 
     def _is_there(self, about: str, alert: Alert, now_ms: int) -> None:
         before = self.known.get(about)
@@ -104,11 +107,11 @@ class Outbox:
 
     def due(self, now_ms: int) -> bool:
         """Whether a message is to go out now."""
-        if not self.lines or now_ms < self.taken_ms + APART_MS:
+        if not self.lines or not _past(self.taken_ms, APART_MS, now_ms):
             return False
         if self.tries:
-            return now_ms >= self.failed_ms + min(FIRST_PAUSE_MS << min(self.tries - 1, 10), MOST_PAUSE_MS)
-        return any(mark == "bad" for mark, _ in self.lines) or now_ms >= self.taken_ms + GATHER_MS
+            return _past(self.failed_ms, min(FIRST_PAUSE_MS << min(self.tries - 1, 10), MOST_PAUSE_MS), now_ms)
+        return any(mark == "bad" for mark, _ in self.lines) or _past(self.taken_ms, GATHER_MS, now_ms)
 
     def message(self, profile: str, network: str) -> tuple[str, int]:
         """The text that is due, and how many of the waiting lines are in it."""
@@ -131,3 +134,8 @@ class Outbox:
         """It has not; the same lines go out again after a while that grows."""
         self.failed_ms, self.error = now_ms, error
         self.tries += 1
+
+
+def _past(since_ms: int, pause_ms: int, now_ms: int) -> bool:
+    """Whether the pause is over; it is where its beginning is still to come, since the clock was set back."""
+    return not since_ms <= now_ms < since_ms + pause_ms

@@ -103,6 +103,12 @@ async def test_a_bad_alert_arrives_once_and_its_end_over_a_restart(tmp_path: Pat
         assert kept == [], "the webhook's address lies outside the vault"
 
 
+async def test_where_there_is_no_vault_there_is_no_webhook_to_be_unlocked(tmp_path: Path, channel: Channel) -> None:
+    async with ground(tmp_path, channel) as agent:
+        agent.vault = None
+        assert (await Herald(agent).status())["set"] is False
+
+
 async def test_what_was_not_taken_goes_out_again_and_is_said_meanwhile(tmp_path: Path, channel: Channel) -> None:
     channel.status = 500
     async with ground(tmp_path, channel) as agent:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+from somatui.agent.alerts import stranger_alerts
 from somatui.agent.outbox import (
     APART_MS,
     AWAY_MS,
+    FIRST_PAUSE_MS,
     GATHER_MS,
     MOST_CHARACTERS,
     MOST_LINES,
@@ -81,21 +83,32 @@ def test_a_warning_that_becomes_bad_is_told_again_and_a_deadline_at_each_step_bu
                          ["over", "Reveal#30 minutes."]]  # fmt: skip
 
 
-def test_a_network_is_told_of_when_it_is_away_for_long_and_a_job_that_failed_is_never_over() -> None:
+def test_a_network_is_told_of_when_it_is_away_for_long_and_what_has_happened_is_never_over() -> None:
     box = Outbox()
     gone = Alert("bad", "The network does not answer.", NOW_MS, "network")
     failed = Alert("warn", "Job b failed.", NOW_MS, "job:b")
-    box.see((gone, failed), "all", NOW_MS + AWAY_MS - 1)
-    assert [text for _, text in box.lines] == [failed.text]
+    (other,) = stranger_alerts(["7" * 44])
+    box.see((gone, failed, other), "all", NOW_MS + AWAY_MS - 1)
+    assert [text for _, text in box.lines] == [failed.text, other.text]
     box.see((gone,), "all", NOW_MS + AWAY_MS)
     box.see((gone,), "all", NOW_MS + AWAY_MS + OVER_MS)
-    assert [text for _, text in box.lines] == [failed.text, gone.text]
+    assert [text for _, text in box.lines] == [failed.text, other.text, gone.text]
+
+
+def test_a_clock_that_is_set_back_holds_up_no_alert() -> None:
+    box = Outbox(taken_ms=NOW_MS, failed_ms=NOW_MS, tries=1)
+    box.see((POOR,), "all", NOW_MS - 3_600_000)
+    assert box.due(NOW_MS - 3_600_000) and not box.due(NOW_MS + FIRST_PAUSE_MS - 1)
 
 
 def test_the_setting_leaves_out_warnings_or_all() -> None:
     box = Outbox()
     box.see((POOR, SLASH), "bad", NOW_MS)
     assert [text for _, text in box.lines] == [SLASH.text]
+    box.see((POOR, SLASH), "all", NOW_MS)
+    for later in (0, OVER_MS):
+        box.see((POOR, SLASH), "bad", NOW_MS + later)
+    assert [text for _, text in box.lines] == [SLASH.text, POOR.text], "what is only left out now is not over"
     box.see((POOR, SLASH), "off", NOW_MS)
     assert not box.due(NOW_MS + 1_000_000)
     box.see((SLASH,), "all", NOW_MS)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from soma_sdk import Keypair
 
 from somatui.agent import signer, states
 from somatui.agent.alerts import stranger_alerts
@@ -15,8 +16,9 @@ from somatui.agent.journal import Intent, Journal
 from somatui.chain import build
 from somatui.domain.coins import NoCoin
 from somatui.wire.hashes import blake2b256, derive_id
-from somatui.wire.text import b58decode32, b58encode, hex_id
-from somatui.wire.transaction import SignedTransaction
+from somatui.wire.kinds import TransferObjects
+from somatui.wire.text import b58decode32, b58encode, hex_id, parse_address
+from somatui.wire.transaction import SignedTransaction, TransactionData
 from tests.agent.cut import KillAt, Killed, Rough, until
 from tests.agent.world import EMBEDDING, World, operator, world
 
@@ -87,6 +89,21 @@ async def test_bytes_refused_for_good_are_signed_anew_with_the_coin_as_it_is(one
     assert sum(m.mine for m in (await one.look()).models) == 1
     (alert, *_) = stranger_alerts(one.signer.books.strangers)
     assert alert.severity == "bad" and "not by this agent" in alert.text, "nobody was told of the other signer"
+
+
+async def test_a_coin_that_somebody_hands_over_whole_is_money_and_no_alarm(one: World) -> None:
+    chain, friend = one.ground.chain, Keypair.generate()
+    for _ in range(2):
+        for sent in await chain.faucet(friend.address()):
+            await chain.settled(sent.digest, 10)
+    pays, given = (await chain.coins(friend.address()))[:2]
+    kind = TransferObjects((build.reference(given),), parse_address(one.ground.address))
+    data = TransactionData(kind, parse_address(friend.address()), (build.reference(pays),))
+    done = await chain.execute(bytes(friend.sign(data.to_bytes())))
+    await chain.settled(done.digest, 10)
+    await one.look()
+    assert done.success and given.id in {c.id for c in one.signer.coins} and await one.difference() == 0
+    assert one.signer.books.strangers == set()
 
 
 async def test_a_refusal_for_no_known_reason_is_not_believed_at_once_and_never_while_a_try_may_still_land(
