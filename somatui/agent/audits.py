@@ -63,20 +63,27 @@ class Watched:
     """Rounds in a row in which nobody answered."""
     dead: str = ""
     """Why others cannot fetch it; empty where they can."""
+    gone: bool = False
+    """Whether the store has said that it has no such object; silence says nothing of it."""
     hindered: str = ""
     """Why it could not be put back; until that has been tried nobody is alarmed."""
     returned: bool = False
-    """Whether it was gone and is there again."""
+    """Whether it was gone and is there again, in this epoch."""
 
     def judge(self, line: dict[str, Any], now_ms: int) -> None:
         """Take over what a look has found. Silence counts from the second round on: it may be this machine's own."""
         self.seen_ms, status = now_ms, line.get("status", "warn")
         self.silent = self.silent + 1 if status == "warn" else 0
         if status == "bad" or self.silent > 1:
-            self.dead = str(line.get("detail") or "nobody answers")
+            self.dead, self.gone = str(line.get("detail") or "nobody answers"), self.gone or status == "bad"
             log.warning("%s cannot be fetched: %s", self.kept.url, self.dead)
         elif status == "ok":
-            self.returned, self.dead, self.hindered = self.returned or bool(self.dead), "", ""
+            self.is_there()
+
+    def is_there(self) -> None:
+        """It is as it should be."""
+        self.returned, self.gone = self.returned or self.gone, False
+        self.dead, self.hindered, self.silent = "", "", 0
 
     def alert(self) -> Alert:
         """What is to be said of it."""
@@ -112,7 +119,8 @@ class Audits:
         self._forget({*(f"data:{t.id}" for t in targets), *(f"weights:{m.id}:{m.url}" for m in models)})
         if now < self._next_ms and epoch.number == self._epoch:
             return
-        self._epoch = epoch.number
+        if epoch.number != self._epoch:
+            self._new_epoch(epoch.number)
         self._next_ms = now + max(AGAIN_MS, min(MOST_PAUSE_MS, epoch.duration_ms // LOOKS_AN_EPOCH))
         for kept in (*map(self._data, targets), *map(self._weights, models)):
             if kept is not None:
@@ -129,6 +137,12 @@ class Audits:
     def alerts(self) -> tuple[Alert, ...]:
         """What is gone, and what was and has been put back."""
         return tuple(w.alert() for w in self._watched.values() if w.hindered or w.returned)
+
+    def _new_epoch(self, number: int) -> None:
+        """What was put back in the last one is not news any more."""
+        self._epoch = number
+        for watched in self._watched.values():
+            watched.returned = False
 
     def _forget(self, wanted: set[str]) -> None:
         """Watch nothing that nobody needs any more."""
@@ -202,7 +216,7 @@ class Audits:
         except (UploadFailed, VaultError, OSError) as failure:
             watched.hindered = str(failure).rstrip(".")
         if not watched.hindered:
-            watched.dead, watched.silent, watched.returned = "", 0, True
+            watched.is_there()
             log.info("%s is back", kept.url)
 
     async def _hindrance(self, kept: Kept) -> str:
