@@ -212,7 +212,7 @@ class Agent:
             self._told = True
             self._follow_board(before)
         self.keeper.look(self._picture)
-        self.ahead.look(self.watcher.seen.system)
+        self.ahead.look(self.watcher.seen.system, away=not self._picture.network.reachable)
         self.audits.look(self._picture)
         self.herald.look(self._picture)
 

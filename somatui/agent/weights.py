@@ -57,8 +57,11 @@ class Ahead:
         self._tried: frozenset[tuple[str, str, bool]] = frozenset()
         self._stopping: asyncio.Task[Job] | None = None
 
-    def look(self, system: SystemView | None) -> None:
-        """Begin the job where something is lacking or old, stop it where scoring has ended (`weights_ahead`)."""
+    def look(self, system: SystemView | None, *, away: bool = False) -> None:
+        """Begin the job where something is lacking or old, stop it where scoring has ended (`weights_ahead`).
+
+        While the network is `away` none begins, since it would fail each time.
+        """
         now, ahead = self._ground.now_ms(), self._ground.settings.weights_ahead
         if system is None or now < self._not_before:
             return
@@ -69,7 +72,7 @@ class Ahead:
         for job in own:
             if job.alive and job.state != "stopping" and job.asked["ids"] and not fetches:
                 self._stopping = asyncio.ensure_future(self._jobs.stop(job.id))
-        if any(self._jobs.get(j.id).alive for j in views if j.kind == KIND):
+        if away or any(self._jobs.get(j.id).alive for j in views if j.kind == KIND):
             return
         lacking = self._lacking(system, ahead == "always") if fetches else frozenset()
         if lacking <= self._tried and now < self._again_at:

@@ -123,6 +123,8 @@ def test_what_could_not_be_had_is_tried_again_after_a_while_and_new_ones_at_once
     ahead = Ahead(desk, desk)  # type: ignore[arg-type]
     desk.scoring()
     seen = system(coming={RICH: weights("q")})
+    ahead.look(seen, away=True)
+    assert desk.asked == {}, "a job was begun that cannot ask the network"
     assert ids_after(ahead, desk, seen) == [[RICH]]
     desk.end()
     ids_after(ahead, desk, seen)
