@@ -27,7 +27,7 @@ SILENT_MS = 900_000
 """A worker that is at it says something every few seconds."""
 LADDER = ((43_200_000, "12 hours"), (21_600_000, "6 hours"), (7_200_000, "2 hours"), (1_800_000, "30 minutes"))
 """How many ms are left of a deadline when it is told once more, and that in words."""
-EVENTS = ("job:", "act:")
+EVENTS = ("job:", "act:", "stranger:")
 """Beginnings of `about` of what has happened, and neither goes on nor ends."""
 
 Found = tuple[Severity, str, str]
@@ -173,7 +173,7 @@ def _coins(seen: Snapshot) -> Iterator[Found]:
     if not wallet.address or wallet.watch_only or not seen.network.reachable:
         return
     largest = max((c.balance_shannons for c in wallet.coins), default=0)
-    scoring = any(j.kind == "score" and j.running for j in seen.jobs)
+    scoring = any(j.kind == "score" and j.running and j.submits for j in seen.jobs)
     pending = any(d.action == "reveal" for d in seen.duties)
     fee = fees.state_fee(parameters).total_shannons
     need, what = (fee, "the fee of a reveal is") if pending else (0, "")

@@ -92,6 +92,7 @@ class Job:
             error=self.error,
             result=dict(self.result),
             tables=dict(self.tables),
+            submits=bool(self.asked.get("submit")),
         )
 
     def card(self) -> dict[str, Any]:
@@ -148,10 +149,13 @@ class Jobs:
         """
         for job in self._jobs.values():
             if job.alive and job.id not in self._tasks:
-                job.metrics = {name: value for name, value in job.metrics.items() if name not in SENT}
-                self._launch(job)
-                for hit in joblog.told_hits(job.folder):
-                    self._hit(job, hit)
+                self._go_on(job)
+
+    def _go_on(self, job: Job) -> None:
+        job.metrics = {name: value for name, value in job.metrics.items() if name not in SENT}
+        self._launch(job)
+        for hit in joblog.told_hits(job.folder):
+            self._hit(job, hit)
 
     async def stop(self, job_id: str) -> Job:
         """Stop a job and wait until its worker is gone. Raises JobsError."""
@@ -165,13 +169,16 @@ class Jobs:
         return job
 
     def restart(self, job_id: str) -> Job:
-        """Begin again what failed or was stopped: it goes on where its folder says. Raises JobsError."""
+        """Begin again what failed or was stopped: it goes on where its folder says, hits as in `resume`.
+
+        Raises JobsError.
+        """
         job = self.get(job_id)
         if job.state not in ("failed", "stopped"):
             raise JobsError(f"Job {job_id} is {job.state}: only one that failed or was stopped can be started again.")
         job.error = None
         self._into(job, "starting")
-        self._launch(job)
+        self._go_on(job)
         return job
 
     def forget(self, job_id: str) -> None:

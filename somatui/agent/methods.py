@@ -179,7 +179,12 @@ class Methods:
 
     async def job_restart(self, job_id: str) -> dict[str, Any]:
         """Begin a job again that failed or was stopped."""
+        known, context = self._asked("restart", {})
         try:
+            self.jobs.get(job_id)
+            reason = known.unavailable(replace(context, words=(job_id,)))
+            if reason is not None:
+                raise JobsError(reason)
             return {"job_id": self.jobs.restart(job_id).id}
         except JobsError as refused:
             raise RpcError(REFUSED, str(refused)) from None

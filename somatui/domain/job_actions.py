@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -135,25 +136,26 @@ class RestartJob(Action):
 
     def asks(self, context: Context) -> bool:
         job = self._job(context)
-        return job is not None and job.kind == "score"
+        return job is not None and job.kind == "score" and job.submits
 
     def checks(self, context: Context) -> tuple[Check, ...]:
         job = self._job(context)
         if job is None or job.state not in ("failed", "stopped"):
             return (Check(False, "No job under the cursor that failed or was stopped."),)
-        return Score().checks(context) if job.kind == "score" else (_none_runs(job.kind, context.snapshot),)
+        if job.kind != "score":
+            return (_none_runs(job.kind, context.snapshot),)
+        return Score().checks(replace(context, options={"submit": job.submits}))
 
     def meaning(self, context: Context) -> Consequence | None:
-        job = self._job(context)
         left = "what the job's sources still give"
-        return consequence.score(context.snapshot, left, None) if job is not None and job.kind == "score" else None
+        return consequence.score(context.snapshot, left, None) if self.asks(context) else None
 
     def call(self, context: Context) -> tuple[str, dict[str, Any]]:
         return "job.restart", {"job_id": context.words[0] if context.words else context.row}
 
 
 class FetchWeights(Action):
-    """Fetch weights before a job needs them: of the model under the cursor, or of all that are live."""
+    """Fetch weights before a job needs them: of the model under the cursor, of those named, or of all that are live."""
 
     name, verb, key, takes = "weights", "models fetch", "d", "all, or models"
     word = "fetch"
@@ -163,14 +165,16 @@ class FetchWeights(Action):
     def _chosen(self, context: Context) -> list[str]:
         words = context.words or tuple(context.options.get("ids") or ())
         live = [m.id for m in context.snapshot.models if m.state in ("pending", "active") and m.url]
-        if words and words != ("all",):
-            wanted = {resolve(word, (m.id for m in context.snapshot.models), "model") for word in words}
-            return [m for m in live if m in wanted]
-        return [context.row] if context.row in live and not words else live
+        if words == ("all",):
+            return live
+        wanted = {resolve(word, (m.id for m in context.snapshot.models), "model") for word in words}
+        return [m for m in live if m in wanted or (not words and m == context.row)]
 
     def checks(self, context: Context) -> tuple[Check, ...]:
         count = len(self._chosen(context))
-        none = "No weights to fetch: only committed and active models have them."
+        none = (
+            "No weights to fetch here, only committed and active models have them: name one, or all of them with all."
+        )
         return (check(count > 0, f"weights of {count} models are published", none),)
 
     def call(self, context: Context) -> tuple[str, dict[str, Any]]:

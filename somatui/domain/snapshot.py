@@ -210,6 +210,8 @@ class JobView:
     result: dict[str, str] = field(default_factory=dict)
     tables: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
     """What its worker tells in rows, as it told it last; nothing once the agent was started anew."""
+    submits: bool = True
+    """Whether what a score job hits is submitted, so that it signs and pays; an agent that says nothing may do so."""
 
     @property
     def running(self) -> bool:

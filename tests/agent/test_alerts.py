@@ -74,6 +74,7 @@ def test_coins_are_told_of_only_where_something_waits_for_them() -> None:
     job = JobView("j1", "score", "score", "running", 0, NOW_MS)
     found = told(replace(poor, jobs=(job,)))["coins"]
     assert found.severity == "warn" and "0.000 660" in found.text and told(replace(base, jobs=(job,))) == {}
+    assert told(replace(poor, jobs=(replace(job, submits=False),))) == {}, "a job that only looks needs no coins"
     pending = due(models=(WAITING,), wallet=poor.wallet)
     assert told(pending)["coins"].severity == "bad"
     assert told(replace(poor, jobs=(replace(job, state="failed", error="It died."),)))["job:j1"].severity == "warn"

@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 
+from somatui.agent import joblog
 from somatui.agent.ground import Ground
-from somatui.agent.jobs import AT_ONCE, Jobs, JobsError, tables
+from somatui.agent.jobs import AT_ONCE, Job, Jobs, JobsError, tables
 from somatui.agent.journal import Journal
 from somatui.agent.kinds import BOARD, KINDS, Kind, Score
+from somatui.agent.methods import Methods
+from somatui.agent.server import RpcError
 from somatui.chain.client import Chain, Endpoints
 from somatui.config import Profile, Settings
 from somatui.domain.codec import from_json, to_json
@@ -217,6 +220,41 @@ def test_a_job_that_was_stopped_is_started_again_where_it_is_and_not_while_it_ru
 
     stopped, again, count = asyncio.run(day())
     assert (stopped.state, again, count) == ("stopped", "stopped", 1)
+
+
+def test_hits_that_nobody_took_before_the_agent_died_are_taken_when_the_job_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "told", Told())
+    hit = Message(1, 1, "hit", {"target_id": "0x1", "distance": 0.5}).to_line()
+
+    async def day() -> list[dict[str, Any]]:
+        ground, hits = ground_in(tmp_path), list[dict[str, Any]]()
+        made = jobs_on(ground).start("told", {"how": "hears", "lines": [hit], "submit": True})
+        (made.folder / joblog.HITS).write_text(hit + "\n")
+        (made.folder / "job.json").write_text(json.dumps(made.card() | {"state": "stopping"}))
+        jobs = jobs_on(ground, hits)
+        jobs.resume()
+        assert jobs.get(made.id).state == "stopped" and hits == []
+        jobs.restart(made.id)
+        await until(jobs, made.id, lambda j: j.last_lines[-1:] == ("begun",) and bool(hits))
+        await jobs.stop(made.id)
+        return hits
+
+    assert [hit["target_id"] for hit in asyncio.run(day())] == ["0x1"]
+
+
+def test_no_job_is_started_again_beside_another_of_its_kind(tmp_path: Path) -> None:
+    ground = ground_in(tmp_path)
+    for number, state in ((1, "failed"), (2, "running")):
+        card = Job(f"train-{number}", "train", {}, ground.paths.jobs_dir / f"train-{number}", number, 1).card()
+        (ground.paths.jobs_dir / f"train-{number}").mkdir(parents=True)
+        (ground.paths.jobs_dir / f"train-{number}" / "job.json").write_text(json.dumps(card | {"state": state}))
+    nobody: Any = None
+    methods = Methods(ground, *[nobody] * 3, jobs_on(ground), *[nobody] * 5)
+    for job, why in (("train-1", "runs already"), ("train-3", "There is no job train-3")):
+        with pytest.raises(RpcError, match=why):
+            asyncio.run(methods.job_restart(job))
 
 
 @pytest.mark.parametrize(("steady_s", "state"), [(0.0, "stopped"), (3600.0, "failed")])

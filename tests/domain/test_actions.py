@@ -71,12 +71,16 @@ def test_a_score_job_that_ended_is_started_again_with_the_same_question_as_a_new
     told = restart.consequence(at(there, row="score-1"))
     assert told is not None and "submits what hits" in told.effect
     assert restart.call(at(there, row="score-1")) == ("job.restart", {"job_id": "score-1"})
+    looks = world(jobs=(replace(score, submits=False),), targets=(target(),))
+    looks = replace(looks, wallet=replace(looks.wallet, unlocked=False))
+    assert restart.unavailable(at(looks, row="score-1")) is None and not restart.asks(at(looks, row="score-1"))
+    assert restart.consequence(at(looks, row="score-1")) is None, "a job that only looks signs nothing"
     runs = replace(there, jobs=(score, replace(score, id="score-2", state="running")))
     assert "runs already" in (restart.unavailable(at(runs, row="score-1")) or "")
     assert "No job" in (restart.unavailable(at(runs, row="score-2")) or "")
 
 
-def test_weights_are_fetched_of_the_row_of_those_named_or_of_all_that_have_any() -> None:
+def test_weights_are_fetched_of_the_row_of_those_named_or_where_that_is_said_of_all() -> None:
     fetch = by_name("weights")
     url = "http://store.example/w"
     models = (model("a1", url=url), model("a2", url=url, state="pending"), model("a3", state="created"),
@@ -89,10 +93,11 @@ def test_weights_are_fetched_of_the_row_of_those_named_or_of_all_that_have_any()
 
     both = [an_id("a1"), an_id("a2")]
     assert asked(row=an_id("a2")) == [an_id("a2")]
-    assert asked(row=an_id("a3")) == asked(row=an_id("a2"), words=("all",)) == asked(options={"ids": both}) == both
+    assert asked(row=an_id("a2"), words=("all",)) == asked(options={"ids": both}) == both
     assert asked(words=(an_id("a1"), an_id("a4"))) == [an_id("a1")]
-    assert fetch is not None and fetch.unavailable(at(seen)) is None
-    assert "No weights" in (fetch.unavailable(at(seen, words=(an_id("a4"),))) or "")
+    assert fetch is not None and fetch.unavailable(at(seen, row=an_id("a1"))) is None
+    for nothing in ({"words": (an_id("a4"),)}, {"row": an_id("a3")}, {"pane": "wallet", "row": an_id("c1")}):
+        assert "No weights" in (fetch.unavailable(at(seen, **nothing)) or ""), "a key fetched all that there are"
 
 
 @pytest.mark.parametrize("name", [a.name for a in ACTIONS if a.signs])
