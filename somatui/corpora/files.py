@@ -41,6 +41,11 @@ class Share:
     dropped: Mapping[str, int]
 
 
+def is_text(name: str) -> bool:
+    """Whether a name is text: other bytes are a file's name too, but nothing writes them down or shows them."""
+    return name.encode(errors="replace").decode() == name
+
+
 def standard_library() -> Path:
     """The corpus that is always there: the sources of the running interpreter."""
     return Path(sysconfig.get_path("stdlib"))
@@ -51,7 +56,11 @@ def listed(paths: Sequence[Path], suffixes: tuple[str, ...], seed: int) -> list[
 
     Raises CorpusError for a path that is not there.
     """
-    return sorted(_found(paths, suffixes), key=lambda name: hashlib.blake2b(f"{seed}:{name}".encode()).digest())
+
+    def order(name: str) -> bytes:
+        return hashlib.blake2b(f"{seed}:{name}".encode(errors="surrogatepass")).digest()
+
+    return sorted(_found(paths, suffixes), key=order)
 
 
 def _found(paths: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[str]:
@@ -118,6 +127,9 @@ class FileCorpus:
         """Read the next file, or count why it is left out."""
         name = self._files[self.position]
         self.position += 1
+        if not is_text(name):
+            self._drop("unreadable", name)
+            return None
         try:
             if os.path.getsize(name) > self.max_bytes:
                 self._drop("size", name)

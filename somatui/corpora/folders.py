@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from somatui.corpora.files import listed
+from somatui.corpora.files import is_text, listed
 from somatui.corpora.source import Circumstances, Cursor, Gives, Item
 
 
@@ -36,7 +36,7 @@ class Folders:
     def _item(self, path: str) -> Item:
         name, most = os.path.basename(path), self._around.most
         try:
-            if not stat.S_ISREG(os.stat(path).st_mode):
+            if not (is_text(path) and stat.S_ISREG(os.stat(path).st_mode)):
                 return Item(name, cut="unreadable")
             packed = name.endswith(".gz")
             with gzip.open(path, "rb") if packed else open(path, "rb") as file:

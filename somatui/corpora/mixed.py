@@ -84,7 +84,7 @@ class _Reader:
         before, skip = self.mark["at"], int(self.mark["piece"])
         for item, after in self.source.items(before):
             if item.cut:
-                self._drop(item.cut, item.name.encode())
+                self._drop(item.cut, item.name.encode(errors="surrogatepass"))
             else:
                 python = item.name.endswith(".py")
                 for number, (suffix, data) in enumerate(windows(item.data, self.rules.window, python), 1):

@@ -112,10 +112,11 @@ def _source(told: Mapping[str, Any], around: Circumstances, seed: int) -> Source
 
 
 def _distinct(sources: list[Source]) -> None:
-    """Names are the sources' own; the second of the same name is numbered."""
+    """Names are the sources' own, as text; the second of the same name is numbered."""
     names: set[str] = set()
     for source in sources:
-        name, number = source.name, 2
+        source.name = name = source.name.encode(errors="replace").decode()
+        number = 2
         while source.name in names:
             source.name, number = f"{name}-{number}", number + 1
         names.add(source.name)

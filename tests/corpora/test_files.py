@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from itertools import islice
 from pathlib import Path
 
@@ -34,6 +35,15 @@ def test_what_is_left_out_is_counted_by_reason(folder: Path) -> None:
     corpus = FileCorpus((folder,))
     assert {c.data for c in corpus} == {b"print(1)\n", b"print(2)\n"}
     assert dict(corpus.dropped) == {"duplicate": 1, "empty": 1, "size": 1, "undecodable": 1}
+
+
+def test_a_file_whose_name_is_no_text_is_counted_and_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff.py")).write_bytes(b"print(1)\n")
+    (tmp_path / os.fsdecode(b"\xfe.py")).write_bytes(b"x" * 600)
+    (tmp_path / "a.py").write_bytes(b"print(2)\n")
+    corpus = FileCorpus((tmp_path,))
+    assert [c.name for c in corpus] == [str(tmp_path / "a.py")]
+    assert dict(corpus.dropped) == {"unreadable": 2}
 
 
 def test_the_order_is_the_seed_s() -> None:

@@ -70,6 +70,25 @@ def test_a_line_of_json_gives_its_text_its_content_its_data_or_the_fields_that_a
     assert [i.data for i, _ in paired.items(None) if not i.cut] == [b"it breaks\n\n+ mend"]
 
 
+def test_names_that_are_no_text_are_counted_and_end_no_source(tmp_path: Path) -> None:
+    odd = tmp_path / "files" / os.fsdecode(b"\xff")
+    odd.mkdir(parents=True)
+    (odd / "a.py").write_text("print(1)\n")
+    (odd.parent / "b.py").write_text("print(2)\n")
+    lines = jsonl(
+        tmp_path / os.fsdecode(b"\xfe.jsonl"), {"name": "\ud800", "none": 1}, {"name": "\ud800", "text": "one"}
+    )
+    asked = spec(lines, {"kind": "files", "path": str(odd.parent)}, {"kind": "files", "path": str(odd)})
+    corpus = open_corpus(asked, tmp_path / "work")
+    found = everything(corpus)
+    assert {c.data for c in found} == {b"one", b"print(2)\n"} and dict(corpus.dropped) == {
+        "malformed": 1,
+        "unreadable": 2,
+    }
+    assert all(text.isprintable() for c in found for text in (c.name, c.source))
+    corpus.close()
+
+
 @pytest.mark.parametrize("window", ["file", "chunk"])
 def test_a_corpus_of_several_sources_goes_on_exactly(tmp_path: Path, window: str) -> None:
     text = "{} is told in words of its own, {}\n"
