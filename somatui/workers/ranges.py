@@ -146,7 +146,7 @@ class Download:
         try:
             if whole not in (None, "*", str(self._size)):
                 raise FetchError(f"{whole} bytes lie at its address, not {self._size}")
-            if answer.status == 206 and (told is None or int(told[1]) != start):
+            if answer.status == 206 and (told is None or told[1] != str(start)):
                 raise FetchError("its server answers another range than it was asked for")
             if self._heeds and self.tag and tag and tag != self.tag:
                 raise Changed("what lies at its address has changed meanwhile")

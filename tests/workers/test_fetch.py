@@ -276,6 +276,12 @@ def test_an_answer_that_is_none_is_told(shop: Shop, address: str, tmp_path: Path
     assert len(shop.starts) == (fetch.TRIES if status >= 500 else 1)
 
 
+def test_a_range_whose_number_is_endless_is_refused_as_any_other(shop: Shop, address: str, tmp_path: Path) -> None:
+    shop.spoil = lambda _n, _s, reply: (206, {"Content-Range": f"bytes {'9' * 5000}-1/*"}, reply[2])
+    with pytest.raises(FetchError, match="another range"):
+        fetched(shop.wanted(address), tmp_path)
+
+
 def test_a_true_header_is_taken() -> None:
     plain = plain_of(4096)
     header.check(plain, len(plain))
