@@ -50,7 +50,8 @@ class Models:
             if not held and time.monotonic() >= self._refused.get(column, 0.0):
                 self._coming[column] = aside(lambda model=model: self._fetched(model))  # type: ignore[misc]
                 begun.add(column)
-        self._wait()
+        if begun or not self.loaded:
+            self._wait()
         for column, coming in list(self._coming.items()):
             if coming.done():
                 del self._coming[column]
