@@ -110,7 +110,7 @@ class Many:
                 "somatui.workers.score", self._line(part, place, folder), secrets=dict(self._session.secrets) or None,
                 stderr_path=folder / "worker.log", on_message=hear, env=place.env,
             )  # fmt: skip
-            self._workers[part.index], part.cursor = worker, None
+            self._workers[part.index] = worker
             status = await (worker.stop(GRACE_S) if self._end.is_set() else worker.wait())
             del self._workers[part.index]
             if ended or self._end.is_set():
@@ -128,10 +128,12 @@ class Many:
 
     def _line(self, part: Part, place: Place, folder: Path) -> dict[str, Any]:
         own = {k: v for k, v in self._job.items() if k not in ("gpus", "shards", "secrets_fd")}
+        # Once it has dealt with something its own record knows better.
+        cursor = part.cursor if part.scored == part.base else None
         return own | {
             "job": "score", "shard": [part.index, len(self._merged.parts)], "device": place.device,
             "work_dir": str(folder), "limit": None if part.limit is None else part.limit - part.base,
-            "threads": self._threads, "cursor": part.cursor,
+            "threads": self._threads, "cursor": cursor,
         }  # fmt: skip
 
     def _ended(self, place: Place, part: Part, last: Message | None) -> None:

@@ -11,7 +11,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import pytest
@@ -19,6 +19,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from somatui.workers import score_many
 from somatui.workers.gpu import Card, Found
 from somatui.workers.merging import Merged, Part, allot, figures
 from somatui.workers.places import Place, places
@@ -140,6 +141,34 @@ def test_a_worker_on_a_card_uses_the_one_that_was_named(board: Board, tmp_path: 
     assert (result(messages)["scored"], result(messages)["shards"]) == (6, 1)
     gauges = [m.body["tables"]["gauges"] for m in messages if "gauges" in m.body.get("tables", {})]
     assert gauges[-1][0]["index"] == 0
+
+
+class Mortal:
+    """In place of a worker's process: the first dies before it has dealt with anything, the second after one."""
+
+    lines: ClassVar[list[dict[str, Any]]] = []
+
+    async def start(self, _module: str, line: dict[str, Any], *, on_message: Any, **_: Any) -> None:
+        self.lines.append(line)
+        if len(self.lines) > 1:
+            on_message(Message(1, 1, "metric", {"scored": 1}))
+        if len(self.lines) > 2:
+            on_message(Message(2, 2, "done", {"result": {"scored": 2, "reason": "limit"}}))
+
+    async def wait(self) -> int:
+        return -9
+
+
+def test_a_worker_that_dies_before_it_dealt_with_anything_begins_again_where_it_was_to_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, session = many(tmp_path, limit=2, shards=1), Session(Emitter(io.StringIO()))
+    shards = Merged(asked, session.emitter, 1, 1)
+    shards.parts[0].cursor = {"position": 9}
+    monkeypatch.setattr(score_many, "WorkerProcess", Mortal)
+    told = asyncio.run(Many(asked, session, [Place("processor", "cpu")], shards).run())
+    assert [line["cursor"] for line in Mortal.lines] == [{"position": 9}, {"position": 9}, None]
+    assert (told["scored"], told["reason"]) == (2, "limit")
 
 
 class Xids:
