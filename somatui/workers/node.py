@@ -62,7 +62,7 @@ class Seat:
         self._hello = {"kind": "hello", "seat": f"{Path(here.folder)}@{socket.gethostname()}/{seat}",
                        "name": f"{socket.gethostname()}, {place.name}"}  # fmt: skip
         self._tasks: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._over = threading.Event()
+        self._over, self.left = threading.Event(), False
         self._session = Session(Emitter(_Out(mailbox, f"out/{self._name}")))  # type: ignore[arg-type]
 
     def run(self) -> None:
@@ -105,6 +105,9 @@ class Seat:
             case "board":
                 self._board(told["board"])
                 self._session.board_changed.set()
+            case "leave":
+                self.left = True
+                self.end()
             case "stop":
                 (Path(self._here.folder) / OVER).touch()
                 self.end()
@@ -148,7 +151,7 @@ def main() -> int:
         seat.run()
     except RuntimeError:
         traceback.print_exc()
-    return 0
+    return int(seat.left)
 
 
 if __name__ == "__main__":

@@ -133,6 +133,8 @@ class Nodes:
         for node in tuple(self._nodes.values()):
             if time.monotonic() - node.heard > SILENCE_S:
                 self._drop(node, "is silent")
+                # If it was only slow, it comes again under another name.
+                self._mailbox.put(f"in/{node.box}", {"cmd": "leave"})
         for node in self._nodes.values():
             if node.name and node.part is None and not node.parked and (waiting := self._waiting()):
                 self._give(node, waiting[0])

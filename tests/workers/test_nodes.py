@@ -120,6 +120,7 @@ def test_a_lost_place_s_shard_goes_on_elsewhere_from_its_last_checkpoint_and_cou
     if end != "started again":
         job.step()
         assert job.nodes._waiting()
+    assert [told["cmd"] for told in lost.heard()] == (["leave"] if end == "silence" else [])
     monkeypatch.setattr(nodes, "SILENCE_S", 20.0)
     late = At(job, "late", "seat")
     job.step()
@@ -192,6 +193,14 @@ def test_torchrun_is_started_again_when_it_ends_and_given_up_when_nobody_ever_ta
         kept()
     assert said["torchrun ended here (status 3): again in 0 s"] == nodes.RESTARTS
     own.end()
+
+
+def test_a_seat_that_was_taken_for_lost_ends_so_that_torchrun_starts_it_again(tmp_path: Path) -> None:
+    job, here = Job(tmp_path, 1), Here("", "", str(tmp_path / "node"), "/w")
+    seat = Seat(here, Place("processor", "cpu"), Mailbox(job.store, KEY), "0", 1)
+    Mailbox(job.store, KEY).put(f"in/{seat._name}", {"cmd": "leave"})
+    seat.run()
+    assert seat.left and not (tmp_path / "node" / OVER).exists()
 
 
 @pytest.mark.slow
