@@ -6,6 +6,7 @@ here, `screen` leaves it out; which numbers count is decided elsewhere.
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -185,9 +186,17 @@ def near(plain: contract.Score, quick: contract.Score) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _pool(device: torch.device) -> Any:
-    with torch.cuda.device(device):
-        return torch.cuda.graph_pool_handle()
+def _pool(device: torch.device) -> tuple[Any, torch.cuda.CUDAGraph]:
+    """The memory of captured forwards, and a graph of nothing that keeps it.
+
+    PyTorch takes no more captures into a pool whose graphs were all let go of, as when models are exchanged.
+    """
+    pool, keeper = torch.cuda.graph_pool_handle(), torch.cuda.CUDAGraph()
+    with torch.cuda.device(device), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is empty
+        with torch.cuda.graph(keeper, pool=pool, capture_error_mode="thread_local"):
+            pass
+    return pool, keeper
 
 
 class _Graph:
@@ -208,7 +217,7 @@ class _Graph:
         now.wait_stream(aside)
         self.graph = torch.cuda.CUDAGraph()
         # One pool for all: they run one after the other, and what one has found is copied away before the next begins.
-        with torch.cuda.graph(self.graph, pool=_pool(device), capture_error_mode="thread_local"):
+        with torch.cuda.graph(self.graph, pool=_pool(device)[0], capture_error_mode="thread_local"):
             self.found = means(self.tokens, noise)
 
 

@@ -114,3 +114,12 @@ def test_on_a_card_every_batch_is_one_launch() -> None:
     card = a_resident(torch.bfloat16, torch.device("cuda"))
     card.parts(PIECES)
     assert all(card._graphs[size] is not None for size in (4, 16))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
+def test_on_a_card_forwards_are_captured_again_after_all_were_let_go_of() -> None:
+    for _ in range(3):
+        card = a_resident(torch.bfloat16, torch.device("cuda"))
+        card.parts(PIECES[:1])
+        assert card._graphs[1] is not None
+        del card
