@@ -7,7 +7,8 @@ n, "seed": n}, "limit": n | null, "max_hits": n | null,
 cursor it goes on where its work folder says that it stood.
 
 A candidate goes through the model that promises most, through others when they may matter, and once there are no new
-candidates through those it still lacks: nothing is lost, hits come sooner. With "lazy": false it goes through all.
+candidates through those it still lacks, if it is among the first that lack any (`owed.MOST`): hits come sooner. With
+"lazy": false it goes through all.
 Where it is screened, what is told of it is exact all the same (`screening`).
 """
 
