@@ -19,6 +19,8 @@ from typing import Any
 from somatui.files import write_whole
 
 KEY_BYTES = 32
+PIECE = 4 * 1024 * 1024
+"""Characters of one value: the store hangs up on who sends more than 8 MiB at once, as a board of 200 targets has."""
 _SIGNED = 64
 _DOOR = "somatui/door"
 _REACH = timedelta(seconds=30)
@@ -38,7 +40,11 @@ class Mailbox:
         with self._lock:
             number = self._written[box] = self._written.get(box, 0) + 1
             text = json.dumps(told)
-            self._store.set(f"somatui/{box}/{number}", self._signed(box, number, text) + text)
+            name, whole = f"somatui/{box}/{number}", self._signed(box, number, text) + text
+            # The one that makes it a message comes last.
+            for at in reversed(range(PIECE, len(whole), PIECE)):
+                self._store.set(f"{name}/{at}", whole[at : at + PIECE])
+            self._store.set(name, whole[:PIECE])
 
     def taken(self, box: str) -> Iterator[dict[str, Any]]:
         """The messages of a box that this process has not taken yet; one that is not signed is left out."""
@@ -48,14 +54,20 @@ class Mailbox:
                 name = f"somatui/{box}/{number}"
                 if not self._store.check([name]):
                     return
-                found = self._store.get(name).decode("utf-8", "replace")
-                self._store.delete_key(name)
+                found = self._cleared(name)
+                while len(found) % PIECE == 0 and self._store.check([f"{name}/{len(found)}"]):
+                    found += self._cleared(f"{name}/{len(found)}")
                 self._read[box] = number
             sign, text = found[:_SIGNED], found[_SIGNED:]
             if hmac.compare_digest(sign.encode(), self._signed(box, number, text).encode()):
                 yield json.loads(text)
             else:
                 self.forged += 1
+
+    def _cleared(self, name: str) -> str:
+        found: str = self._store.get(name).decode("utf-8", "replace")
+        self._store.delete_key(name)
+        return found
 
     def knock(self, name: str) -> None:
         """Have the reader of the door learn this name."""

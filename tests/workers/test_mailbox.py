@@ -44,6 +44,22 @@ def test_messages_come_in_order_once_and_forged_ones_never() -> None:
         opened("127.0.0.1", port, serve=True)
 
 
+def test_a_message_longer_than_the_store_takes_at_once_comes_whole_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = opened("127.0.0.1", free_port(), serve=True)
+    box, long = Mailbox(store, bytes(32)), {"text": "x" * (9 << 20)}
+    before = store.num_keys()
+    put(box, "out/a", long)
+    put(box, "out/a", {"n": 1})
+    assert list(box.taken("out/a")) == [long, {"n": 1}] and store.num_keys() == before
+    monkeypatch.setattr("somatui.workers.mailbox.PIECE", 10)
+    for text in ("", *("y" * n for n in range(1, 22))):
+        put(box, "out/b", {"t": text})
+        assert list(box.taken("out/b")) == [{"t": text}]
+    assert (box.forged, store.num_keys()) == (0, before)
+
+
 def test_the_store_is_served_at_its_address_alone() -> None:
     port = free_port()
     store = opened("127.0.0.1", port, serve=True)
