@@ -290,7 +290,6 @@ class Jobs:
             # A worker that is started again tells all that its earlier lives have told.
             if body.get("target_id") in job.told:
                 return
-            job.told.add(str(body.get("target_id")))
         joblog.note(job.folder, message)
         if message.kind == "hello" and job.state == "starting":
             self._into(job, "running")
@@ -309,6 +308,7 @@ class Jobs:
         elif message.kind == "log":
             self._say(job, str(body.get("text", "")))
         elif message.kind == "hit":
+            job.told.add(str(body.get("target_id")))
             self._hit(job, body)
         self._touch(job)
 
