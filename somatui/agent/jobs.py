@@ -286,10 +286,9 @@ class Jobs:
             self._touch(job)
             return
         body = message.body
-        if message.kind == "hit":
-            # A worker that is started again tells all that its earlier lives have told.
-            if body.get("target_id") in job.told:
-                return
+        # A worker that is started again tells all that its earlier lives have told.
+        if message.kind == "hit" and body.get("target_id") in job.told:
+            return
         joblog.note(job.folder, message)
         if message.kind == "hello" and job.state == "starting":
             self._into(job, "running")
