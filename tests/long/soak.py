@@ -37,7 +37,7 @@ from somatui.paths import Paths, make_private
 from somatui.practice.client import start_network, stop_network
 from tests.tui.measure import Terminal, environment
 
-SHORT_MINUTES, SAMPLES = 0.1, 150
+SHORT_MINUTES, SAMPLES = 0.25, 150
 WARM = 1 / 3
 """The part of the time in which caches fill."""
 LIMITS = {"MiB": 0.5, "descriptors": 0.5, "threads": 0.5, "disk MiB": 2.0, "workers.score MiB": 3.0}
