@@ -162,6 +162,46 @@ def _tables() -> dict[str, tuple[dict[str, object], ...]]:
     }  # fmt: skip
 
 
+def _scoring() -> JobView:
+    """A score job over three sources on one card, under way."""
+    return JobView(
+        id="score-3",
+        kind="score",
+        title="score 2000 of Python's standard library",
+        state="running",
+        started_at_ms=NOW_MS - HOUR_MS // 10,
+        updated_at_ms=NOW_MS - 300,
+        done=0.31,
+        metrics={
+            "candidates_per_s": 24.1,
+            "chunks_per_s": 61.8,
+            "peak_share": 0.861,
+            "scored": 620.0,
+            "hits": 7.0,
+            "best_distance": 0.9553,
+            "best_hour": 0.9601,
+            "ready": 64.0,
+            "under_way": 3.0,
+            "owed": 12.0,
+            "targets": 87.0,
+            "covered": 31.0,
+            "cover_s": 7_540.0,
+            "left_s": 57.3 * 13,
+            "dropped": 15.0,
+            "dropped_size": 12.0,
+            "dropped_near_duplicate": 3.0,
+            "done": 5.0,
+            "lost": 1.0,
+        },
+        history=tuple(0.9553 + 0.4 / (1 + n // 4) for n in range(31)),
+        last_lines=(
+            "hit  argparse.py  distance 0.9553  target 7c1f",
+            "hit  typing.py  distance 0.9712  target 02ee",
+        ),
+        tables=_tables(),
+    )
+
+
 def _jobs() -> tuple[JobView, ...]:
     return (
         JobView(
@@ -176,42 +216,7 @@ def _jobs() -> tuple[JobView, ...]:
             history=_losses(103),
             last_lines=("checkpoint at step 400", "step 410  loss 2.186  6.1k tokens/s", "step 412  loss 2.183"),
         ),
-        JobView(
-            id="score-3",
-            kind="score",
-            title="score 2000 of Python's standard library",
-            state="running",
-            started_at_ms=NOW_MS - HOUR_MS // 10,
-            updated_at_ms=NOW_MS - 300,
-            done=0.31,
-            metrics={
-                "candidates_per_s": 24.1,
-                "chunks_per_s": 61.8,
-                "peak_share": 0.861,
-                "scored": 620.0,
-                "hits": 7.0,
-                "best_distance": 0.9553,
-                "best_hour": 0.9601,
-                "ready": 64.0,
-                "under_way": 3.0,
-                "owed": 12.0,
-                "targets": 87.0,
-                "covered": 31.0,
-                "cover_s": 7_540.0,
-                "left_s": 57.3 * 13,
-                "dropped": 15.0,
-                "dropped_size": 12.0,
-                "dropped_near_duplicate": 3.0,
-                "done": 5.0,
-                "lost": 1.0,
-            },
-            history=tuple(0.9553 + 0.4 / (1 + n // 4) for n in range(31)),
-            last_lines=(
-                "hit  argparse.py  distance 0.9553  target 7c1f",
-                "hit  typing.py  distance 0.9712  target 02ee",
-            ),
-            tables=_tables(),
-        ),
+        _scoring(),
         JobView(
             id="train-6",
             kind="train",
