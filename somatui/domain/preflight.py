@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isfinite
 
 from somatui.domain import fees
-from somatui.domain.checks import Check
+from somatui.domain.checks import Check, check
 from somatui.domain.coins import NoCoin, choose
 from somatui.domain.deadline import claim_window, opens_in, reveal_window
 from somatui.domain.ids import short
@@ -21,15 +21,15 @@ def can_sign(snapshot: Snapshot, *, urgent: bool = False) -> tuple[Check, ...]:
     """Checks common to everything that is signed; in safe mode what is `urgent` goes on (R21)."""
     wallet = snapshot.wallet
     return (
-        Check(
+        check(
             snapshot.network.reachable,
-            "the network answers"
-            if snapshot.network.reachable
-            else "The network does not answer: wait, or check the address of its RPC.",
+            "the network answers",
+            "The network does not answer: wait, or check the address of its RPC.",
         ),
-        Check(
+        check(
             not wallet.watch_only,
-            "the wallet can sign" if not wallet.watch_only else WATCH_ONLY,
+            "the wallet can sign",
+            WATCH_ONLY,
         ),
         Check(
             wallet.unlocked or wallet.watch_only,
@@ -64,29 +64,25 @@ def publish(
     return (
         *can_sign(snapshot),
         fits(p),
-        Check(
+        check(
             stake_shannons >= p.model_min_stake_shannons,
-            "stake is at least the minimum"
-            if stake_shannons >= p.model_min_stake_shannons
-            else f"Stake at least {soma_exact(p.model_min_stake_shannons)} SOMA: the network asks for it.",
+            "stake is at least the minimum",
+            f"Stake at least {soma_exact(p.model_min_stake_shannons)} SOMA: the network asks for it.",
         ),
-        Check(
+        check(
             0 <= commission_bps <= 10_000,
-            "commission is between 0 and 100 %"
-            if 0 <= commission_bps <= 10_000
-            else "Commission must be between 0 and 10,000 basis points: 10 % is 1,000.",
+            "commission is between 0 and 100 %",
+            "Commission must be between 0 and 10,000 basis points: 10 % is 1,000.",
         ),
-        Check(
+        check(
             dim == p.embedding_dim,
-            f"embedding has {p.embedding_dim} numbers"
-            if dim == p.embedding_dim
-            else f"The embedding has {dim} numbers, the network wants {p.embedding_dim}: train with its architecture.",
+            f"embedding has {p.embedding_dim} numbers",
+            f"The embedding has {dim} numbers, the network wants {p.embedding_dim}: train with its architecture.",
         ),
-        Check(
+        check(
             sound,
-            "embedding is finite and not zero"
-            if sound
-            else "The embedding is zero or holds numbers that are not finite: train the model again.",
+            "embedding is finite and not zero",
+            "The embedding is zero or holds numbers that are not finite: train the model again.",
         ),
         _pays(snapshot, need),
     )
@@ -106,13 +102,12 @@ def reveal(snapshot: Snapshot, model: ModelView, now_ms: int) -> tuple[Check, ..
         opens = Check(True, f"epoch is {epoch.number}, the only one that accepts it")
     return (
         *can_sign(snapshot, urgent=True),
-        Check(model.mine, "the model is this wallet's" if model.mine else "The model belongs to another wallet."),
+        check(model.mine, "the model is this wallet's", "The model belongs to another wallet."),
         opens,
-        Check(
+        check(
             model.key_at_hand,
-            "the key is in the vault"
-            if model.key_at_hand
-            else "The decryption key is not in this vault: restore the vault that committed the model.",
+            "the key is in the vault",
+            "The decryption key is not in this vault: restore the vault that committed the model.",
         ),
         _pays(snapshot, fees.state_fee(epoch.parameters).total_shannons, reserved_too=True),
     )
@@ -130,41 +125,35 @@ def submit(
     need = fees.bond(p, size_bytes) + fees.submit_fee(p, separate_bond_coin=False).total_shannons
     return (
         *can_sign(snapshot),
-        Check(
+        check(
             target.status == "open",
-            "the target is open"
-            if target.status == "open"
-            else f"The target is {target.status}: somebody was faster, or the epoch turned.",
+            "the target is open",
+            f"The target is {target.status}: somebody was faster, or the epoch turned.",
         ),
-        Check(
+        check(
             current,
-            "the target lives in this epoch"
-            if current
-            else f"The target expired with epoch {target.generation_epoch}.",
+            "the target lives in this epoch",
+            f"The target expired with epoch {target.generation_epoch}.",
         ),
-        Check(
+        check(
             model_id in target.model_ids,
-            "the winner is one of the target's models"
-            if model_id in target.model_ids
-            else "The winning model is not one of the target's models: score against its own three.",
+            "the winner is one of the target's models",
+            "The winning model is not one of the target's models: score against its own three.",
         ),
-        Check(
+        check(
             distance <= target.threshold,
-            f"distance {distance:.4f} is within {target.threshold:.4f}"
-            if distance <= target.threshold
-            else f"Distance {distance:.4f} exceeds the threshold {target.threshold:.4f}: score more varied data.",
+            f"distance {distance:.4f} is within {target.threshold:.4f}",
+            f"Distance {distance:.4f} exceeds the threshold {target.threshold:.4f}: score more varied data.",
         ),
-        Check(
+        check(
             0 < size_bytes <= p.max_data_bytes,
-            f"{size_bytes:,} bytes are within the limit"
-            if 0 < size_bytes <= p.max_data_bytes
-            else f"{size_bytes:,} bytes are outside 1 to {p.max_data_bytes:,}: use a smaller file.",
+            f"{size_bytes:,} bytes are within the limit",
+            f"{size_bytes:,} bytes are outside 1 to {p.max_data_bytes:,}: use a smaller file.",
         ),
-        Check(
+        check(
             model_id in active,
-            "the winning model is active"
-            if model_id in active
-            else "The winning model is no longer active: its submission would lock the bond coin (protocol.md 8, 5a).",
+            "the winning model is active",
+            "The winning model is no longer active: its submission would lock the bond coin (protocol.md 8, 5a).",
         ),
         _pays(snapshot, need),
     )

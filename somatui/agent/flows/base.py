@@ -162,8 +162,3 @@ def demand(checks: tuple[Check, ...]) -> None:
     why = refusal(checks)
     if why is not None:
         raise ActRefused(checks, why)
-
-
-def unless(holds: bool, good: str, bad: str) -> Check:
-    """A check that says what holds, or the cure."""
-    return Check(holds, good if holds else bad)

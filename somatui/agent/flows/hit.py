@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from somatui.agent.flows.base import unless
 from somatui.config import Settings
 from somatui.domain import fees, preflight
-from somatui.domain.checks import Check
+from somatui.domain.checks import Check, check
 from somatui.domain.ids import normalise_id, short
 from somatui.domain.money import bps, soma
 from somatui.domain.snapshot import Snapshot, TargetView
@@ -68,28 +67,28 @@ def checks(hit: Hit, target: TargetView | None, snapshot: Snapshot, settings: Se
     wanted = target.threshold - settings.distance_margin
     return (
         *found,
-        unless(
+        check(
             len(hit.embedding) == p.embedding_dim,
             "the embedding has the network's length",
             f"The embedding has {len(hit.embedding)} numbers, the network wants {p.embedding_dim}.",
         ),
-        unless(
+        check(
             tuple(m for m, _ in hit.models) == target.model_ids,
             "it was scored against the target's own models",
             "It was not scored against this target's models: score it again (R5).",
         ),
-        unless(
+        check(
             not changed,
             "the models are as they were when it was scored",
             f"Model {short(changed[0]) if changed else ''} has other weights than when scored: score it again (R5b).",
         ),
-        unless(
+        check(
             hit.distance <= wanted,
             "the distance keeps the margin",
             f"Distance {hit.distance:.6f} is nearer to the threshold than distance_margin {settings.distance_margin} "
             "allows: lower that setting to submit it.",
         ),
-        unless(
+        check(
             bond <= most,
             "the bond is within max_bond_ratio",
             f"The bond of {soma(bond, 6)} SOMA is above max_bond_ratio {settings.max_bond_ratio:g} of the reward "
