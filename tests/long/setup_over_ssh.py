@@ -139,7 +139,9 @@ class Walker:
         self.line.keys(F8)
 
     async def extras(self) -> None:
-        """It looks at the GPU by itself."""
+        """It looks at the GPU by itself; until its finding is there, the last row may still be the step before's, whose
+        "enter next" is not this step's, and an enter while it looks means nothing."""
+        await self.line.shows("PyTorch")
         await self._next()
 
     async def summary(self) -> None:
