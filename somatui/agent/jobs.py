@@ -212,7 +212,6 @@ class Jobs:
                 await job.worker.board()
 
     def _launch(self, job: Job) -> None:
-        job.told |= {str(hit.get("target_id")) for hit in joblog.told_hits(job.folder)}
         self._tasks[job.id] = asyncio.get_running_loop().create_task(self._run(job))
 
     async def _run(self, job: Job) -> None:
@@ -307,12 +306,13 @@ class Jobs:
         elif message.kind == "log":
             self._say(job, str(body.get("text", "")))
         elif message.kind == "hit":
-            job.told.add(str(body.get("target_id")))
             self._hit(job, body)
         self._touch(job)
 
     def _hit(self, job: Job, hit: dict[str, Any]) -> None:
-        name = f"{title(str(hit.get('name', '')))} → {short(str(hit.get('target_id', '')))}"
+        target = str(hit.get("target_id", ""))
+        job.told.add(target)
+        name = f"{title(str(hit.get('name', '')))} → {short(target)}"
         self._say(job, f"hit {name} distance {float(hit.get('distance', 0)):.4f}")
         if job.asked.get("submit"):
             task = asyncio.get_running_loop().create_task(self._tell(job, name, hit))
