@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from somatui.files import write_whole
+from somatui.workers.board import BoardError, read_board
 from somatui.workers.protocol import Emitter, Message
+from somatui.workers.session import ParkedError
 from somatui.workers.tables import Tables, together
 
 LEAST = ("best_distance", "best_hour")
@@ -23,6 +25,8 @@ WORST = "screen_worst"
 PASSING = ("_per_s", "_s", "_share", "under_way", "ready")
 """How names end whose figures mean nothing once a worker has ended."""
 TELL_EVERY_S, SAID_S = 0.5, 10.0
+TRIES = 2
+"""Places at which a shard may fail before it is left for who asks again."""
 _VERSION = 1
 
 
@@ -49,6 +53,11 @@ class Part:
     def lacks(self) -> bool:
         """Whether it may have candidates that it is to score."""
         return not self.over and (self.limit is None or self.scored < self.limit)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a place that is free should have it, if no other works on it."""
+        return self.lacks and self.failed < TRIES
 
 
 def allot(limit: int, parts: Sequence[Part]) -> None:
@@ -142,6 +151,11 @@ class Merged:
         """Whether there are all the hits that are wanted."""
         return self.most_hits is not None and self.hits >= self.most_hits
 
+    def follow(self, board: Path) -> None:
+        """Another board: targets that are no more on it, if it can be read, may be told of anew."""
+        with contextlib.suppress(BoardError):
+            self.reported &= {t.id for t in read_board(board).targets}
+
     def named(self, part: Part) -> str:
         """What people call a shard."""
         return f"shard {part.index + 1} of {len(self.parts)}"
@@ -224,6 +238,18 @@ class Merged:
             self._emitter.send("metric", tables=tables)
         if self.limit:
             self._emitter.send("progress", done=min(1.0, told["scored"] / (self.limit + told.get("owed", 0))))
+
+    def ended(self, parts: Sequence[Part], *, stopped: bool) -> dict[str, Any]:
+        """Tell and write down how things stand in the end; gives the result of these shards.
+
+        Raises ParkedError where one is left unfinished.
+        """
+        self.tell((), now=True)
+        self.save()
+        found = self.result(parts, stopped=stopped)
+        if not found["reason"]:
+            raise ParkedError(self.parked[-1])
+        return found
 
     def result(self, parts: Sequence[Part], *, stopped: bool) -> dict[str, Any]:
         """What one worker would have for a result, of these shards; its reason is "" where one is left unfinished."""

@@ -24,15 +24,14 @@ from typing import Any
 import base58
 
 from somatui.files import write_whole
-from somatui.workers.board import BoardError, read_board
+from somatui.workers.board import BoardError
 from somatui.workers.gpu import look
 from somatui.workers.mailbox import Mailbox, opened, own_key
 from somatui.workers.meeting import KEY, Here, environment, host_port, torchrun
 from somatui.workers.merging import Merged, Part
 from somatui.workers.places import places, visible
 from somatui.workers.protocol import Message
-from somatui.workers.score_many import TRIES
-from somatui.workers.session import JobError, ParkedError, Session, run
+from somatui.workers.session import JobError, Session, run
 
 SILENCE_S = 20.0
 """A place that says nothing for so long is lost; it says something every second."""
@@ -113,12 +112,7 @@ class Nodes:
         finally:
             self._dismiss()
             self._own.end()
-        self._merged.tell((), now=True)
-        self._merged.save()
-        found = self._merged.result(self._merged.parts, stopped=self._session.stopping.is_set())
-        if not found["reason"]:
-            raise ParkedError(self._merged.parked[-1])
-        return found
+        return self._merged.ended(self._merged.parts, stopped=self._session.stopping.is_set())
 
     def _step(self) -> None:
         self._greet()
@@ -138,15 +132,16 @@ class Nodes:
         for node in self._nodes.values():
             if node.name and node.part is None and not node.parked and (waiting := self._waiting()):
                 self._give(node, waiting[0])
-        self._merged.tell({n.part.index for n in self._nodes.values() if n.part})
+        self._merged.tell(self._working())
 
-    def _working(self) -> bool:
-        return any(n.part for n in self._nodes.values())
+    def _working(self) -> set[int]:
+        """The shards that somebody works on."""
+        return {n.part.index for n in self._nodes.values() if n.part}
 
     def _waiting(self) -> list[Part]:
         """Shards that nobody works on and that may have more."""
-        taken = {n.part.index for n in self._nodes.values() if n.part}
-        return [p for p in self._merged.parts if p.lacks and p.failed < TRIES and p.index not in taken]
+        working = self._working()
+        return [p for p in self._merged.parts if p.waits and p.index not in working]
 
     def _greet(self) -> None:
         for name in self._mailbox.names():
@@ -219,8 +214,7 @@ class Nodes:
         node.part = None
 
     def _new_board(self) -> None:
-        with contextlib.suppress(BoardError):
-            self._merged.reported &= {t.id for t in read_board(self._board).targets}
+        self._merged.follow(self._board)
         for node in self._nodes.values():
             self._mailbox.put(f"in/{node.box}", {"cmd": "board", "board": self._board.read_text()})
 

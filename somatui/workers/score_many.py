@@ -18,18 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from somatui.workers import trouble
-from somatui.workers.board import BoardError, read_board
+from somatui.workers.board import BoardError
 from somatui.workers.gpu import look
 from somatui.workers.launch import WorkerProcess
 from somatui.workers.merging import Merged, Part
 from somatui.workers.places import Place, Xids, places, visible
 from somatui.workers.protocol import Message
-from somatui.workers.session import JobError, ParkedError, Session, run
+from somatui.workers.session import JobError, Session, run
 
 RESTARTS = 3
 """A worker that dies without having dealt with a candidate is started again so often, after 1, 2 and 4 seconds."""
-TRIES = 2
-"""Places at which a shard may fail before it is left for who asks again."""
 TICK_S, GRACE_S = 0.1, 3.0
 
 
@@ -57,17 +55,12 @@ class Many:
                     self._ended(*self._running.pop(task), task.result())
         finally:
             await self._stop()
-        self._merged.tell((), now=True)
-        self._merged.save()
-        found = self._merged.result(self._parts, stopped=self._session.stopping.is_set())
-        if not found["reason"]:
-            raise ParkedError(self._merged.parked[-1])
-        return found
+        return self._merged.ended(self._parts, stopped=self._session.stopping.is_set())
 
     def _fill(self) -> bool:
         """Start workers where there is a place and a shard for it; whether any is at work."""
         busy = {part.index for _, part in self._running.values()}
-        waiting = [p for p in self._parts if p.lacks and p.failed < TRIES and p.index not in busy]
+        waiting = [p for p in self._parts if p.waits and p.index not in busy]
         for part, place in zip(waiting, list(self._free), strict=False):
             self._free.remove(place)
             self._running[asyncio.create_task(self._live(part, place))] = (place, part)
@@ -79,8 +72,7 @@ class Many:
             self._end.set()
         if self._session.board_changed.is_set():
             self._session.board_changed.clear()
-            with contextlib.suppress(BoardError):
-                self._merged.reported &= {t.id for t in read_board(Path(self._job["board"])).targets}
+            self._merged.follow(Path(self._job["board"]))
             for worker in tuple(self._workers.values()):
                 await worker.board()
         self._merged.tell({part.index for _, part in self._running.values()})
