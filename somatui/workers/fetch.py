@@ -101,7 +101,7 @@ class _Saying:
         if self._model.size >= LARGE and (now - self._said >= SAY_EVERY_S or size == self._model.size):
             self._said = now
             text = f"weights of model {self._model.id}: {size / 1e9:.2f} of {self._model.size / 1e9:.2f} GB are here"
-            self._session.emitter.send("log", level="info", text=text)
+            self._session.say("info", text)
 
 
 def _is_whole(place: Path, model: Published) -> bool:

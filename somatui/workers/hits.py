@@ -73,7 +73,7 @@ class Hits:
         good = [t for t in board.targets if t.embedding.size == dim and all(m in place for m in t.model_ids)]
         if left := len(board.targets) - len(good):
             text = f"{left} of {len(board.targets)} targets are left out: a model of theirs cannot be scored on"
-            self._session.emitter.send("log", level="warn", text=text)
+            self._session.say("warn", text)
         self._aims = Aims(good, place, dim)
         self.nearest.follow([t.id for t in good], board.threshold, self._stand.reported)
         fresh = [t for t in good if t.id not in before]
@@ -205,5 +205,5 @@ class Hits:
         if checksum(data) == named.digest:
             return data
         text = f"{named.name} hits a new target and has changed since it was scored: left out"
-        self._session.emitter.send("log", level="warn", text=text)
+        self._session.say("warn", text)
         return None

@@ -57,7 +57,7 @@ class Models:
                 del self._coming[column]
                 self._take(wanted[column], coming)
             elif column in begun:
-                self._say("info", f"model {wanted[column].id} is left out until its weights are here")
+                self._session.say("info", f"model {wanted[column].id} is left out until its weights are here")
                 coming.add_done_callback(lambda _: self._session.board_changed.set())
         return {m.id: m.column for m in board.models.values() if m.column in self.loaded}
 
@@ -85,7 +85,4 @@ class Models:
             passing = isinstance(failure, FetchError)
             self._refused[model.column] = time.monotonic() + AGAIN_S if passing else float("inf")
             if not self._session.stopping.is_set():
-                self._say("warn", f"model {model.id} is left out, its weights cannot be used: {failure}")
-
-    def _say(self, level: str, text: str) -> None:
-        self._session.emitter.send("log", level=level, text=text)
+                self._session.say("warn", f"model {model.id} is left out, its weights cannot be used: {failure}")

@@ -58,7 +58,9 @@ class Shelving:
         """Prune, then fetch; how many came, failed and were left."""
         gone = self._shelf.prune(self._live, self._keep_days, self._limit)
         if gone:
-            self._say("info", f"{len(gone)} old weights were removed ({sum(g.size for g in gone) / 1e9:.2f} GB)")
+            self._session.say(
+                "info", f"{len(gone)} old weights were removed ({sum(g.size for g in gone) / 1e9:.2f} GB)"
+            )
         for model in self._chosen:
             self._one(model)
             if self._session.stopping.is_set():
@@ -76,19 +78,19 @@ class Shelving:
             held = sum(s.size for s in self._shelf.standing() if s.checksum != model.checksum)
             if not model.key and held + model.size > self._limit:
                 text = f"{name} are left, they do not fit: {held / 1e9:.2f} GB are kept, weights_limit_gb is the limit"
-                self._say("warn", text)
+                self._session.say("warn", text)
                 return
             if model.key:
                 weights_file(model, self._folder, self._session, self._came)
             else:
                 sealed_file(model, self._folder, self._session, self._came)
             self._counts["fetched"] += 1
-            self._say("info", f"{name} are here" + ("" if model.key else ", sealed until the reveal"))
+            self._session.say("info", f"{name} are here" + ("" if model.key else ", sealed until the reveal"))
         except Stopped:
             return
         except (FetchError, WeightsError) as failure:
             self._counts["failed"] += 1
-            self._say("warn", f"{name} cannot be had: {failure}")
+            self._session.say("warn", f"{name} cannot be had: {failure}")
         self._counts["left"] -= 1
 
     def _came(self, size: int) -> None:
@@ -107,9 +109,6 @@ class Shelving:
         rate = (done - then) / 1e6 / max(at - since, 1e-3)
         self._session.emitter.send("metric", mb_per_s=round(rate, 3), **self._counts)
         self._session.emitter.send("progress", done=done / max(self._all, 1))
-
-    def _say(self, level: str, text: str) -> None:
-        self._session.emitter.send("log", level=level, text=text)
 
 
 def _wanted(told: dict[str, Any]) -> Wanted:

@@ -22,6 +22,7 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,7 @@ class Scoring:
         self._models = Models(Path(job["weights_dir"]), session)
         self._each = job.get("hits_each")
         device = device_of(job)
-        self._screening = Screening(
-            device, screens(job, device), lambda level, text: session.emitter.send("log", level=level, text=text)
-        )
+        self._screening = Screening(device, screens(job, device), session.say)
         self._hits = Hits(
             Path(job["work_dir"]), session, stand, self._most_hits, self._each, self._corpus.learn,
             lambda column, data: self._screening.exact(column, self._models.loaded[column], data),
@@ -134,7 +133,7 @@ class Scoring:
         try:
             self._follow(read_board(self._board_file))
         except BoardError as failure:
-            self._session.emitter.send("log", level="warn", text=f"the board stays as it was: {failure}")
+            self._session.say("warn", f"the board stays as it was: {failure}")
 
     def _take(self, pool: ThreadPoolExecutor, most: int) -> None:
         """Send candidates on their way, new ones up to the limit and then those that lack models."""
@@ -211,7 +210,7 @@ def _trim() -> None:
 
 def work(job: dict[str, Any], session: Session) -> dict[str, Any]:
     """Do the job."""
-    stand = Stand.of(job, lambda text: session.emitter.send("log", level="warn", text=text))
+    stand = Stand.of(job, partial(session.say, "warn"))
     with contextlib.closing(stand):
         return Scoring(job, session, stand).run()
 

@@ -181,7 +181,7 @@ class Service:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         session = Session(_Aloud(sys.stderr))
         self._models, self._data = Models(folder, memory // 2, session), Kept[bytes](DATA_KEPT)
-        self._scores = Screening(device, False, lambda level, text: session.emitter.send("log", level=level, text=text))
+        self._scores = Screening(device, False, session.say)
         self.broken = False
         """Whether the device has met what this process cannot go on after."""
 

@@ -41,6 +41,10 @@ class Session:
         self.stopping = threading.Event()
         self.board_changed = threading.Event()
 
+    def say(self, level: str, text: str) -> None:
+        """Write a line in the job's log, of level info or warn."""
+        self.emitter.send("log", level=level, text=text)
+
     def listen(self) -> None:
         """Follow commands and SIGTERM in the background until standard input ends.
 
@@ -64,7 +68,7 @@ class Session:
             try:
                 command = json.loads(line)["cmd"]
             except (ValueError, KeyError, TypeError):
-                self.emitter.send("log", level="warn", text="a line that is no command was ignored")
+                self.say("warn", "a line that is no command was ignored")
                 continue
             if command == "stop":
                 self.stopping.set()

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ class Stand:
         try:
             opened = open_corpus(
                 self._asked, self.path.parent, self.cursor, stop=session.stopping.is_set,
-                tell=lambda text: session.emitter.send("log", level="warn", text=text),
+                tell=partial(session.say, "warn"),
                 token=session.secrets.get("hf_token", ""), shard=self._shard,
             )  # fmt: skip
         except (KeyError, TypeError, IndexError):

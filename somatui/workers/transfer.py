@@ -122,7 +122,7 @@ def _put(
         source = Source(path, key)
         upload = PartsUpload(bucket, Large(name, kind, told, content.size), note)
         done = upload.send(source, Progress(content.size, session).more)
-        session.emitter.send("log", level="info", text=f"{done.sent} of {done.parts} parts went up")
+        session.say("info", f"{done.sent} of {done.parts} parts went up")
         source.close()
     return content
 
