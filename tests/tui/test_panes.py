@@ -178,6 +178,27 @@ async def test_the_open_detail_follows_the_job_and_paints_what_changed_alone() -
         assert set().union(*pilot.app.painted) == {next(n for n, line in enumerate(lines) if "61.8" in line)}
 
 
+async def test_below_a_line_that_goes_on_beneath_itself_the_open_detail_is_painted_in_its_place() -> None:
+    pane, before = JobsPane(), p.middle()
+
+    def told(last: str) -> Snapshot:
+        jobs = (replace(j, last_lines=("a word " * 20, last)) if j.id == "score-3" else j for j in before.jobs)
+        return replace(before, jobs=tuple(jobs))
+
+    async with framed(pane, height=40) as pilot:
+        pane.show(told("one"), p.NOW_MS)
+        detail = DetailScreen("jobs", pane)
+        await pilot.app.push_screen(detail)
+        await pilot.pause()
+        place = pilot.app.text().split("\n").index("one")
+        pilot.app.painted.clear()
+        pane.snapshot = told("two")
+        detail.follow()
+        await pilot.pause()
+        assert pilot.app.text().split("\n").index("two") == place
+        assert place in set().union(*pilot.app.painted)
+
+
 async def test_a_job_that_fetches_weights_says_how_many_came() -> None:
     job = JobView("weights-1", "weights", "weights of 3 models", "done", 1, 2, 1.0, {"fetched": 2.0, "failed": 1.0})
     pane = JobsPane()

@@ -54,7 +54,8 @@ class Line(Widget):
         if lines == self._said:
             return
         before, self._said = self._said, lines
-        if len(lines) != len(before):
+        # A line that goes on below itself, for want of room, moves those after it: then none stands in its own place.
+        if len(lines) != len(before) or self.size.height != len(before):
             self.refresh(layout=True)
             return
         changed = (y for y, (old, new) in enumerate(zip(before, lines, strict=True)) if old != new)
