@@ -182,6 +182,7 @@ class Service:
         session = Session(_Aloud(sys.stderr))
         self._models, self._data = Models(folder, memory // 2, session), Kept[bytes](DATA_KEPT)
         self._scores = Screening(device, False, session.say)
+        self._followed = set[str]()
         self.broken = False
         """Whether the device has met what this process cannot go on after."""
 
@@ -237,7 +238,10 @@ class Service:
 
     def _score(self, model: dict[str, Any], data: bytes, seed: int) -> contract.Score:
         name, loaded = self._models.get(model)
-        self._scores.follow(self._models.held())
+        # To follow takes a look at every part that is kept, which costs more than to answer for known bytes.
+        if (held := self._models.held()).keys() != self._followed:
+            self._scores.follow(held)
+            self._followed = set(held)
         # Threads that share what is small cost more than they bring.
         torch.set_num_threads(1 if loaded[0].dim <= weights.SMALL.dim else os.cpu_count() or 1)
         found = self._scores.exact(name, loaded, data, seed)
