@@ -22,7 +22,6 @@ import threading
 import time
 import traceback
 import urllib.error
-import urllib.request
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +34,7 @@ import base58
 import numpy as np
 import torch
 
-from somatui.domain.hosts import LOOPBACK
+from somatui.asking import opener
 from somatui.engine import contract, known, weights
 from somatui.engine.chunks import Chunks
 from somatui.engine.resident import Resident, prepared
@@ -85,14 +84,12 @@ class Kept(Generic[Value]):
 
 def fetch(url: str, checksum: str, size: int) -> bytes:
     """The bytes at an address, if they are those of the manifest. Raises RequestError."""
-    address = urlsplit(url)
-    if address.scheme not in ("http", "https"):
+    if urlsplit(url).scheme not in ("http", "https"):
         raise RequestError(f"Invalid address {url:.200}: it is no http address")
     if not 0 < size <= LARGEST_DATA:
         raise RequestError(f"Invalid size {size} of {url:.200}: it must be 1 to {LARGEST_DATA} bytes")
-    direct = [urllib.request.ProxyHandler({})] if address.hostname in LOOPBACK else []
     try:
-        with urllib.request.build_opener(*direct).open(url, timeout=SILENCE_S) as answer:
+        with opener(url).open(url, timeout=SILENCE_S) as answer:
             data = _read(answer, size + 1)
             got = max(len(data), int(answer.headers.get("Content-Length") or 0))
     except urllib.error.HTTPError as refused:
