@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import os
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from typing import Any
 
 import base58
 
+from somatui.engine.cipher import checksum
 from somatui.files import write_whole
 from somatui.workers.board import BoardError
 from somatui.workers.gpu import look
@@ -187,7 +187,7 @@ class Nodes:
     def _keep(self, hit: dict[str, Any]) -> bool:
         """Write a hit's bytes here, where they are submitted from; False when they are not what they should be."""
         data = base64.b64decode(hit.pop("data"))
-        if base58.b58encode(hashlib.blake2b(data, digest_size=32).digest()).decode() != hit["checksum"]:
+        if base58.b58encode(checksum(data)).decode() != hit["checksum"]:
             return False
         path = self._folder / "hits" / hit["checksum"]
         path.parent.mkdir(mode=0o700, exist_ok=True)
