@@ -10,6 +10,7 @@ from somatui.domain import consequence
 from somatui.domain.action import Action, Context
 from somatui.domain.checks import Check, Consequence, check
 from somatui.domain.ids import resolve
+from somatui.domain.preflight import answers
 from somatui.domain.snapshot import JobView, Snapshot
 from somatui.domain.versions import fits
 
@@ -66,11 +67,7 @@ class Score(Action):
         snapshot = context.snapshot
         submits = self.asks(context)
         return (
-            check(
-                snapshot.network.reachable,
-                "the network answers",
-                "The network does not answer: wait, or check the address of its RPC.",
-            ),
+            answers(snapshot),
             *(_can_submit(snapshot) if submits else ()),
             _none_runs("score", snapshot),
             check(

@@ -17,20 +17,21 @@ from somatui.domain.versions import fits
 WATCH_ONLY = "This wallet is watch-only: import its key to act."
 
 
+def answers(snapshot: Snapshot) -> Check:
+    """Whether there is anybody to ask."""
+    return check(
+        snapshot.network.reachable,
+        "the network answers",
+        "The network does not answer: wait, or check the address of its RPC.",
+    )
+
+
 def can_sign(snapshot: Snapshot, *, urgent: bool = False) -> tuple[Check, ...]:
     """Checks common to everything that is signed; in safe mode what is `urgent` goes on (R21)."""
     wallet = snapshot.wallet
     return (
-        check(
-            snapshot.network.reachable,
-            "the network answers",
-            "The network does not answer: wait, or check the address of its RPC.",
-        ),
-        check(
-            not wallet.watch_only,
-            "the wallet can sign",
-            WATCH_ONLY,
-        ),
+        answers(snapshot),
+        check(not wallet.watch_only, "the wallet can sign", WATCH_ONLY),
         Check(
             wallet.unlocked or wallet.watch_only,
             "the key is unlocked" if wallet.unlocked else "The key is locked: unlock the vault first.",
