@@ -227,15 +227,17 @@ class Vaulting:
         if name == WALLET + self.ground.address:
             due = journal.unfinished() or any(d.has_deadline for d in seen.duties)
             return "Acts of this wallet are not finished or due, and need its key: wait for them." if due else ""
-        for intent in journal.intents("publish") if name.startswith(MODEL_KEY) else ():
-            model = intent.result.get("model_id")
-            open_now = any(m.id == model and m.state in ("active", "inactive") for m in seen.models)
-            given_up = intent.state in (states.REFUSED, states.FAILED)
-            if name == MODEL_KEY + intent.id and not (given_up or open_now or journal.done("reveal", str(model))):
-                return (
-                    f"The weights of {intent.subject} wait for their reveal with this key, or half of the stake burns."
-                )
-        return ""
+        if not name.startswith(MODEL_KEY):
+            return ""
+        try:
+            intent = journal.get(name.removeprefix(MODEL_KEY))
+        except KeyError:
+            return ""
+        model = intent.result.get("model_id")
+        open_now = any(m.id == model and m.state in ("active", "inactive") for m in seen.models)
+        if intent.state in (states.REFUSED, states.FAILED) or open_now or journal.done("reveal", str(model)):
+            return ""
+        return f"The weights of {intent.subject} wait for their reveal with this key, or half of the stake burns."
 
     async def names(self) -> dict[str, Any]:
         """The names of everything in the vault."""
