@@ -127,14 +127,12 @@ def _auth(args: Arguments) -> str:
     from somatui.chain.relay import header_of
     from somatui.domain.hosts import as_credentials
 
-    found = asked.given(args, "auth")
+    found = asked.given_text(args, "auth")
     if found is None:
         return ""
+    text = as_credentials(found)
     try:
-        text = as_credentials(found.decode("utf-8"))
         header_of(text)
-    except UnicodeDecodeError:
-        raise Problem("What --auth-fd gives is not UTF-8 text.", USAGE) from None
     except ValueError as wrong:
         raise Problem(str(wrong), USAGE) from None
     return text
