@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import zip_longest
 
 from rich.cells import cell_len
 
@@ -38,10 +39,11 @@ _CURVE, _WORDS = 6, 2
 
 def below(job: JobView, width: int, room: int) -> list[Cell]:
     """At most `room` lines: a rule with what it has found, how fast it is, its tables, its course, its last words."""
-    told = [_heading(job, width), *_live(job, width)][:room]
+    tables = figures.tables(job)
+    told = [_heading(job, width), *_live(job, tables, width)][:room]
     words = [cell(f"✗ {job.error}", "bad")] if job.error else []
     words += [cell(f"  {line}", "muted") for line in job.last_lines]
-    rest = [t for t in figures.tables(job) if t.name != "gauges"]
+    rest = [t for t in tables if t.name != "gauges"]
     if rest:
         left = room - len(told)
         spoken = max(min(len(words), _WORDS, (left - 3) // 2), min(1, left) if job.error else 0)
@@ -80,7 +82,7 @@ def _said(texts: Iterable[str]) -> Cell:
     )
 
 
-def _live(job: JobView, width: int) -> list[Cell]:
+def _live(job: JobView, tables: tuple[Table, ...], width: int) -> list[Cell]:
     """Speed and queue, coverage and what is left, the cards: a line each where there is something to say."""
     if job.kind == "train":
         return []
@@ -94,7 +96,7 @@ def _live(job: JobView, width: int) -> list[Cell]:
         *((left,) if left else ()),
     )
     lines = [cut(_said(texts), width) for texts in (first, second) if texts]
-    for table in figures.tables(job):
+    for table in tables:
         if table.name == "gauges":
             lines += [_card(row, width) for row in table.rows[:_CARDS]]
             if more := len(table.rows) - _CARDS:
@@ -117,18 +119,13 @@ def _blocks(tables: list[Table], width: int, room: int) -> list[Cell]:
         first = (width - _BETWEEN) * 53 // 100
         one = _drawn(tables[0], first, room - 1)
         other = _drawn(tables[1], width - _BETWEEN - first, room - 1)
-        told = [_beside(a, b, first) for a, b in _pairs(one, other)]
+        told = [_beside(a, b, first) for a, b in zip_longest(one, other, fillvalue=())]
         return told + _blocks(tables[2:], width, room - len(told)) if tables[2:] else told
     told = []
     for number, table in enumerate(tables):
         share = (room - len(told)) // (len(tables) - number)
         told += _drawn(table, width, share - 1) if share > 1 else []
     return told
-
-
-def _pairs(one: list[Cell], other: list[Cell]) -> Iterable[tuple[Cell, Cell]]:
-    high = max(len(one), len(other))
-    return zip(one + [()] * (high - len(one)), other + [()] * (high - len(other)), strict=True)
 
 
 def _beside(one: Cell, other: Cell, width: int) -> Cell:
