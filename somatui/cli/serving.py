@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from somatui.cli import output
 from somatui.cli.options import Arguments, paths_of, wants_json
 from somatui.cli.output import Answer
 from somatui.cli.problem import Problem
-from somatui.domain.printable import readable
 from somatui.paths import make_private
 from somatui.practice import scoring
 from somatui.practice.grpc_server import start
@@ -40,9 +40,7 @@ async def _serve(weights: Path, port: int, as_json: bool) -> Answer:
             counts[event["event"]] += 1
         # A reader of these lines that has gone away is no reason to refuse anybody.
         with contextlib.suppress(OSError):
-            print(
-                json.dumps(event) if as_json else f"{time.strftime('%H:%M:%S')}  {readable(_line(event))}", flush=True
-            )
+            output.tell(json.dumps(event) if as_json else f"{time.strftime('%H:%M:%S')}  {_line(event)}")
 
     place = _held(port)
     scorer = scoring.Scorer(weights, None)
