@@ -54,13 +54,17 @@ def agent_unit(paths: Paths, *, system: bool, credential: Path | None) -> str:
 
 def place(paths: Paths, *, system: bool) -> Path:
     """Where the unit belongs."""
-    folder = SYSTEM if system else user_folder("XDG_CONFIG_HOME", ".config") / "systemd" / "user"
+    folder = SYSTEM if system else _users()
     return folder / f"somatui-agent-{paths.profile}.service"
 
 
 def places() -> tuple[Path, ...]:
     """Every folder where a unit of an agent may be."""
-    return SYSTEM, user_folder("XDG_CONFIG_HOME", ".config") / "systemd" / "user", Path("/etc/systemd/user")
+    return SYSTEM, _users(), Path("/etc/systemd/user")
+
+
+def _users() -> Path:
+    return user_folder("XDG_CONFIG_HOME", ".config") / "systemd" / "user"
 
 
 def commands(paths: Paths, *, system: bool) -> tuple[str, ...]:
