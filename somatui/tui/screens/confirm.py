@@ -75,9 +75,7 @@ class ConfirmScreen(Panel[bool]):
     def compose(self) -> ComposeResult:
         """The text, then the two ways out of it."""
         word = self._consequence.typed_word
-        frame = VerticalScroll(id="frame", can_focus=False)
-        frame.border_title = Content(self.title_text).markup
-        with frame:
+        with self.titled(VerticalScroll(id="frame", can_focus=False)):
             yield Static(id="text")
             if word:
                 typed = Input(compact=True, placeholder=f"type {word} and enter to go ahead", id="word")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,6 +15,7 @@ from textual.widgets import Static
 from somatui.tui.sized import SizedScreen
 
 Part = tuple[str, str]
+F = TypeVar("F", bound=Widget)
 
 
 def rows(pairs: list[tuple[str, str, str]]) -> Content:
@@ -43,10 +44,13 @@ class Panel(ModalScreen[ScreenResultType], SizedScreen[ScreenResultType]):
 
     def compose(self) -> ComposeResult:
         """One scrolling frame with one text."""
-        frame = VerticalScroll(self.text(), id="frame")
+        yield self.titled(VerticalScroll(self.text(), id="frame"))
+
+    def titled(self, frame: F) -> F:
+        """The frame with its title above and its keys below."""
         frame.border_title = Content(self.title_text).markup
         frame.border_subtitle = Content(self.foot_text).markup
-        yield frame
+        return frame
 
     def text(self) -> Widget:
         """What stands in the frame."""

@@ -39,9 +39,7 @@ class QrScreen(Panel[None]):
             Static(Content("\n".join(half_blocks(modules(self._address)))), id="code"), Static(id="beside"), id="frame"
         )
         frame.can_focus = True
-        frame.border_title = Content(self.title_text).markup
-        frame.border_subtitle = Content(self.foot_text).markup
-        yield frame
+        yield self.titled(frame)
 
     def follow(self) -> None:
         """Say what is beside the code."""

@@ -34,10 +34,7 @@ class UnlockScreen(Panel[bool]):
         """What for, the passphrase, what came of it."""
         typed = Input(compact=True, password=True, placeholder="the vault's passphrase", id="word")
         typed.cursor_blink = False
-        frame = VerticalScroll(Static(id="text"), typed, id="frame", can_focus=False)
-        frame.border_title = Content(self.title_text).markup
-        frame.border_subtitle = Content(self.foot_text).markup
-        yield frame
+        yield self.titled(VerticalScroll(Static(id="text"), typed, id="frame", can_focus=False))
 
     def follow(self) -> None:
         """Say it."""
