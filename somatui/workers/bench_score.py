@@ -337,7 +337,7 @@ def measure(job: dict[str, Any], session: Session) -> dict[str, Any]:
     torch.set_num_threads(1)
     sizes = SHORT if job.get("short") else Sizes()
     if job.get("rounds"):
-        sizes = Sizes(**{name: getattr(sizes, name) for name in Sizes.__slots__} | {"rounds": int(job["rounds"])})
+        sizes = replace(sizes, rounds=int(job["rounds"]))
     with tempfile.TemporaryDirectory(prefix="somatui-bench-") as folder:
         bench = Bench(sizes, Path(folder))
         steps = (gates, files, regulariser, parts, requests, card)
