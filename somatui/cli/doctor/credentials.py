@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from somatui.cli.doctor.finding import Finding, Scene
+from somatui.cli.options import clock_ms
 from somatui.config import Profile
 from somatui.domain.deadline import span
 from somatui.domain.secret_names import HUGGING_FACE
@@ -76,7 +76,7 @@ async def _alerts(client: Any) -> Finding:
     from somatui.agent.client import AgentError
 
     try:
-        return alerts_finding(await client.call("alerts.status"), time.time_ns() // 1_000_000)
+        return alerts_finding(await client.call("alerts.status"), clock_ms())
     except AgentError as refused:
         return Finding("alerts", "skipped", refused.message.rstrip("."))
 
