@@ -99,8 +99,8 @@ def _live(job: JobView, tables: tuple[Table, ...], width: int) -> list[Cell]:
     for table in tables:
         if table.name == "gauges":
             lines += [_card(row, width) for row in table.rows[:_CARDS]]
-            if more := len(table.rows) - _CARDS:
-                lines += [cell(f"and {more} more cards: enter shows them", "muted")] if more > 0 else []
+            if (more := len(table.rows) - _CARDS) > 0:
+                lines.append(cell(f"and {more} more cards: enter shows them", "muted"))
     return lines
 
 
