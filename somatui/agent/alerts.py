@@ -154,7 +154,7 @@ def _left(duty: Duty, seen: Snapshot, now_ms: int) -> tuple[str, str]:
 
 def _others(seen: Snapshot) -> Iterator[Found]:
     """Models of the profile's other wallets that must be revealed or committed, which nobody does for them."""
-    names = {w.address: w.label or short(w.address) for w in seen.wallet.others if not w.watch_only}
+    names = {w.address: w.handle for w in seen.wallet.others if not w.watch_only}
     for model in seen.models:
         window = commit_window(model) or (reveal_window(model) if model.state == "pending" else None)
         if window is None or model.owner not in names:

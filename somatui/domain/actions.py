@@ -16,7 +16,7 @@ from somatui.domain.action import PANES as PANES
 from somatui.domain.action import Action as Action
 from somatui.domain.action import Context as Context
 from somatui.domain.checks import Check, Consequence, check
-from somatui.domain.ids import resolve, short
+from somatui.domain.ids import resolve
 from somatui.domain.job_actions import FetchWeights, RestartJob, Score, StopJob, Train
 from somatui.domain.snapshot import ModelView, TargetView, WalletName
 
@@ -171,7 +171,7 @@ class UseWallet(Action):
 
     def checks(self, context: Context) -> tuple[Check, ...]:
         wallet = context.snapshot.wallet
-        names = [w.label or short(w.address) for w in wallet.others]
+        names = [w.handle for w in wallet.others]
         if not wallet.others:
             return (Check(False, "There is no other wallet: make or import one with somatui wallet new or import."),)
         if context.words and wallet.label and context.words[0] == wallet.label:

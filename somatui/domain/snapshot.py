@@ -123,6 +123,11 @@ class WalletName:
     label: str = ""
     watch_only: bool = False
 
+    @property
+    def handle(self) -> str:
+        """What commands know it by: its label, else enough of its address."""
+        return self.label or self.address[:12]
+
 
 @dataclass(frozen=True, slots=True)
 class WalletView:

@@ -63,6 +63,8 @@ def test_a_deadline_of_another_wallet_of_the_profile_is_told_with_its_cure() -> 
     seen = replace(base, wallet=replace(base.wallet, others=(WalletName(OTHER, "old"),)))
     (alert,) = told(seen).values()
     assert alert.severity == "bad" and "epoch 413" in alert.text and "somatui wallet use old" in alert.text
+    nameless = replace(base, wallet=replace(base.wallet, others=(WalletName(OTHER),)))
+    assert f"somatui wallet use {OTHER[:12]}." in next(iter(told(nameless).values())).text
     watched = replace(base, wallet=replace(base.wallet, others=(WalletName(OTHER, "old", watch_only=True),)))
     assert told(watched) == told(world(models=(replace(theirs, state="active"),))) == {}
 

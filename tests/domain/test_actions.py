@@ -188,6 +188,7 @@ def test_what_holds_is_said_as_such_beside_its_tick() -> None:
     [
         (others(), (), "There is no other wallet"),
         (others(*TWO), (), "Say which one, as in :wallet use ops-2; there are ops-2, cold."),
+        (others(WalletName("ee" * 32), TWO[1]), (), f"as in :wallet use {'ee' * 6}; there are {'ee' * 6}, cold."),
         (others(*TWO), ("ops-1",), "ops-1 is the wallet in use already"),
         (others(*TWO), ("nobody",), "not a wallet id"),
         (replace(others(*TWO), intents=(IntentView("i", "claim", "t", "signed", 1),)), ("ops-2",), "not finished"),
