@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ctypes
 import json
 import os
 import queue
@@ -23,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from somatui.files import write_whole
-from somatui.hardening import harden_process
 from somatui.workers.board import BoardError
 from somatui.workers.gpu import look
 from somatui.workers.mailbox import Mailbox, opened, read_key
@@ -32,7 +30,7 @@ from somatui.workers.merging import Merged
 from somatui.workers.places import Place, places, visible
 from somatui.workers.protocol import Emitter
 from somatui.workers.score_many import Many
-from somatui.workers.session import PR_SET_PDEATHSIG, Session, answer
+from somatui.workers.session import Session, answer, bind_process
 
 LISTEN_S, BEAT_S = 0.2, 1.0
 
@@ -135,10 +133,8 @@ class Seat:
 
 def main() -> int:
     """Take the seat that torchrun's environment names."""
-    harden_process()
+    bind_process()
     os.environ.pop(SAFE, None)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     here, local = Here.handed(os.environ), int(os.environ["LOCAL_RANK"])
     host, port = host_port(here.at)
     store = opened(host, port, serve=False)

@@ -20,7 +20,7 @@ from somatui.workers.trouble import of_failure
 
 ORPHAN_S = 30
 """Seconds that a worker whose parent is gone may take to save its work."""
-PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG = 1
 
 
 class JobError(ValueError):
@@ -79,6 +79,13 @@ class Session:
         os._exit(1)
 
 
+def bind_process() -> None:
+    """Keep what is secret in this process, and have the kernel tell it when its parent is gone."""
+    harden_process()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
 Work = Callable[[dict[str, Any], Session], dict[str, Any]]
 
 
@@ -88,9 +95,7 @@ def run(jobs: str | tuple[str, ...], work: Work, *refusals: type[Exception], orp
     `orphan_s` is how long it may go on once its parent is gone. Anything but the named refusals is a defect: it leaves
     its traceback on standard error and still says `failed`.
     """
-    harden_process()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    bind_process()
     emitter = Emitter()
     emitter.send("hello", version=VERSION, pid=os.getpid())
 
