@@ -40,12 +40,13 @@ class Stream:
 class Pass:
     """Ciphers and hashes weights in the same pass, in steps that stay in the processor's cache.
 
-    The checksum is of the encrypted bytes: those that come in, or while `sealing` those that come out. What comes out
-    is written over the same buffer each time, so use it before the next step. Raises WeightsError as Stream does.
+    Without a key they stay as they are. The checksum is of the encrypted bytes: those that come in, or while `sealing`
+    those that come out. What comes out is written over the same buffer each time, so use it before the next step.
+    Raises WeightsError as Stream does.
     """
 
-    def __init__(self, key: bytes, *, sealing: bool = False) -> None:
-        self._stream, self.sealing = Stream(key), sealing
+    def __init__(self, key: bytes | None, *, sealing: bool = False) -> None:
+        self._stream, self.sealing = None if key is None else Stream(key), sealing
         self._hash = hashlib.blake2b(digest_size=32)
         self._out = memoryview(bytearray(STEP))
 
@@ -54,7 +55,7 @@ class Pass:
         whole = memoryview(piece)
         for at in range(0, len(whole), STEP):
             step = whole[at : at + STEP]
-            out = self._stream.into(step, self._out)
+            out = step if self._stream is None else self._stream.into(step, self._out)
             self._hash.update(out if self.sealing else step)
             yield out
 

@@ -6,7 +6,6 @@ What is under way is a `.part` that grows in order, so that its length says wher
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -108,30 +107,25 @@ def _is_whole(place: Path, model: Published) -> bool:
     try:
         if place.stat().st_size != model.size:
             return False
-        opened, told = Pass(model.key) if place.suffix == PLAIN else None, hashlib.blake2b(digest_size=32)
-        _hashed(place, opened, told)
+        told = _pass(model, place)
+        _hashed(place, told)
     except OSError:
         return False
-    return _digest(opened, told) == base58.b58decode(model.checksum)
+    return told.checksum() == base58.b58decode(model.checksum)
 
 
-def _hashed(path: Path, opened: Pass | None, told: hashlib.blake2b) -> int:
+def _pass(model: Published, place: Path) -> Pass:
+    """The way of the published bytes to this place: opened, or as they are."""
+    return Pass(model.key if place.suffix == PLAIN else None)
+
+
+def _hashed(path: Path, told: Pass) -> int:
     """Hash what lies there as it was published, encrypted again where it is opened; how many bytes there are."""
-    size = 0
+    size, told.sealing = 0, True
     for piece in _read(path):
-        size += len(piece)
-        if opened is None:
-            told.update(piece)
-            continue
-        opened.sealing = True
-        for _ in opened.steps(piece):
-            pass
-        opened.sealing = False
+        size += sum(map(len, told.steps(piece)))
+    told.sealing = False
     return size
-
-
-def _digest(opened: Pass | None, told: hashlib.blake2b) -> bytes:
-    return told.digest() if opened is None else opened.checksum()
 
 
 def _read(path: Path) -> Iterator[memoryview]:
@@ -212,13 +206,12 @@ class _Part:
     def __init__(self, model: Published, place: Path, came: Came, *, anew: bool = False) -> None:
         self._model, self._place, self._came, self._path = model, place, came, part_of(place)
         self._tag_file = self._path.with_name(f"{self._path.name}.tag")
-        opens = place.suffix == PLAIN
-        self._pass, self._hash = Pass(model.key) if opens else None, hashlib.blake2b(digest_size=32)
-        self._judged = not opens
+        self._pass = _pass(model, place)
+        self._judged = place.suffix != PLAIN
         self._file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
         if anew or os.fstat(self._file.fileno()).st_size > model.size:
             self._file.truncate()
-        self.size = self._begun = _hashed(self._path, self._pass, self._hash)
+        self.size = self._begun = _hashed(self._path, self._pass)
         self._file.seek(self.size)
         self.tag = self._tag_file.read_text("utf-8") if self._begun and self._tag_file.exists() else ""
 
@@ -240,12 +233,8 @@ class _Part:
         if tag != self.tag:
             self._tag_file.write_text(tag, "utf-8")
             self.tag = tag
-        if self._pass is None:
-            self._hash.update(piece)
-            self._file.write(piece)
-        else:
-            for step in self._pass.steps(piece):
-                self._file.write(step)
+        for step in self._pass.steps(piece):
+            self._file.write(step)
         self.size += len(piece)
         if not self._judged and self.size >= min(header.HEAD, self._model.size):
             self._judge()
@@ -258,8 +247,7 @@ class _Part:
 
     def finish(self) -> None:
         """Put it in place. Raises FetchError when the bytes are not those that were published."""
-        digest = _digest(self._pass, self._hash)
-        if self.size != self._model.size or digest != base58.b58decode(self._model.checksum):
+        if self.size != self._model.size or self._pass.checksum() != base58.b58decode(self._model.checksum):
             if self._begun:
                 raise Changed("what had come of it was of something else")
             raise _Others("the bytes at its address are not those that were published")
