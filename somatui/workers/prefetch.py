@@ -75,13 +75,12 @@ class Shelving:
             if self._shelf.has(model.checksum, model.size, opened=bool(model.key)):
                 self._counts["left"] -= 1
                 return
-            held = sum(s.size for s in self._shelf.standing() if s.checksum != model.checksum)
-            if not model.key and held + model.size > self._limit:
+            if model.key:
+                weights_file(model, self._folder, self._session, self._came)
+            elif (held := self._beside(model)) + model.size > self._limit:
                 text = f"{name} are left, they do not fit: {held / 1e9:.2f} GB are kept, weights_limit_gb is the limit"
                 self._session.say("warn", text)
                 return
-            if model.key:
-                weights_file(model, self._folder, self._session, self._came)
             else:
                 sealed_file(model, self._folder, self._session, self._came)
             self._counts["fetched"] += 1
@@ -92,6 +91,10 @@ class Shelving:
             self._counts["failed"] += 1
             self._session.say("warn", f"{name} cannot be had: {failure}")
         self._counts["left"] -= 1
+
+    def _beside(self, model: Wanted) -> int:
+        """Bytes of all other weights that are here."""
+        return sum(s.size for s in self._shelf.standing() if s.checksum != model.checksum)
 
     def _came(self, size: int) -> None:
         self._now = size
