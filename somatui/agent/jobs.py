@@ -194,7 +194,9 @@ class Jobs:
         """End all workers; their jobs go on when the agent is started again."""
         self._closing = True
         await asyncio.gather(*(j.worker.stop() for j in self._jobs.values() if j.worker), return_exceptions=True)
-        tasks = [t for t in self._tasks.values() if not t.done()]
+        # Hits that wait to be submitted are told again at the next start.
+        telling = [task for job in self._jobs.values() for task in job.tells]
+        tasks = [t for t in (*self._tasks.values(), *telling) if not t.done()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -53,7 +53,7 @@ def _stopped(
         try:
             ask(paths)
         except Exception as failure:
-            complaints.append(f"The {what} did not stop when asked ({failure}).")
+            complaints.append(f"The {what} did not stop when asked ({str(failure) or type(failure).__name__}).")
     complaints += [f"Process {pid} did not stop by itself and was ended." for pid in end(owned)]
     return tuple(complaints)
 

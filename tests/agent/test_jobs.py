@@ -305,3 +305,23 @@ def test_a_flood_of_hits_is_submitted_a_few_at_a_time(tmp_path: Path, monkeypatc
         return await until(jobs, jobs.start("told", {"lines": twice, "submit": True}).id, ended)
 
     assert (asyncio.run(day()).metrics, most) == ({"submitted": 50.0}, AT_ONCE)
+
+
+def test_an_agent_that_ends_begins_no_more_submissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, "told", Told())
+    told = [Message(n, 1, "hit", {"target_id": f"0x{n}", "distance": 0.5}).to_line() for n in range(50)]
+    begun: list[str] = []
+
+    async def take(_job: str, hit: dict[str, Any]) -> str:
+        begun.append(hit["target_id"])
+        await asyncio.Event().wait()
+        return "submitted"
+
+    async def day() -> int:
+        jobs = Jobs(ground_in(tmp_path), take, lambda: None)
+        job = jobs.start("told", {"lines": told, "submit": True})
+        await until(jobs, job.id, lambda _: len(begun) == AT_ONCE)
+        await jobs.close()
+        return len(job.tells)
+
+    assert (asyncio.run(day()), len(begun)) == (0, AT_ONCE)
