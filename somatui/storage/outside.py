@@ -8,7 +8,7 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -62,6 +62,18 @@ def length(url: str, size: int, limit_s: float = 30) -> Seen:
         )
 
     return _ask(url, "bytes=0-0", limit_s, judge)
+
+
+def patient(
+    once: Callable[[], Seen], pauses: Iterable[float], wait: Callable[[float], object] = time.sleep
+) -> Seen:  # fmt: skip
+    """Look again after each of these pauses (s), as long as it may show something else and no `wait` is cut short."""
+    seen = once()
+    for pause in pauses:
+        if not seen.passing or wait(pause):
+            break
+        seen = once()
+    return seen
 
 
 def glance(url: str, head: bytes, tail: bytes, size: int, limit_s: float = 30) -> Seen:

@@ -15,7 +15,7 @@ It ends with {"ok", "lines": [{"name", "status", "detail", "cure", "ms"}], "fact
 from __future__ import annotations
 
 import sys
-import time
+from functools import partial
 from typing import Any
 
 from somatui.domain.report import Line, Report
@@ -73,14 +73,11 @@ def _seen(wanted: dict[str, Any], limit_s: float) -> Line:
     """One object; one that is not seen is looked for again, since stores hesitate too."""
     import base58
 
-    from somatui.storage.outside import length, look
+    from somatui.storage.outside import length, look, patient
 
     url, size, checksum = str(wanted["url"]), int(wanted["size"]), base58.b58decode(str(wanted["checksum"]))
-    for pause in (*LOOK_AGAIN_S, 0.0):
-        seen = look(url, checksum, size, limit_s) if checksum else length(url, size, limit_s)
-        if not seen.passing:
-            break
-        time.sleep(pause)
+    once = partial(look, url, checksum, size, limit_s) if checksum else partial(length, url, size, limit_s)
+    seen = patient(once, LOOK_AGAIN_S)
     silent = seen.status == 0 or seen.status >= 429
     return Line(str(wanted["name"]), "ok" if seen.ok else "warn" if silent else "bad", seen.detail, seen.cure, seen.ms)
 

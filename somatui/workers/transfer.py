@@ -20,7 +20,7 @@ from typing import Any
 import base58
 
 from somatui.engine.cipher import Stream, WeightsError
-from somatui.storage.outside import Seen, glance, look
+from somatui.storage.outside import Seen, glance, look, patient
 from somatui.storage.parts import Large, PartsUpload
 from somatui.storage.provider import provider_of
 from somatui.storage.s3 import WHOLE, Bucket, StorageError, Store
@@ -151,12 +151,7 @@ def patient_look(url: str, content: Content, session: Session) -> Seen:
             return glance(url, content.head, content.tail, content.size)
         return look(url, content.checksum, content.size)
 
-    seen = once()
-    for pause in LOOK_AGAIN_S:
-        if not seen.passing or session.stopping.wait(pause):
-            break
-        seen = once()
-    return seen
+    return patient(once, LOOK_AGAIN_S, session.stopping.wait)
 
 
 def _unseen(url: str, seen: Seen, store: Store) -> str:
