@@ -31,6 +31,10 @@ FUSED = "fused"
 _BLOCK, _BLOCK_ON_CARD = 256, 16 * 1024
 """Positions whose projections are held at once: what stays in a processor's cache, what fills a card."""
 _CPU = torch.device("cpu")
+# Threads that make the first calls of MKL's cosine and sine at once may get them in its least accurate mode, off by
+# 1.5e-4: here one thread makes them.
+for _first in (torch.cos, torch.sin):
+    _first(torch.ones(64))
 
 
 @dataclass(frozen=True, slots=True)
