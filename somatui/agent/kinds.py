@@ -84,7 +84,7 @@ class Score(Kind):
     follows_board: ClassVar[bool] = True
 
     def title(self, args: dict[str, Any]) -> str:
-        limit, _ = _optional(args, "limit"), self._places(args)
+        limit, _, _ = _optional(args, "limit"), self._places(args), self._precision(args)
         return f"score {_corpus_name(args)}" if limit is None else f"score {limit} of {_corpus_name(args)}"
 
     def line(self, args: dict[str, Any], folder: Path, ground: Ground) -> dict[str, Any]:
@@ -97,6 +97,7 @@ class Score(Kind):
             "limit": _optional(args, "limit"),
             "max_hits": _optional(args, "max_hits"),
             **self._places(args),
+            "precision": self._precision(args),
             "hits_each": _optional(args, "hits_each"),
             "cursor": None,
             "work_dir": str(folder),
@@ -107,6 +108,14 @@ class Score(Kind):
         if args.get("nodes"):
             return "somatui.workers.nodes"
         return "somatui.workers.score_many" if self._places(args) else self.module
+
+    @staticmethod
+    def _precision(args: dict[str, Any]) -> str | None:
+        """How it is scored at first; None for what the device is quick at."""
+        asked = args.get("precision")
+        if asked not in (None, "screen", "exact"):
+            raise KindError("precision must be screen or exact.")
+        return None if asked is None else str(asked)
 
     @staticmethod
     def _places(args: dict[str, Any]) -> dict[str, Any]:

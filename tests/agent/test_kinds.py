@@ -46,6 +46,7 @@ def test_a_job_is_done_at_one_place_unless_cards_or_shards_are_named() -> None:
         {"gpus": [-1]},
         {"gpus": [True]},
         {"shards": 0},
+        {"precision": "half"},
     ):
         with pytest.raises(KindError):
             score.title(wrong)

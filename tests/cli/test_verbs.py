@@ -209,6 +209,10 @@ def test_jobs_start_with_what_was_typed(script: Script, capsys: pytest.CaptureFi
         run(f"score run --yes --gpus {typed} --shards 3 --source programs:gen", capsys)
         args = script.asked[-1][1]["args"]
         assert (args["gpus"], args["shards"], args["corpus"]["sources"][0]["kind"]) == (meant, 3, "programs")
+    for typed, meant in (("", None), ("--precision exact", "exact"), ("--precision=screen", "screen")):
+        run(f"score run --yes {typed}", capsys)
+        assert script.asked[-1][1]["args"].get("precision") == meant
+    assert run("score run --yes --precision half", capsys)[0] == 2
     _, _, shown = run("score run --yes --nodes 3 --rendezvous 10.0.0.5:29400", capsys)
     args = script.asked[-1][1]["args"]
     assert (args["nodes"], args["rendezvous"]) == (3, "10.0.0.5:29400")

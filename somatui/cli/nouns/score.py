@@ -97,6 +97,9 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
                         help="a worker on each card: all, none, or their numbers, as in 0,1")  # fmt: skip
     parser.add_argument("--shards", metavar="N", type=at_least(1),
                         help="parts of the corpus, a worker for each, on cards or else the processor")  # fmt: skip
+    parser.add_argument("--precision", choices=("screen", "exact"),
+                        help="screen candidates in bf16 and score exactly what may matter, or score all exactly "
+                        "(default: screen on cards and on processors that multiply bf16 themselves)")  # fmt: skip
     parser.add_argument("--nodes", metavar="N", type=at_least(1),
                         help="score on so many machines, this one among them, which meet by --rendezvous")  # fmt: skip
     parser.add_argument("--rendezvous", metavar="HOST:PORT", type=address,
@@ -126,7 +129,7 @@ def run(args: Arguments) -> Answer:
     options: dict[str, Any] = {"submit": not args.no_submit, "corpus": sources(args)}
     if args.limit is not None:
         options["limit"] = args.limit
-    more = ("max_hits", "gpus", "shards", "nodes", "rendezvous")
+    more = ("max_hits", "gpus", "shards", "precision", "nodes", "rendezvous")
     options |= {n: getattr(args, n) for n in more if getattr(args, n) is not None}
     if (args.nodes is None) != (args.rendezvous is None):
         raise Problem("--nodes and --rendezvous go together: how many machines, and where they meet.", USAGE)
