@@ -99,6 +99,7 @@ class Score(Kind):
             **self._places(args),
             "precision": self._precision(args),
             "hits_each": _optional(args, "hits_each"),
+            "kept": _optional(args, "kept"),
             "cursor": None,
             "work_dir": str(folder),
             "threads": ground.settings.threads or os.cpu_count() or 1,

@@ -18,7 +18,7 @@ from typing import Any
 from somatui.corpora.files import Candidate, CorpusError, Share
 from somatui.corpora.filters import Near, Seen, reason, windows
 from somatui.corpora.source import WHOLE, Cursor, Shard, Source
-from somatui.corpora.spool import Spool
+from somatui.corpora.spool import MOST_FILES, Spool
 
 AHEAD = 32
 FLOOR = 0.05
@@ -132,7 +132,7 @@ class MixedCorpus:
     def __init__(
         self, sources: Sequence[Source], rules: Rules, folder: Path, seed: int = 0,
         cursor: Mapping[str, Any] | None = None, tell: Callable[[str], None] = lambda text: None,
-        shard: Shard = WHOLE,
+        shard: Shard = WHOLE, spooled: int = MOST_FILES,
     ) -> None:  # fmt: skip
         self._change, self._tell, self._seed = threading.Condition(), tell, seed
         if len({s.name for s in sources}) < len(sources):
@@ -146,7 +146,7 @@ class MixedCorpus:
         self._filters: dict[str, Seen | Near] = {"duplicate": seen}
         if rules.near:
             self._filters["near_duplicate"] = Near(folder / "near.bin", int(counts.get("near_duplicate", 0)))
-        self._spool = Spool(folder / "candidates")
+        self._spool = Spool(folder / "candidates", most_files=spooled)
         for name, told in (cursor["sources"] if cursor is not None else {}).items():
             if name in self._readers:
                 self._readers[name].go_on(told)

@@ -14,6 +14,7 @@ from somatui.corpora.lines import Lines
 from somatui.corpora.mixed import MixedCorpus, Rules
 from somatui.corpora.program import Program
 from somatui.corpora.source import WHOLE, Circumstances, Shard, Source
+from somatui.corpora.spool import MOST_FILES
 from somatui.corpora.tables import Parquet
 
 PARTS_OF = 8 * 1024 * 1024
@@ -57,12 +58,13 @@ class Corpus(Protocol):
 def open_corpus(
     asked: Mapping[str, Any], folder: Path, cursor: Mapping[str, Any] | None = None, *,
     tell: Callable[[str], None] = lambda text: None, stop: Callable[[], bool] = lambda: False, token: str = "",
-    shard: Shard = WHOLE,
+    shard: Shard = WHOLE, spooled: int = MOST_FILES,
 ) -> Corpus:  # fmt: skip
     """The corpus of {"paths", "max_bytes", "seed", "sources": [{"kind", …}], "window", "any_bytes", "near"}.
 
-    `folder` is where it keeps what it needs to go on. Of several shards each has a part: what can be read again belongs
-    to one by its digest, a hub's rows are split by node, and a program or FIFO is read by one alone.
+    `folder` is where it keeps what it needs to go on, with the newest `spooled` candidates that are no files of their
+    own. Of several shards each has a part: what can be read again belongs to one by its digest, a hub's rows are split
+    by node, and a program or FIFO is read by one alone.
 
     Raises CorpusError; KeyError, TypeError or ValueError for a cursor of another corpus.
     """
@@ -79,7 +81,7 @@ def open_corpus(
     told = [*([{"kind": "files", "paths": paths}] if paths else []), *(asked.get("sources") or ())]
     sources = [_source(one, around, seed) for one in told or [{"kind": "files", "paths": ()}]]
     _distinct(sources)
-    return MixedCorpus(sources, rules, folder, seed, cursor, tell, shard)
+    return MixedCorpus(sources, rules, folder, seed, cursor, tell, shard, spooled)
 
 
 def is_plain(asked: Mapping[str, Any]) -> bool:

@@ -8,14 +8,14 @@ import re
 from collections import deque
 from pathlib import Path
 
-MOST_BYTES = 512 * 1024 * 1024
+MOST_BYTES, MOST_FILES = 512 * 1024 * 1024, 40_000
 
 
 class Spool:
     """One file for each candidate, named by where it came from and its digest, as `domain.figures.title` knows."""
 
-    def __init__(self, folder: Path, most_bytes: int = MOST_BYTES) -> None:
-        self._folder, self._most, self._held = folder, most_bytes, 0
+    def __init__(self, folder: Path, most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES) -> None:
+        self._folder, self._most, self._most_files, self._held = folder, most_bytes, most_files, 0
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with os.scandir(folder) as entries:
             found = sorted((e.stat().st_mtime_ns, e.path, e.stat().st_size) for e in entries)
@@ -35,7 +35,7 @@ class Spool:
     def _count(self, path: str, size: int) -> None:
         self._order.append((path, size))
         self._held += size
-        while self._held > self._most and len(self._order) > 1:
+        while (self._held > self._most or len(self._order) > self._most_files) and len(self._order) > 1:
             oldest, size = self._order.popleft()
             self._held -= size
             with contextlib.suppress(OSError):

@@ -47,7 +47,7 @@ class Hits:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._board = Board(0, 0.0, (), {})
         self._places: dict[str, int] = {}
-        self._kept = Kept((), 0)
+        self._kept = Kept((), 0, stand.kept)
         self._aims = Aims((), {}, 0)
         self._shares = Shares(())
         self.nearest = Nearest()

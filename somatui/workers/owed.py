@@ -27,7 +27,7 @@ class Owed:
     def add(self, candidate: Candidate) -> None:
         """Come back to this one later, unless there are too many already."""
         told = candidate.digest.hex()
-        if len(self._stand.owed) >= MOST or told in self._stand.owed:
+        if len(self._stand.owed) >= min(MOST, self._stand.kept) or told in self._stand.owed:
             return
         # Not flushed to the disk: what a power failure spoils has another digest and is left out.
         (self._folder / told).write_bytes(candidate.data)

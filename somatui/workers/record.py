@@ -1,7 +1,7 @@
 """What a score job has dealt with, a row each, and where it stands behind the last: one SQLite file in its work folder.
 
 A step is written whole or not at all: a worker that is killed goes on behind the last candidate it has dealt with, and
-those in flight are taken again. The newest `MOST` rows are kept. It is open in one worker at a time.
+those in flight are taken again. The newest rows are kept. It is open in one worker at a time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from somatui.corpora.files import Candidate
 from somatui.workers.session import JobError
 
 MOST = 100_000
-_TIDY_EVERY = 1000
+_TIDY_EVERY = 0.01
+"""How often, as a share of that, older rows are deleted."""
 _BUSY_S = 10.0
 """How long a worker that was just killed may still hold the file."""
 _SCHEMA = """
@@ -36,8 +37,8 @@ _TABLES = ("stand", "scored", "owed", "hits")
 class Record:
     """The file at `path` if it is of this `job`, else one without rows; `was_of_another` says so. Raises JobError."""
 
-    def __init__(self, path: Path, job: str, *, anew: bool = False) -> None:
-        self.path, self.was_of_another = path, False
+    def __init__(self, path: Path, job: str, *, anew: bool = False, most: int = MOST) -> None:
+        self.path, self.was_of_another, self._most = path, False, most
         with self._sentences():
             # Nobody else writes here, so no memory need be shared, for which some file systems have no means.
             self._db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_S)
@@ -83,8 +84,8 @@ class Record:
         """The `n`-th candidate, with its loss under each model's column that it went through; null if screened."""
         row = (n, candidate.digest, candidate.name, candidate.source, _written(losses))
         self._do("INSERT INTO scored(n, digest, name, source, losses) VALUES(?, ?, ?, ?, ?)", *row)
-        if n % _TIDY_EVERY == 0:
-            self._do("DELETE FROM scored WHERE n <= ?", n - MOST)
+        if n % max(1, round(self._most * _TIDY_EVERY)) == 0:
+            self._do("DELETE FROM scored WHERE n <= ?", n - self._most)
 
     def amend(self, digest: bytes, losses: dict[str, float]) -> None:
         """More losses of a candidate that is there already."""

@@ -1,10 +1,10 @@
 """Worker that looks for hits: it scores a corpus on the board's models: `python -m somatui.workers.score`.
 
 Job: {"job": "score", "version": 1, "board": path, "weights_dir": path, "corpus": {"paths": [path] | null, "max_bytes":
-n, "seed": n}, "limit": n | null, "max_hits": n | null,
-"hits_each": n | null, "cursor": {…} | null, "work_dir": path, "threads": n, "lazy": true, "device": "cpu" | "cuda" |
-"cuda:N" | null, "precision": "exact" | "screen" | null}. A `board` command has the board's file read again. Without a
-cursor it goes on where its work folder says that it stood.
+n, "seed": n}, "limit": n | null, "max_hits": n | null, "hits_each": n | null, "kept": n | null, "cursor": {…} | null,
+"work_dir": path, "threads": n, "lazy": true, "device": "cpu" | "cuda" | "cuda:N" | null, "precision": "exact" |
+"screen" | null}. A `board` command has the board's file read again. Without a cursor it goes on where its work folder
+says that it stood. So many scored candidates are `kept` for targets to come.
 
 A candidate goes through the model that promises most, through others when they may matter, and once there are no new
 candidates through those it still lacks, if it is among the first that lack any (`owed.MOST`): hits come sooner. With

@@ -13,10 +13,13 @@ from typing import Any
 from somatui.corpora.files import Candidate
 from somatui.corpora.opening import Corpus, is_plain, open_corpus
 from somatui.corpora.source import WHOLE, Shard
+from somatui.workers.matching import KEPT_MOST
 from somatui.workers.record import Record
 from somatui.workers.session import JobError, Session
 
 _VERSION = 2
+ROWS = 5
+"""Rows of the record for each candidate that is kept."""
 
 
 class Stand:
@@ -25,8 +28,8 @@ class Stand:
     What changes them is done within a `step`.
     """
 
-    def __init__(self, record: Record, corpus: Mapping[str, Any], shard: Shard = WHOLE) -> None:
-        self._record, self._asked, self._shard = record, corpus, shard
+    def __init__(self, record: Record, corpus: Mapping[str, Any], shard: Shard = WHOLE, kept: int = KEPT_MOST) -> None:
+        self._record, self._asked, self._shard, self.kept = record, corpus, shard, kept
         told = record.told()
         self.cursor: dict[str, Any] | None = told.get("cursor")
         self.scored, self.hits = int(told.get("scored", 0)), int(told.get("hits", 0))
@@ -56,10 +59,11 @@ class Stand:
         }  # fmt: skip
         shard = Shard(*map(int, job.get("shard") or (0, 1)))
         known = [_VERSION, asked, [shard.index, shard.count]]
-        record = Record(folder / "record.sqlite3", json.dumps(known, sort_keys=True), anew=bool(job.get("cursor")))
+        kept, told = int(job.get("kept") or KEPT_MOST), json.dumps(known, sort_keys=True)
+        record = Record(folder / "record.sqlite3", told, anew=bool(job.get("cursor")), most=ROWS * kept)
         if record.was_of_another:
             tell("this work folder stood in another corpus or in another share of it: it is begun anew")
-        stand = cls(record, asked, shard)
+        stand = cls(record, asked, shard, kept)
         if job.get("cursor"):
             stand.cursor = dict(job["cursor"])
         return stand
@@ -79,7 +83,7 @@ class Stand:
             opened = open_corpus(
                 self._asked, self.path.parent, self.cursor, stop=session.stopping.is_set,
                 tell=partial(session.say, "warn"),
-                token=session.secrets.get("hf_token", ""), shard=self._shard,
+                token=session.secrets.get("hf_token", ""), shard=self._shard, spooled=2 * self.kept,
             )  # fmt: skip
         except (KeyError, TypeError, IndexError):
             raise JobError("The job's cursor is not one of this corpus: start without it.") from None
@@ -114,6 +118,11 @@ class Stand:
         if source is not None:
             self._source_hits[source] += 1
         return source
+
+    @property
+    def hit_by(self) -> int:
+        """How many candidates have hit anything; one may have hit many targets."""
+        return self._source_hits.total()
 
     def keep_targets(self, there: Iterable[str]) -> None:
         """Forget the hits on all other targets."""

@@ -96,3 +96,6 @@ def test_kept_bytes_are_bounded_and_the_newest_stay(tmp_path: Path) -> None:
     again = Spool(tmp_path, most_bytes=1000)
     again.keep("more", b"z" * 300, bytes(32))
     assert sum(p.exists() for p in paths) == 2
+    for n in range(9):
+        Spool(tmp_path, most_files=2).keep(f"few-{n}", bytes([n]), bytes([n]) * 32)
+    assert sorted(p.name[:5] for p in tmp_path.iterdir()) == ["few-7", "few-8"]

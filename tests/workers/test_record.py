@@ -116,10 +116,8 @@ def test_the_record_of_another_corpus_or_of_another_share_of_it_is_begun_anew_an
     assert len(rows(tmp_path)) == 1
 
 
-def test_the_newest_rows_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "MOST", 20)
-    monkeypatch.setattr(record, "_TIDY_EVERY", 10)
-    with contextlib.closing(Stand.of({"work_dir": str(tmp_path)})) as stand:
+def test_the_newest_rows_are_kept(tmp_path: Path) -> None:
+    with contextlib.closing(Stand.of({"work_dir": str(tmp_path), "kept": 5})) as stand:
         for number in range(1, 96):
             with stand.step():
                 stand.deal(a_candidate(number), {}, {"position": number})
