@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import urllib.error
 import urllib.request
@@ -9,6 +10,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from http.client import HTTPException
 from typing import Any
 
 from somatui.corpora.source import NAME_MOST, Circumstances, Cursor, Item
@@ -17,6 +19,11 @@ CONTENT = "https://softwareheritage.s3.amazonaws.com/content/"
 DOWNLOADS = 16
 LIMIT_S = 20
 TRIES = 3
+_ID = re.compile(r"[0-9a-f]{40}")
+
+
+class NoAnswer(ConnectionError):
+    """No store is there; the text is a sentence."""
 
 
 class Contents:
@@ -26,7 +33,10 @@ class Contents:
         self._address, self._around = address, around
 
     def items(self, entries: Iterator[tuple[Any, str, Cursor]]) -> Iterator[tuple[Item, Cursor]]:
-        """The bytes of each entry as UTF-8; one that cannot be had is cut by "missing" or "unreachable"."""
+        """The bytes of each entry as UTF-8; one that the store refuses is cut by "missing" or "unreachable".
+
+        Raises NoAnswer where no store is there: that is no entry's fault, so none is given up for it.
+        """
         pool = ThreadPoolExecutor(DOWNLOADS, thread_name_prefix="content")
         under_way: deque[tuple[Future[Item], Cursor]] = deque()
         try:
@@ -41,7 +51,7 @@ class Contents:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _item(self, entry: Any, name: str) -> Item:
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("blob_id"), str):
+        if not isinstance(entry, Mapping) or not _ID.fullmatch(str(entry.get("blob_id"))):
             return Item(name, cut="malformed")
         name = str(entry.get("path") or name)[-NAME_MOST:]
         length = entry.get("length_bytes")
@@ -50,27 +60,41 @@ class Contents:
         packed = self._fetched(self._address + entry["blob_id"])
         if isinstance(packed, str):
             return Item(name, cut=packed)
+        opener = zlib.decompressobj(31)
         try:
-            data = zlib.decompressobj(31).decompress(packed, self._around.most + 1)
+            data = opener.decompress(packed, self._around.most + 1)
+            if len(data) > self._around.most:
+                return Item(name, cut="size")
+            if not opener.eof:
+                return Item(name, cut="unreadable")
             text = data.decode(str(entry.get("src_encoding") or "utf-8")).encode()
         except zlib.error:
             return Item(name, cut="unreadable")
-        except (LookupError, UnicodeError):
-            return Item(name, cut="size" if len(data) > self._around.most else "undecodable")
-        return Item(name, cut="size") if max(len(data), len(text)) > self._around.most else Item(name, text)
+        except (LookupError, ValueError):
+            return Item(name, cut="undecodable")
+        return Item(name, cut="size") if len(text) > self._around.most else Item(name, text)
 
     def _fetched(self, url: str) -> bytes | str:
-        """The object's bytes, as many as may matter, or the reason why there are none."""
+        """The object's bytes, as many as may matter, or the reason why there are none. Raises NoAnswer."""
+        most, answered = self._around.most + 4096, True
         for attempt in range(TRIES):
             if self._around.stop():
-                break
+                return "unreachable"
+            answered = False
             try:
                 with urllib.request.urlopen(url, timeout=LIMIT_S) as answer:
-                    return bytes(answer.read(self._around.most + 4096))
+                    answered = True
+                    data = bytes(answer.read(most))
+                    # A line that breaks ends what is read without an error.
+                    if len(data) == most or not answer.length:
+                        return data
             except urllib.error.HTTPError as refused:
+                answered = True
                 if refused.code in (403, 404, 410):
                     return "missing"
-            except (OSError, ValueError):
+            except (OSError, HTTPException):
                 pass
             time.sleep(min(2.0, 0.1 * 4**attempt))
+        if not answered:
+            raise NoAnswer(f"{self._address}, where the bytes of its rows are, does not answer: see to the line.")
         return "unreachable"

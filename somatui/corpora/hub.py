@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from somatui.corpora.files import CorpusError
-from somatui.corpora.heritage import CONTENT, Contents
+from somatui.corpora.heritage import CONTENT, Contents, NoAnswer
 from somatui.corpora.source import FIELDS, Circumstances, Cursor, Gives, Item, bytes_of
 
 FIRST_WAIT_S = 1.0
@@ -97,7 +97,7 @@ class Hub:
             except CorpusError:
                 raise
             except Exception as failure:
-                told = sentence(self._asked.name, failure)
+                told = str(failure) if isinstance(failure, NoAnswer) else sentence(self._asked.name, failure)
                 if cursor is None or failed == TRIES:
                     raise CorpusError(told) from None
             wait_s = FIRST_WAIT_S * 4**failed

@@ -35,9 +35,14 @@ def table(made: Path, **columns: list[Any]) -> str:
 
 
 class Bucket(BaseHTTPRequestHandler):
-    """Serves gzip objects by id, and notes how many were asked for at once: the first ones wait for so many."""
+    """Serves gzip objects by id, and notes how many were asked for at once: the first ones wait for so many.
+
+    Up to request number `away` it hangs up; of what is in `cut` the first answer breaks off.
+    """
 
     objects: dict[str, bytes]
+    cut: set[str]
+    away: int
     at_once: list[int]
     now: list[int]
     lock: threading.Lock
@@ -50,10 +55,14 @@ class Bucket(BaseHTTPRequestHandler):
             early = len(self.at_once) <= self.gate.parties
         if early:
             self.gate.wait(30)
-        found = self.objects.get(self.path.rpartition("/")[2])
-        self.send_response(200 if found is not None else 404)
-        self.end_headers()
-        self.wfile.write(found or b"")
+        name = self.path.rpartition("/")[2]
+        found = self.objects.get(name)
+        if len(self.at_once) > self.away:
+            self.send_response(200 if found is not None else 404)
+            self.send_header("Content-Length", str(len(found or b"")))
+            self.end_headers()
+            self.wfile.write((found or b"")[: 9 if name in self.cut else None])
+            self.cut.discard(name)
         with self.lock:
             self.now[0] -= 1
 
@@ -64,7 +73,8 @@ class Bucket(BaseHTTPRequestHandler):
 @pytest.fixture
 def bucket() -> Iterator[tuple[type[Bucket], str]]:
     lock, gate = threading.Lock(), threading.Barrier(heritage.DOWNLOADS)
-    handler = type("Own", (Bucket,), {"objects": {}, "at_once": [], "now": [0], "lock": lock, "gate": gate})
+    handler = type("Own", (Bucket,), {"objects": {}, "at_once": [], "now": [0], "lock": lock, "gate": gate,
+                                      "cut": set(), "away": 0})  # fmt: skip
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield handler, f"http://127.0.0.1:{server.server_address[1]}/content/"
@@ -91,14 +101,16 @@ def test_named_bytes_are_fetched_many_at_once_decoded_and_in_order(
     handler.objects |= {k: gzip.compress(t.encode("latin-1")) for k, t in texts.items()}
     handler.objects["b" * 40] = gzip.compress(bytes(50 << 20))
     handler.objects["c" * 40] = b"no gzip"
-    ids = [*texts, "a" * 40, "b" * 40, "c" * 40]
+    handler.objects["d" * 40] = gzip.compress(b"half of it " * 9)[:-8]
+    ids = [*texts, "a" * 40, "b" * 40, "c" * 40, "d" * 40, "\n no id"]
     path = table(
-        tmp_path / "t.parquet", blob_id=ids, src_encoding=["ISO-8859-1"] * 43, path=[f"/{n}.c" for n in range(43)]
+        tmp_path / "t.parquet", blob_id=ids, src_encoding=["ISO-8859-1"] * 45, path=[f"/{n}.c" for n in range(45)]
     )
     whole = list(Hub(local(path, content=address), around()).items(None))
     assert [i for i, _ in whole] == [
         *(Item(f"/{n}.c", t.encode()) for n, t in enumerate(texts.values())),
         Item("/40.c", cut="missing"), Item("/41.c", cut="size"), Item("/42.c", cut="unreadable"),
+        Item("/43.c", cut="unreadable"), Item("t.parquet:45", cut="malformed"),
     ]  # fmt: skip
     assert max(handler.at_once) == heritage.DOWNLOADS
     cursor = json.loads(json.dumps(whole[35][1]))
@@ -108,9 +120,30 @@ def test_named_bytes_are_fetched_many_at_once_decoded_and_in_order(
     listed = list(Hub(smol, around()).items(None))
     assert [i.cut for i, _ in listed] == ["", "undecodable"] * 3
     assert [i for i, _ in Hub(smol, around()).items(listed[2][1])] == [i for i, _ in listed[3:]]
-    monkeypatch.setattr(heritage, "TRIES", 1)
+
+
+def test_bytes_cut_off_are_asked_for_again_and_a_store_that_is_away_costs_no_row(
+    tmp_path: Path, bucket: tuple[type[Bucket], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heritage, "TRIES", 2)
+    monkeypatch.setattr(hub, "FIRST_WAIT_S", 0.01)
+    handler, address = bucket
+    handler.gate = threading.Barrier(1)
+    texts = {f"{n:040x}": f"number {n}" for n in range(20)}
+    handler.objects |= {k: gzip.compress(t.encode()) for k, t in texts.items()}
+    handler.cut = {f"{7:040x}"}
+    path = table(tmp_path / "t.parquet", blob_id=[*texts])
+    said: list[str] = []
+    source = Hub(local(path, content=address), Circumstances(said.append, lambda: False, 1000))
+    found = source.items(None)
+    got = [next(found)[0].data for _ in range(3)]
+    handler.away = len(handler.at_once) + 40
+    got += [item.data for item, _ in found]
+    assert got == [t.encode() for t in texts.values()]
+    assert said and all(address in one and "does not answer" in one for one in said)
     gone = local(path, content="http://127.0.0.1:9/")
-    assert {i.cut for i, _ in Hub(gone, around()).items(None)} == {"unreachable"}
+    with pytest.raises(CorpusError, match="http://127.0.0.1:9/, where the bytes of its rows are, does not answer"):
+        list(Hub(gone, around()).items(None))
 
 
 class Cut:
