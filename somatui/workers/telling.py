@@ -91,7 +91,7 @@ class Telling:
             {"source": name, "given": s.given, "hits": s.hits, "ready": s.ready, "dropped": dict(s.dropped)}
             for name, s in shares.items()
         ] or [
-            {"source": "files", "given": self._stand.scored, "hits": self._stand.hits, "ready": 0,
+            {"source": "files", "given": self._stand.scored, "hits": self._stand.hit_by, "ready": 0,
              "dropped": dict(self._corpus.dropped)}
         ]  # fmt: skip
         tables = {"sources": rows[:MOST_ROWS], "near": self._nearest.misses(), "gauges": self._gauges.rows(),

@@ -258,6 +258,8 @@ def test_enough_hits_are_enough(board: Board, tmp_path: Path) -> None:
     messages = inside.done("score", job(tmp_path, max_hits=3))
     assert len(hits(messages)) == 3
     assert result(messages)["reason"] == "hits"
+    (source,) = [m.body["tables"] for m in messages if "tables" in m.body][-1]["sources"]
+    assert (source["given"], source["hits"]) == (1, 1), "one candidate that hits three targets is one of one"
 
 
 def an_aim(name: str, vector: list[float], *models: str) -> BoardTarget:
