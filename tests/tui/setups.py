@@ -97,10 +97,12 @@ class Hand(Console):
 
 
 @contextlib.asynccontextmanager
-async def setting_up(home: Path, *, named: str = "", size: tuple[int, int] = (80, 24)) -> AsyncIterator[Hand]:
+async def setting_up(
+    home: Path, *, named: str = "", size: tuple[int, int] = (80, 24), walk: Walk | None = None
+) -> AsyncIterator[Hand]:
     """The setup's first screen, or the one where it was left, in a terminal of that size."""
     paths = Paths.for_profile(named or "practice", home)
-    app = SomatuiApp(paths, walk=Walk.begin(paths, named=bool(named)))
+    app = SomatuiApp(paths, walk=walk or Walk.begin(paths, named=bool(named)))
     async with app.run_test(size=size) as pilot:
         hand = Hand(app, pilot, None)  # type: ignore[arg-type]
         await hand.shows("Setup")

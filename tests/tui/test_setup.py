@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,14 @@ import pytest
 import pytest_asyncio
 
 from somatui.config import chosen_profile
+from somatui.domain.report import Line, Report
 from somatui.domain.setup.state import Setup
-from somatui.domain.setup.steps import Answers
+from somatui.domain.setup.steps import OWN_WALLETS, Answers, Choices, Field
 from somatui.paths import Paths
-from somatui.tui.screens.setup.screen import title
+from somatui.tui.screens.setup.entries import Entry
+from somatui.tui.screens.setup.screen import SetupScreen, title
 from somatui.tui.screenshots import take_setup
+from somatui.tui.setup.walk import Say, Walk
 from tests.chain.nets import gate_beside
 from tests.cli.shell import a_pipe
 from tests.tui.setups import PASSPHRASE, Hand, Network, end_agent, everything_written, lock_vault, network, setting_up
@@ -85,6 +88,52 @@ def test_a_profile_of_the_main_network_says_so_in_words() -> None:
     setup = Setup(Answers(profile="ops")).done()
     assert title(setup, "main").plain == "Setup  2 of 8  Network  ·  MAIN ops"
     assert title(setup, "testnet").plain.endswith("·  ops")
+
+
+class AtTheWallet(Walk):
+    """A setup that stands at its wallet, whose words come at once, with something more to choose."""
+
+    found: Choices = ()
+
+    async def catch_up(self) -> str:
+        return ""
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        if self.setup.at != "wallet":
+            return (Field("passphrase", "passphrase", secret=True),)
+        return (
+            Field("wallet", "wallet", choices=OWN_WALLETS),
+            Field("which", "which", choices=self.found, only=("wallet", ("new",))),
+        )
+
+    async def perform(self, entered: Mapping[str, str], say: Say) -> Report:
+        self.found = (("one", ""), ("two", ""))
+        return Report((Line("wallet", "ok", "Made"),), {"mnemonic": " ".join(["word"] * 12)})
+
+
+async def test_who_goes_back_while_a_step_is_told_meets_nothing_of_it_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_more = SetupScreen._ask_more
+
+    async def while_esc_is_pressed(screen: SetupScreen) -> None:
+        await screen.action_back()
+        await ask_more(screen)
+
+    monkeypatch.setattr(SetupScreen, "_ask_more", while_esc_is_pressed)
+    walk = AtTheWallet(Paths.for_profile("practice", tmp_path), Setup().done().done().done())
+    async with setting_up(tmp_path, walk=walk) as hand:
+        await hand.step("Wallet")
+        await hand.press("enter", "enter")
+        await hand.until(lambda: walk.found and hand.app.screen._doing is None, "the end of it")  # type: ignore[attr-defined]
+        await hand.pilot.pause()
+        assert isinstance(hand.app.screen, SetupScreen), hand.screen
+        assert (hand.app.screen._mnemonic, walk.setup.at) == ("", "wallet")
+        monkeypatch.setattr(SetupScreen, "_ask_more", ask_more)
+        await asyncio.gather(hand.app.screen._open(), hand.app.screen.action_back())
+        await hand.step("Vault")
+        assert [w.field.name for w in hand.app.screen.query(Entry)] == ["passphrase"]
 
 
 async def test_from_nothing_to_a_funded_wallet_with_a_tested_store(home: Path, net: Network) -> None:

@@ -5,6 +5,7 @@ What the answers mean and who tries them is `tui.setup`'s affair.
 
 from __future__ import annotations
 
+import asyncio
 import textwrap
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -71,6 +72,7 @@ class SetupScreen(SizedScreen[None]):
         self._all: list[Pick | Entry] = []
         self._waits_for, self._since = "", 0.0
         self._timer: Timer | None = None
+        self._opening = asyncio.Lock()
 
     def compose(self) -> ComposeResult:
         """The frame with its three parts."""
@@ -94,7 +96,13 @@ class SetupScreen(SizedScreen[None]):
         return max(24, min(self.app.size.width, WIDTH) - 6)
 
     async def _open(self) -> None:
-        """Show the step that is on, with its form."""
+        """Show the step that is on, with its form; one after the other, as a key may come while one is being made."""
+        async with self._opening:
+            await self._make_form()
+        if self.walk.setup.at in BY_ITSELF or not self.walk.fields:
+            self._perform()
+
+    async def _make_form(self) -> None:
         self._report, self._entered, self._mnemonic, self._skip_said = None, {}, "", False
         form = self.query_one("#form")
         await form.remove_children()
@@ -105,8 +113,6 @@ class SetupScreen(SizedScreen[None]):
         self._show()
         first = next((w for w in self._fields() if not (w.only if isinstance(w, Pick) else w.value)), None)
         self.set_focus(first or next(iter(self._fields()), None))
-        if self.walk.setup.at in BY_ITSELF or not self.walk.fields:
-            self._perform()
 
     def _fields(self) -> list[Pick | Entry]:
         """The fields that are asked now."""
@@ -196,12 +202,10 @@ class SetupScreen(SizedScreen[None]):
     async def _try(self, entered: dict[str, str]) -> None:
         try:
             report = await self.walk.perform(entered, self._say)
+            await self._ask_more()
+            self._report, self._mnemonic = report, str(report.facts.get("mnemonic") or "")
         finally:
             self._quiet()
-        self._report = report
-        await self._ask_more()
-        self._mnemonic = str(report.facts.get("mnemonic") or "")
-        self._show()
         if self._mnemonic:
             self._show_words()
         elif report.ok and self.walk.setup.at == "purpose":
