@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -11,6 +12,8 @@ from typing import Any
 from somatui.workers.protocol import Message, ProtocolError, parse_message
 
 EVENTS, BEFORE, HITS, STDERR = "events.jsonl", "events.1.jsonl", "hits.jsonl", "worker.log"
+OF_SHARDS = (f"shards/*/{STDERR}", f"node/*/*/shards/*/{STDERR}")
+"""Where the workers of a job at several places write to standard error, and those of a job on several machines."""
 MOST_KEPT = 4 * 1024 * 1024
 """Bytes of events after which the file is put aside, in place of the one before; hits are kept, in a file of their own,
 since they may have to be told again."""
@@ -49,16 +52,22 @@ def told_hits(folder: Path) -> list[dict[str, Any]]:
 
 
 def trim(folder: Path) -> None:
-    """Cut what a worker wrote to standard error to its end when it is long; it may write on meanwhile."""
-    file = folder / STDERR
-    if not file.exists() or file.stat().st_size <= MOST_KEPT:
-        return
-    with file.open("r+b") as opened:
-        opened.seek(-MOST_READ, os.SEEK_END)
-        kept = opened.read()
-        opened.seek(0)
-        opened.write(kept)
-        opened.truncate()
+    """Cut what each of a job's workers wrote to standard error to its end when it is long."""
+    for file in (folder / STDERR, *(log for pattern in OF_SHARDS for log in folder.glob(pattern))):
+        cut(file)
+
+
+def cut(file: Path) -> None:
+    """Cut a log to its end when it is long; somebody may write on meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        if file.stat().st_size <= MOST_KEPT:
+            return
+        with file.open("r+b") as opened:
+            opened.seek(-MOST_READ, os.SEEK_END)
+            kept = opened.read()
+            opened.seek(0)
+            opened.write(kept)
+            opened.truncate()
 
 
 def said(folder: Path, lines: int) -> list[str]:

@@ -56,6 +56,20 @@ def test_what_a_worker_writes_to_standard_error_is_cut_to_its_end_while_it_write
     assert joblog.said(tmp_path, 2) == ["line 1998", "line 1999"]
 
 
+def test_the_log_of_each_shard_s_worker_stays_within_the_same_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joblog, "MOST_KEPT", 5_000)
+    monkeypatch.setattr(joblog, "MOST_READ", 1_000)
+    logs = [tmp_path / where / "worker.log" for where in ("shards/0", "shards/11", "node/1/0-of-2/shards/0")]
+    for log in logs:
+        log.parent.mkdir(parents=True)
+        log.write_bytes(b"x" * 6_000 + b"the end\n")
+    joblog.trim(tmp_path)
+    assert [log.stat().st_size for log in logs] == [1_000] * 3
+    assert all(log.read_bytes().endswith(b"xthe end\n") for log in logs)
+
+
 def test_the_end_of_a_long_log_is_enough(tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert tail(log, 3) == []
