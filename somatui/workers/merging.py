@@ -34,7 +34,8 @@ _VERSION = 1
 class Part:
     """One shard: what it stands at, and what its worker told last.
 
-    `scored` is the whole of it. A worker that begins at `cursor`, behind `kept` candidates, counts from `base` on.
+    `scored` is the whole of it. A worker that begins at `cursor`, behind `kept` candidates, counts from `base` on;
+    `lost` are those before that lack models, and whose bytes were with an earlier worker.
     """
 
     index: int
@@ -45,6 +46,7 @@ class Part:
     base: int = 0
     failed: int = 0
     over: bool = False
+    lost: int = 0
     figures: dict[str, float] = field(default_factory=dict)
     tables: Tables = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
@@ -129,11 +131,15 @@ class Merged:
                     for n, (scored, share, cursor) in enumerate(told["parts"])
                 ]
                 self.hits, self.reported = int(told["hits"]), set(told["reported"])
+                for part, owed in zip(self.parts, told.get("owed") or (), strict=False):
+                    part.figures["owed"] = float(owed)
 
     def save(self) -> None:
         """Write down what it stands at."""
         parts = [(p.kept if self._remembers else p.scored, p.limit, p.cursor) for p in self.parts]
         told = {"version": _VERSION, "hits": self.hits, "reported": sorted(self.reported), "parts": parts}
+        if self._remembers:
+            told["owed"] = [p.lost + p.figures.get("owed", 0) for p in self.parts]
         write_whole(self._path, json.dumps(told | self._asked).encode())
 
     def share_out(self) -> None:
@@ -159,6 +165,14 @@ class Merged:
     def named(self, part: Part) -> str:
         """What people call a shard."""
         return f"shard {part.index + 1} of {len(self.parts)}"
+
+    def anew(self, part: Part) -> None:
+        """Have a shard go on from its cursor with a worker that has nothing of the earlier ones."""
+        part.scored = part.base = part.kept
+        part.result.pop("owed", None)
+        if left := int(part.figures.pop("owed", 0)):
+            part.lost += left
+            self.say(f"{self.named(part)}: up to {left} candidates that lacked models are not come back to")
 
     def hear(self, part: Part, message: Message) -> None:
         """Take in what a shard's worker told, its last message included."""
@@ -219,7 +233,7 @@ class Merged:
     def park(self, part: Part, place: str, cause: str) -> None:
         """Note that a place is out, and that its shard waits for another."""
         part.failed += 1
-        self.parked.append(f"{cause[:1].upper()}{cause[1:]}")
+        self.parked.append(f"{place}: {cause}" if self._remembers else f"{cause[:1].upper()}{cause[1:]}")
         self.say(f"{place} is parked, {self.named(part)} waits: {cause}")
 
     def tell(self, live: Collection[int], *, now: bool = False) -> None:
@@ -261,7 +275,7 @@ class Merged:
             reason = "corpus" if all(p.over for p in parts) else "limit"
         return {
             "scored": self.scored, "hits": self.hits, "best_distance": min(near, default=None),
-            "owed": sum(int(r.get("owed", 0)) for r in results), "shards": len(self.parts),
+            "owed": sum(int(r.get("owed", 0)) for r in results) + sum(p.lost for p in parts), "shards": len(self.parts),
             "reason": reason, "dropped": dict(dropped),
         }  # fmt: skip
 

@@ -36,6 +36,8 @@ from somatui.workers.session import JobError, Session, run
 SILENCE_S = 20.0
 """A place that says nothing for so long is lost; it says something every second."""
 TICK_S, BYE_S, END_S, AGAIN_S = 0.2, 5.0, 1.5, 2.0
+ALONE_S = 60.0
+"""How long a machine may join once every place is parked; by then torchrun has also started again what had died."""
 RESTARTS = 5
 """Times in a row that this machine's torchrun may end before anybody takes part."""
 
@@ -97,14 +99,15 @@ class Nodes:
         self._board, self._folder = Path(job["board"]), Path(job["work_dir"])
         self._nodes: dict[str, Node] = {}
         self._gone: set[str] = set()
-        self._forged = 0
+        self._parked: set[str] = set()
+        self._forged, self._alone = 0, 0.0
 
     def run(self) -> dict[str, Any]:
         """Deal out shards until the limit, enough hits, the corpus's end or a stop. Raises JobError, ParkedError."""
         try:
             while not (self._session.stopping.is_set() or self._merged.enough):
                 self._step()
-                if not self._working() and not self._waiting():
+                if (not self._working() and not self._waiting()) or self._is_alone():
                     break
                 if said := self._own.keep():
                     self._merged.say(said)
@@ -133,6 +136,16 @@ class Nodes:
             if node.name and node.part is None and not node.parked and (waiting := self._waiting()):
                 self._give(node, waiting[0])
         self._merged.tell(self._working())
+
+    def _is_alone(self) -> bool:
+        """Whether every place has been parked for so long that nobody is to be waited for any more."""
+        if not self._merged.parked or any(n.name and not n.parked for n in self._nodes.values()):
+            self._alone = 0.0
+            return False
+        if not self._alone:
+            self._alone = time.monotonic()
+            self._merged.say(f"every place is parked: a machine may join within {ALONE_S:g} s, then the job fails")
+        return time.monotonic() - self._alone >= ALONE_S
 
     def _working(self) -> set[int]:
         """The shards that somebody works on."""
@@ -166,6 +179,7 @@ class Nodes:
         for other in [n for n in self._nodes.values() if n.seat == seat]:
             self._drop(other, "was started again")
         node.seat, node.name, self._own.failed = seat, name, 0
+        node.parked = seat in self._parked
         self._merged.say(f"{name} takes part", level="info")
 
     def _told(self, node: Node, message: Message) -> None:
@@ -180,6 +194,7 @@ class Nodes:
             if not message.body.get("parked"):
                 raise JobError(f"{node.name}: {told}")
             node.parked, node.part = True, None
+            self._parked.add(node.seat)
             self._merged.park(part, node.name, told)
         elif message.kind == "done":
             node.part = None
@@ -196,7 +211,7 @@ class Nodes:
         return True
 
     def _give(self, node: Node, part: Part) -> None:
-        part.scored = part.base = part.kept
+        self._merged.anew(part)
         left = None if part.limit is None else part.limit - part.base
         local = ("board", "weights_dir", "work_dir", "nodes", "gpus", "shards", "limit", "cursor", "threads")
         node.part = part

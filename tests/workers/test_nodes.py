@@ -22,7 +22,7 @@ from somatui.workers.merging import Merged
 from somatui.workers.node import Seat
 from somatui.workers.places import Place
 from somatui.workers.protocol import Emitter, Message, parse_message
-from somatui.workers.session import JobError, Session
+from somatui.workers.session import JobError, ParkedError, Session
 from tests.storage import stores
 from tests.workers.boards import Board
 from tests.workers.test_mailbox import free_port
@@ -176,6 +176,72 @@ def test_a_card_that_is_out_is_given_nothing_more_and_what_is_wrong_with_the_job
         job.step()
     job.nodes._dismiss()
     assert dead.heard() == fine.heard() == [{"cmd": "stop"}]
+
+
+def test_a_job_whose_places_are_all_parked_waits_a_while_for_a_machine_to_join_and_fails_with_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "BYE_S", 0.1)
+    monkeypatch.setattr(nodes, "TICK_S", 0.01)
+    monkeypatch.setattr(nodes, "ALONE_S", 60.0)
+    job = Job(tmp_path, 2)
+    one, other = At(job, "one"), At(job, "other")
+    job.step()
+    one.say("failed", error="out of memory: end what else uses the card.", parked=True)
+    job.step()
+    assert not job.nodes._is_alone()
+    other.say("failed", error="Xid 79: the card has fallen off the bus; restart this machine.", parked=True)
+    job.step()
+    assert not job.nodes._is_alone() and not job.nodes._is_alone()
+    assert sum("every place is parked: a machine may join within 60 s" in text for text in job.texts()) == 1
+    late = At(job, "late")
+    job.step()
+    assert [told["part"] for told in late.heard()] == [0] and not job.nodes._is_alone()
+    late.say("failed", error="ECC: wrong bits.", parked=True)
+    job.step()
+    assert not job.nodes._is_alone()
+    monkeypatch.setattr(nodes, "ALONE_S", 0.0)
+    with pytest.raises(ParkedError, match=r"^late: ECC: wrong bits\.$"):
+        job.nodes.run()
+    assert [place.heard()[-1] for place in (one, other, late)] == [{"cmd": "stop"}] * 3
+
+
+def test_a_parked_place_is_still_parked_when_torchrun_starts_its_process_again(tmp_path: Path) -> None:
+    job = Job(tmp_path, 1)
+    dead = At(job, "dead", "seat")
+    job.step()
+    dead.say("failed", error="ECC: wrong bits.", parked=True)
+    job.step()
+    again = At(job, "again", "seat")
+    job.step()
+    job.step()
+    assert again.heard() == [] and job.nodes._waiting()
+    fine = At(job, "fine")
+    job.step()
+    assert [told["part"] for told in fine.heard()] == [0]
+
+
+def test_candidates_that_lacked_models_at_a_lost_place_are_told_of_and_counted_as_owed(tmp_path: Path) -> None:
+    job = Job(tmp_path, 1, limit=20)
+    lost = At(job, "lost", "seat")
+    job.step()
+    lost.say("metric", scored=6, owed=4)
+    lost.say("checkpoint", scored=6, cursor={"position": 9})
+    job.step()
+    again = Merged({"work_dir": str(tmp_path / "work"), "corpus": {}, "limit": 20}, Emitter(io.StringIO()), None, 1,
+                   remembers=True)  # fmt: skip
+    late = At(job, "late", "seat")
+    for _ in range(2):
+        job.step()
+    said = "shard 1 of 1: up to 4 candidates that lacked models are not come back to"
+    assert job.texts().count(said) == 1
+    late.say("metric", scored=14, owed=0)
+    late.say("done", result={"scored": 14, "reason": "limit", "owed": 0})
+    job.step()
+    assert job.merged.result(job.merged.parts, stopped=False)["owed"] == 4
+    # So they are when the agent was what died.
+    again.anew(again.parts[0])
+    assert again.result(again.parts, stopped=False)["owed"] == 4
 
 
 def test_torchrun_is_started_again_when_it_ends_and_given_up_when_nobody_ever_takes_part(
