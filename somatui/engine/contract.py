@@ -118,6 +118,15 @@ def _heads(normed: torch.Tensor, config: ModelConfig, tensors: Tensors, at: str)
         yield part.view(*normed.shape[:2], config.heads, -1).transpose(1, 2)
 
 
+def _attended(
+    normed: torch.Tensor, config: ModelConfig, tensors: Tensors, at: str, known: Turns, mask: torch.Tensor | None
+) -> torch.Tensor:
+    query, key, value = _heads(normed, config, tensors, at)
+    query, key = (_rotate(part, *known).to(value.dtype) for part in (query, key))
+    mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
+    return _linear(mixed.transpose(1, 2).reshape(normed.shape), tensors, at + "output")
+
+
 def encode(
     config: ModelConfig, tensors: Tensors, batch: Batch, mask: torch.Tensor | None = None, known: Turns | None = None
 ) -> torch.Tensor:
@@ -127,20 +136,17 @@ def encode(
     are taken in those; positions, norms and the sum that runs through the layers stay f32 (scoring.md 0.3). `known` are
     the turns of the batch's positions.
     """
-    sequences, length = batch.tokens.shape
     cos, sin = (turn.unsqueeze(1) for turn in known or turns(config, batch.positions))
     # Not by indexing: its gradient adds up in the order in which threads arrive, so runs would differ.
     x = functional.embedding(batch.tokens, tensors["embedding.weight"])
     for layer in range(config.layers):
         at = f"encoder.layers.{layer}."
-        normed = _norm(x, tensors, at + "norm_1")
-        query, key, value = _heads(normed, config, tensors, at + "attention.")
-        query, key = (_rotate(part, cos, sin).to(value.dtype) for part in (query, key))
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
-        attended = attended.transpose(1, 2).reshape(sequences, length, config.dim)
-        x = x + _linear(attended, tensors, at + "attention.output")
-        inner = functional.gelu(_linear(_norm(x, tensors, at + "norm_2"), tensors, at + "pwff.linear_inner"))
-        x = x + _linear(inner, tensors, at + "pwff.linear_outer")
+        # What a step needs ends with it: on a card, where many sequences go through at once, that is a gigabyte.
+        x = x + _attended(_norm(x, tensors, at + "norm_1"), config, tensors, at + "attention.", (cos, sin), mask)
+        x = x + _linear(
+            functional.gelu(_linear(_norm(x, tensors, at + "norm_2"), tensors, at + "pwff.linear_inner")),
+            tensors, at + "pwff.linear_outer",
+        )  # fmt: skip
     return _norm(x, tensors, "final_norm")
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from somatui.engine.roofline import bf16_peak, chunk_flops
-from somatui.engine.weights import FULL
 from somatui.workers.gauges import Gauges, Reading, handle_of, row
 
 
@@ -39,16 +37,3 @@ def test_the_card_s_own_gauges_are_read() -> None:
     assert 0 <= told["busy"] <= 100
     assert 0 < told["used"] <= told["memory"]
     assert told["card"] in torch.cuda.get_device_name()
-
-
-@pytest.mark.parametrize(("name", "peak"), [
-    ("NVIDIA L4", 121e12), ("NVIDIA GeForce RTX 4090", 165e12), ("NVIDIA A100-SXM4-80GB", 312e12),
-    ("NVIDIA H100 80GB HBM3", 989e12), ("NVIDIA H100 PCIe", 756e12), ("NVIDIA H100 NVL", 835e12),
-    ("NVIDIA H200", 989e12), ("NVIDIA L40S", None), ("NVIDIA GeForce RTX 4090 Laptop GPU", None), ("", None),
-])  # fmt: skip
-def test_the_peak_of_a_card_is_known_by_its_name_or_not_told(name: str, peak: float | None) -> None:
-    assert bf16_peak(name) == peak
-
-
-def test_a_chunk_costs_what_the_sheet_says() -> None:
-    assert chunk_flops(FULL) == pytest.approx(2.58e12, rel=0.002)
