@@ -47,6 +47,8 @@ SHORT_LIMITS = {"descriptors": 600.0, "threads": 600.0}
 EPOCH_S = 30
 NEAR = 0.3
 """The distance that counts as a hit whatever the network's threshold: so that there are some, and no flood."""
+KEPT = 500
+"""Scored candidates that are kept, so few that they are as many as may be before the warm-up ends."""
 BEGUN_S = 120
 ENOUGH_SHANNONS = 3_000_000_000
 PROGRAM = """
@@ -196,7 +198,7 @@ class Soak:
         await self.client.call(
             "job.start",
             kind="score",
-            args={"submit": True, "hits_each": 1, "corpus": corpus | {"sources": sources, "window": "chunk"}},
+            args={"submit": True, "hits_each": 1, "kept": KEPT, "corpus": corpus | {"sources": sources, "window": "chunk"}},
         )
         async with asyncio.timeout(BEGUN_S):
             while not {"scored", "step"} <= {
