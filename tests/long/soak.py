@@ -198,7 +198,12 @@ class Soak:
         await self.client.call(
             "job.start",
             kind="score",
-            args={"submit": True, "hits_each": 1, "kept": KEPT, "corpus": corpus | {"sources": sources, "window": "chunk"}},
+            args={
+                "submit": True,
+                "hits_each": 1,
+                "kept": KEPT,
+                "corpus": corpus | {"sources": sources, "window": "chunk"},
+            },
         )
         async with asyncio.timeout(BEGUN_S):
             while not {"scored", "step"} <= {
