@@ -49,7 +49,7 @@ def _source(told: str, fields: list[str]) -> dict[str, Any]:
         )
     asked: dict[str, Any] = {"kind": kind} | ({"fields": fields} if fields else {})
     if kind in ("program", "programs"):
-        return asked | {"command": where}
+        return asked | {"command": where, "folder": str(Path.cwd())}
     if kind in ("hub", "preset"):
         return asked | {"name": where}
     path = Path(where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import re
 import struct
 import warnings
@@ -21,11 +22,11 @@ _NEAR_MOST = 30_000
 _BANDS, _ROWS = 16, 4
 
 
-def reason(data: bytes, max_bytes: int, *, any_bytes: bool = False) -> str:
+def reason(data: bytes, max_bytes: int, *, any_bytes: bool = False, window: str = "file") -> str:
     """Why these bytes are no candidate, empty when they are one.
 
     Size, nothing but space, NUL, text that is no UTF-8, what a machine wrote, what says next to nothing. `any_bytes`
-    asks for size and emptiness alone.
+    asks for size and emptiness alone. A chunk may begin and end within a character.
     """
     if len(data) > max_bytes:
         return "size"
@@ -36,7 +37,11 @@ def reason(data: bytes, max_bytes: int, *, any_bytes: bool = False) -> str:
     if b"\0" in data:
         return "nul"
     try:
-        data.decode()
+        if window == "chunk":
+            behind = next((n for n, byte in enumerate(data[:3]) if byte & 0xC0 != 0x80), 3)
+            codecs.getincrementaldecoder("utf-8")().decode(data[behind:])
+        else:
+            data.decode()
     except UnicodeDecodeError:
         return "undecodable"
     if _TOLD_BY_MACHINES.search(data[:400]):

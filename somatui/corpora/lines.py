@@ -17,6 +17,8 @@ from somatui.corpora.source import Circumstances, Cursor, Gives, Item, bytes_of
 _BLOCK = 1 << 16
 ENDLESS = 1 << 31
 """Bytes without an end of line after which a file is given up."""
+PATIENCE = 1000
+"""Records without the fields that are asked for after which a file is given up, where none before had them."""
 
 
 class Lines:
@@ -35,8 +37,12 @@ class Lines:
         self._longest = around.most * 6 + 4096 if json_lines else around.most
 
     def items(self, cursor: Cursor | None) -> Iterator[tuple[Item, Cursor]]:
-        """Lines from an offset on; a FIFO has none and gives what comes."""
+        """Lines from an offset on; a FIFO has none and gives what comes.
+
+        Raises CorpusError for a file of which no record has the fields.
+        """
         offset, number = (int(cursor["offset"]), int(cursor["line"])) if cursor else (0, 0)
+        first, without, found = "", 0, not self._json or cursor is not None
         try:
             with self._opened() as file:
                 if offset and file.seekable():
@@ -44,15 +50,24 @@ class Lines:
                 while not self._around.stop():
                     line, length = self._line(file)
                     if not length:
-                        return
+                        break
                     offset, number = offset + length, number + 1
-                    yield self._item(line, number), {"offset": offset, "line": number}
+                    item, record = self._item(line, number)
+                    if isinstance(record, dict):
+                        found = found or item.cut != "malformed"
+                        first, without = first or ", ".join(map(str, record)), without + 1
+                    if not found and without == PATIENCE:
+                        break
+                    yield item, {"offset": offset, "line": number}
                     if length > ENDLESS:
                         self._around.tell(f"{self._path} has a line without an end: the rest of it is left out")
                         return
         except (OSError, EOFError, zlib.error) as failure:
             self._around.tell(f"{self._path} cannot be read further ({failure})")
             yield Item(self.name, cut="unreadable"), {"offset": offset, "line": number}
+        if without and not found and not self._around.stop():
+            what = " and ".join(self._fields) or "text, content, code or data"
+            raise CorpusError(f"{self.name} has no text in {what}: name fields with --field, it has {first:.200}.")
 
     def close(self) -> None:
         """Nothing is held: a reader that waits for a FIFO's writer ends with its process."""
@@ -74,23 +89,24 @@ class Lines:
             length, ended = length + len(more), not more or more.endswith(b"\n")
         return None, length
 
-    def _item(self, line: bytes | None, number: int) -> Item:
+    def _item(self, line: bytes | None, number: int) -> tuple[Item, object]:
+        """The item of a line and, where that is JSON, what it holds."""
         name = f"{self.name}:{number}"
         if line is None:
-            return Item(name, cut="size")
+            return Item(name, cut="size"), None
         if not self._json:
-            return Item(name, line)
+            return Item(name, line), None
         if not line.strip():
-            return Item(name, cut="empty")
+            return Item(name, cut="empty"), None
         return of_json(line, self._fields, self._around.most, name)
 
 
-def of_json(line: bytes, fields: Sequence[str], most: int, name: str) -> Item:
-    """The item of a line of JSON, whatever it holds."""
+def of_json(line: bytes, fields: Sequence[str], most: int, name: str) -> tuple[Item, object]:
+    """The item of a line of JSON, whatever it holds, and what that is; None where it is no JSON."""
     try:
         record = json.loads(line)
     except UnicodeDecodeError:
-        return Item(name, cut="undecodable")
+        return Item(name, cut="undecodable"), None
     except (ValueError, RecursionError):
-        return Item(name, cut="malformed")
-    return bytes_of(record, fields, most, name)
+        return Item(name, cut="malformed"), None
+    return bytes_of(record, fields, most, name), record

@@ -59,6 +59,8 @@ class _Reader:
     repeated: Counter[str] = field(default_factory=Counter)
     ready: deque[_Piece] = field(default_factory=deque)
     over: bool = False
+    late: bool = False
+    """Whether it was waited for in vain: until it has something, nobody waits for it again while others have."""
     closed: bool = False
     error: CorpusError | None = None
     dropped: Counter[str] = field(default_factory=Counter)
@@ -86,10 +88,12 @@ class _Reader:
             if item.cut:
                 self._drop(item.cut, item.name.encode(errors="surrogatepass"))
             else:
-                python = item.name.endswith(".py")
+                python, number = item.name.endswith(".py"), 0
                 for number, (suffix, data) in enumerate(windows(item.data, self.rules.window, python), 1):
                     if number > skip and not self._offer(item.name + suffix, data, item.path, before, number):
                         return
+                if not number:
+                    self._drop("no_window" if item.data.strip() else "empty", item.data)
             before, skip = after, 0
 
     def _drop(self, why: str, what: bytes) -> None:
@@ -99,7 +103,7 @@ class _Reader:
 
     def _offer(self, name: str, data: bytes, path: str, before: Cursor | None, number: int) -> bool:
         """Have a piece ready, or count why it is none; False when nobody wants any more."""
-        why = reason(data, self.rules.max_bytes, any_bytes=self.rules.any_bytes)
+        why = reason(data, self.rules.max_bytes, any_bytes=self.rules.any_bytes, window=self.rules.window)
         if why:
             self._drop(why, data)
         if why or not self.shard.has(data):
@@ -110,6 +114,7 @@ class _Reader:
             mark = {"at": before, "piece": number, "dropped": dict(self.dropped)}
             whole = path if self.rules.window == "file" else ""
             self.ready.append(_Piece(name, data, whole, mark))
+            self.late = False
             self.change.notify_all()
         return not self.closed
 
@@ -222,7 +227,10 @@ class MixedCorpus:
             if not live:
                 return None
             chosen = self._drawn(live)
-            self._change.wait_for(lambda: chosen.ready or chosen.over, PATIENCE_S)
+            self._change.wait_for(
+                lambda: chosen.ready or chosen.over or (chosen.late and any(r.ready for r in live)), PATIENCE_S
+            )
+            chosen.late = not chosen.ready
             reader = chosen if chosen.ready else next((r for r in live if r.ready), None)
             if reader is None:
                 return None

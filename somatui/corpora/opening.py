@@ -100,10 +100,9 @@ def _source(told: Mapping[str, Any], around: Circumstances, seed: int) -> Source
             return Folders(paths, around, seed, tuple(told.get("suffixes") or (() if paths else (".py",))))
         case "jsonl" | "lines":
             return Lines(Path(where), around, json_lines=kind == "jsonl", fields=fields)
-        case "program":
-            return Program(str(told.get("command") or ""), around, fields)
-        case "programs":
-            return Program(str(told.get("command") or ""), around, fields, each=True)
+        case "program" | "programs":
+            folder = str(told.get("folder") or "")
+            return Program(str(told.get("command") or ""), around, fields, each=kind == "programs", folder=folder)
         case "parquet":
             return Parquet(Path(where), around, fields)
         case "hub" | "preset":

@@ -1,7 +1,8 @@
 """Candidates from any program that writes them to its standard output: a generator, a crawler, a language model.
 
 A record is a line of JSON, {"text": … or "data": base64, "name": …, "cursor": …}, or four bytes of length, big-endian,
-and so many bytes. A program that fails is started again, later each time; one that ends well has no more to give. The
+and so many bytes. A program that fails is started again, later each time unless its cursor went on or it ran for a
+minute; one that ends well has no more to give. The
 last `cursor` that it told is in SOMATUI_CURSOR when it starts; one that tells none begins anew, and what it gives again
 is a duplicate. Where each shard of a job runs it, SOMATUI_SHARD says which this is, as in 0/4.
 """
@@ -15,6 +16,7 @@ import shlex
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -35,9 +37,11 @@ _SPACES = b"\t\n\r "
 
 
 class Program:
-    """A command line, run without a shell on a leash of its own; with `each`, by every shard."""
+    """A command line, run without a shell on a leash of its own, in `folder`; with `each`, by every shard."""
 
-    def __init__(self, command: str, around: Circumstances, fields: Sequence[str] = (), *, each: bool = False) -> None:
+    def __init__(
+        self, command: str, around: Circumstances, fields: Sequence[str] = (), *, each: bool = False, folder: str = ""
+    ) -> None:
         try:
             self._command = shlex.split(command)
         except ValueError as failure:
@@ -46,7 +50,7 @@ class Program:
             raise CorpusError("The program has no command line: name one after program:.")
         self.gives: Gives = "part" if each else "once"
         self.name, self._around, self._fields = Path(self._command[0]).name, around, tuple(fields)
-        self._longest = around.most * 6 + 4096
+        self._longest, self._folder = around.most * 6 + 4096, folder if os.path.isdir(folder) else None
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -54,8 +58,9 @@ class Program:
     def items(self, cursor: Cursor | None) -> Iterator[tuple[Item, Cursor]]:
         """Records of one run after another; raises CorpusError for a program that only fails."""
         count, told = (int(cursor["count"]), cursor.get("told")) if cursor else (0, None)
-        failed = 0
+        failed = restarts = 0
         while not self._closed.is_set() and not self._around.stop():
+            began, told_before = time.monotonic(), told
             process = self._start(told)
             if process is None:
                 return
@@ -77,7 +82,10 @@ class Program:
                 raise CorpusError(
                     f"{self.name} ended with status {status} {TRIES} times and gave nothing: see its words in the log."
                 )
-            wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (failed - 1))
+            if told != told_before or time.monotonic() - began > LONGEST_WAIT_S:
+                restarts = 0
+            wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**restarts)
+            restarts += 1
             self._around.tell(f"{self.name} ended with status {status}: started again in {wait_s:g} s")
             self._closed.wait(wait_s)
 
@@ -105,7 +113,7 @@ class Program:
                 self._process.stdin.close()
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", leash.__file__, *self._command], env=env, start_new_session=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                cwd=self._folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             )  # fmt: skip
             return self._process
 
@@ -140,9 +148,5 @@ class Program:
                     self._closed.set()
                     break
             return Item(name, cut="size"), None
-        item = of_json(line, self._fields, self._around.most, name)
-        told = None
-        if item.cut != "malformed":
-            with contextlib.suppress(ValueError, RecursionError):
-                told = json.loads(line).get("cursor")
-        return item, told
+        item, record = of_json(line, self._fields, self._around.most, name)
+        return item, record.get("cursor") if isinstance(record, dict) else None

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 NAME_MOST = 80
 FIELDS = ("text", "content", "code")
-NAMES = ("name", "path", "id", "instance_id")
+NAMES = ("name", "path", "max_stars_repo_path", "id", "instance_id")
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,10 @@ class Parquet:
             with parquet.ParquetFile(self._path) as file:
                 columns = self._columns(file.schema_arrow.names)
                 for row, record in self._rows(file, columns, first):
-                    yield bytes_of(record, self._fields, self._around.most, f"{self.name}:{row}"), {"row": row}
+                    name = f"{self.name}:{row}"
+                    undecodable = Item(name, cut="undecodable")
+                    item = undecodable if record is None else bytes_of(record, self._fields, self._around.most, name)
+                    yield item, {"row": row}
                     if self._around.stop():
                         return
         except (pyarrow.ArrowException, OSError) as failure:
@@ -44,7 +47,7 @@ class Parquet:
 
     @staticmethod
     def _rows(file: Any, columns: list[str], first: int) -> Iterator[tuple[int, Any]]:
-        """Records with their numbers from one, after the first so many."""
+        """Records with their numbers from one, after the first so many; None for one whose text is no UTF-8."""
         before = 0
         for group in range(file.num_row_groups):
             behind = before + file.metadata.row_group(group).num_rows
@@ -52,7 +55,7 @@ class Parquet:
                 at = before
                 for batch in file.iter_batches(_BATCH, row_groups=[group], columns=columns):
                     skip = max(0, first - at)
-                    yield from enumerate(batch.slice(skip).to_pylist(), at + skip + 1)
+                    yield from enumerate(_records(batch.slice(skip)), at + skip + 1)
                     at += batch.num_rows
             before = behind
 
@@ -63,3 +66,12 @@ class Parquet:
             what = f"no column {lacking[0]}" if lacking else "no column text, content, code or data"
             raise CorpusError(f"{self.name} has {what}: name one with --field, it has {', '.join(there):.200}.")
         return [*wanted, *(n for n in NAMES if n in there and n not in wanted)]
+
+
+def _records(batch: Any) -> list[Any]:
+    try:
+        return list(batch.to_pylist())
+    except UnicodeDecodeError:
+        if batch.num_rows == 1:
+            return [None]
+        return [record for row in range(batch.num_rows) for record in _records(batch.slice(row, 1))]

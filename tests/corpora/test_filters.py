@@ -26,6 +26,15 @@ def test_each_reason_is_told(data: bytes, why: str) -> None:
     assert reason(data, 3000, any_bytes=True) == (why if why in ("empty", "size") else "")
 
 
+def test_text_of_any_script_gives_all_its_chunks_wherever_they_cut_its_characters() -> None:
+    text = ("x" + "".join(random.Random(2).choices("желание 満足 🙂é", k=3000))).encode()
+    pieces = [piece for _, piece in windows(text, "chunk", False)]
+    assert len(pieces) > 5 and any(reason(piece, CHUNK) == "undecodable" for piece in pieces)
+    assert {reason(piece, CHUNK, window="chunk") for piece in pieces} == {""}
+    for wrong in (b"\x80" * 4 + b"a" * 1020, b"a" * 500 + b"\xe6" + b"b" * 500, b"a" * 1020 + b"\xff"):
+        assert reason(wrong, CHUNK, window="chunk") == "undecodable"
+
+
 PYTHON = b"""import os
 
 @cached

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from somatui.corpora import program
+from somatui.corpora import lines, mixed, program
 from somatui.corpora.files import Candidate, CorpusError
 from somatui.corpora.lines import Lines
 from somatui.corpora.opening import Corpus, open_corpus
@@ -70,15 +70,49 @@ def test_a_line_of_json_gives_its_text_its_content_its_data_or_the_fields_that_a
     assert [i.data for i, _ in paired.items(None) if not i.cut] == [b"it breaks\n\n+ mend"]
 
 
+def test_a_file_of_which_no_record_has_the_fields_is_refused_with_those_that_it_has(tmp_path: Path) -> None:
+    records = [{"title": "a", "patch": None}] * (lines.PATIENCE + 5) + [{"patch": "+"}]
+    for many, fields, told in (
+        (len(records), ("patch",), "no text in patch"), (3, (), "no text in text, content, code or data"),
+    ):  # fmt: skip
+        path = Path(jsonl(tmp_path / "a.jsonl", *records[:many])["path"])
+        found = Lines(path, around(), json_lines=True, fields=fields).items(None)
+        with pytest.raises(CorpusError, match=f"a.jsonl has {told}: name fields with --field, it has title, patch"):
+            assert {item.cut for item, _ in found} == {"malformed"}
+    late = jsonl(tmp_path / "b.jsonl", *records[-lines.PATIENCE :])
+    found = Lines(Path(late["path"]), around(), json_lines=True, fields=("patch",)).items(None)
+    assert [item.data for item, _ in found][-1] == b"+"
+
+
+def test_an_item_that_has_no_window_is_counted(tmp_path: Path) -> None:
+    asked = jsonl(tmp_path / "a.jsonl", {"text": "short"}, {"text": " "}, {"text": "", "name": "a.py"})
+    for window in ("chunk", "function"):
+        corpus = open_corpus(spec(asked, window=window), tmp_path / window)
+        told = {"chunk": {"no_window": 1, "empty": 2}, "function": {"empty": 2}}
+        assert len(everything(corpus)) == (window == "function")
+        assert corpus.dropped == told[window]
+        corpus.close()
+
+
+def test_nobody_waits_for_a_slow_program_while_another_source_has_candidates(tmp_path: Path) -> None:
+    slow = script(tmp_path / "p.py", 'import time\nprint(\'{"text": "one"}\', flush=True)\ntime.sleep(600)\n')
+    corpus = open_corpus(spec(jsonl(tmp_path / "a", *({"text": f"{n}"} for n in range(300))), slow), tmp_path / "work")
+    began = time.monotonic()
+    found = everything(corpus, 301)
+    assert time.monotonic() - began < 2 + 20 * mixed.PATIENCE_S
+    assert {c.data for c in found} == {b"one", *(f"{n}".encode() for n in range(300))}
+    corpus.close()
+
+
 def test_names_that_are_no_text_are_counted_and_end_no_source(tmp_path: Path) -> None:
     odd = tmp_path / "files" / os.fsdecode(b"\xff")
     odd.mkdir(parents=True)
     (odd / "a.py").write_text("print(1)\n")
     (odd.parent / "b.py").write_text("print(2)\n")
-    lines = jsonl(
+    odd_lines = jsonl(
         tmp_path / os.fsdecode(b"\xfe.jsonl"), {"name": "\ud800", "none": 1}, {"name": "\ud800", "text": "one"}
     )
-    asked = spec(lines, {"kind": "files", "path": str(odd.parent)}, {"kind": "files", "path": str(odd)})
+    asked = spec(odd_lines, {"kind": "files", "path": str(odd.parent)}, {"kind": "files", "path": str(odd)})
     corpus = open_corpus(asked, tmp_path / "work")
     found = everything(corpus)
     assert {c.data for c in found} == {b"one", b"print(2)\n"} and dict(corpus.dropped) == {
@@ -93,8 +127,8 @@ def test_names_that_are_no_text_are_counted_and_end_no_source(tmp_path: Path) ->
 def test_a_corpus_of_several_sources_goes_on_exactly(tmp_path: Path, window: str) -> None:
     text = "{} is told in words of its own, {}\n"
 
-    def page(n: int, lines: int) -> str:
-        return "".join(text.format(n * k, k) for k in range(lines))
+    def page(n: int, count: int) -> str:
+        return "".join(text.format(n * k, k) for k in range(count))
 
     first = jsonl(tmp_path / "a.jsonl", *({"text": page(n, 70)} for n in range(1, 40)))
     (tmp_path / "b.txt").write_text("".join(text.format(-n, n % 20) for n in range(40)))
@@ -187,6 +221,19 @@ def test_a_program_that_fails_is_started_again_where_it_told_that_it_was(
     assert [i.data for i, _ in Program(asked["command"], around()).items(items[1][1])] == [b"number 2", b"number 3"]
 
 
+def test_a_program_that_fails_again_and_again_without_going_on_is_started_later_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "FIRST_WAIT_S", 0.01)
+    asked = script(tmp_path / "p.py", 'import os\nprint(\'{"text": "%s"}\' % os.getcwd())\nexit(5)\n')
+    said: list[str] = []
+    source = Program(asked["command"], around(said), folder=str(tmp_path))
+    for (item, _), _ in zip(source.items(None), range(4), strict=False):
+        assert item.data.decode() == str(tmp_path)
+    source.close()
+    assert [one.rpartition(" in ")[2] for one in said[:3]] == ["0.01 s", "0.02 s", "0.04 s"]
+
+
 def test_a_program_that_only_fails_is_given_up_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "FIRST_WAIT_S", 0.001)
     monkeypatch.setattr(program, "TRIES", 2)
@@ -270,6 +317,12 @@ def test_rows_of_a_parquet_file_go_on_from_any_row(tmp_path: Path) -> None:
         assert list(Parquet(path, around()).items(json.loads(json.dumps(cursor)))) == whole[cursor["row"] :]
     with pytest.raises(CorpusError, match="no column y: name one with --field, it has path, content, x"):
         list(Parquet(path, around(), ("y",)).items(None))
+    schema = pyarrow.schema([("text", pyarrow.string())])
+    texts = pyarrow.array([b"one", b"\xff\xfe", b"three"]).view(pyarrow.string())
+    parquet.write_table(pyarrow.Table.from_arrays([texts], schema=schema), path)
+    assert [(i.data, i.cut) for i, _ in Parquet(path, around()).items(None)] == [
+        (b"one", ""), (b"", "undecodable"), (b"three", "")
+    ]  # fmt: skip
     path.write_text("PAR1 no more")
     with pytest.raises(CorpusError, match="cannot be read as parquet"):
         list(Parquet(path, around()).items(None))
