@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import sysconfig
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from somatui.corpora.filters import reason
 from somatui.corpora.source import WHOLE, Shard
 
 LEFT_OUT = frozenset({"__pycache__", "site-packages", ".git", "node_modules"})
@@ -77,17 +79,22 @@ def _found(paths: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[str]:
 
 @dataclass
 class FileCorpus:
-    """Files of some folders, those of one shard; `dropped` counts by reason what was left out."""
+    """Files of some folders, those of one shard; `dropped` counts by reason what was left out.
+
+    Without folders it is the standard library, of which the sources alone are read.
+    """
 
     paths: tuple[Path, ...] = ()
     max_bytes: int = 16_384
     seed: int = 0
-    suffixes: tuple[str, ...] = (".py",)
+    suffixes: tuple[str, ...] | None = None
     position: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     shard: Shard = WHOLE
 
     def __post_init__(self) -> None:
+        if self.suffixes is None:
+            self.suffixes = () if self.paths else (".py",)
         self._files = listed(self.paths, self.suffixes, self.seed)
         self._seen: set[bytes] = set()
         behind, self.position, counts = self.position, 0, self.dropped
@@ -127,24 +134,21 @@ class FileCorpus:
         """Read the next file, or count why it is left out."""
         name = self._files[self.position]
         self.position += 1
-        if not is_text(name):
-            self._drop("unreadable", name)
-            return None
         try:
-            if os.path.getsize(name) > self.max_bytes:
+            about = os.stat(name)
+            if not (is_text(name) and stat.S_ISREG(about.st_mode)):
+                self._drop("unreadable", name)
+                return None
+            if about.st_size > self.max_bytes:
                 self._drop("size", name)
                 return None
-            data = Path(name).read_bytes()
+            with open(name, "rb") as file:
+                data = file.read(self.max_bytes + 1)
         except OSError:
             self._drop("unreadable", name)
             return None
-        if not data.strip():
-            self._drop("empty", name)
-            return None
-        try:
-            data.decode()
-        except UnicodeDecodeError:
-            self._drop("undecodable", name)
+        if why := self._why(data):
+            self._drop(why, name)
             return None
         if not self.shard.has(data):
             return None
@@ -155,6 +159,11 @@ class FileCorpus:
         self._seen.add(digest)
         return Candidate(name, data, digest)
 
+    def _why(self, data: bytes) -> str:
+        """Why these bytes are no candidate; sources of the standard library are, whatever wrote them."""
+        why = reason(data, self.max_bytes)
+        return why if self.paths or why not in ("generated", "filler") else ""
+
     def _drop(self, why: str, name: str) -> None:
         """Count what is left out, in one of the shards."""
         if self.shard.has(os.fsencode(name)):
@@ -162,7 +171,9 @@ class FileCorpus:
 
     def cursor(self) -> dict[str, Any]:
         """Where the run stands, as JSON; what was given out before it is not given out again."""
-        return {"position": self.position, "seed": self.seed, "dropped": dict(self.dropped)}
+        return {
+            "position": self.position, "seed": self.seed, "dropped": dict(self.dropped), "suffixes": self.suffixes,
+        }  # fmt: skip
 
     @classmethod
     def resumed(
@@ -170,6 +181,6 @@ class FileCorpus:
     ) -> FileCorpus:
         """The corpus at a cursor; files before it are read again for their digests alone."""
         return cls(
-            paths, max_bytes, int(cursor["seed"]), position=int(cursor["position"]), dropped=Counter(cursor["dropped"]),
-            shard=shard,
+            paths, max_bytes, int(cursor["seed"]), tuple(cursor.get("suffixes", (".py",))),
+            position=int(cursor["position"]), dropped=Counter(cursor["dropped"]), shard=shard,
         )  # fmt: skip
