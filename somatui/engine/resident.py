@@ -80,6 +80,8 @@ class Resident:
     def __init__(self, config: ModelConfig, tensors: Tensors, device: torch.device) -> None:
         self.config, self.device = config, device
         self._pinned = device.type == "cuda"
+        self.tf32 = False
+        """Whether a card takes its f32 products in TF32."""
         with torch.inference_mode():
             self.tensors = {name: t.to(device, non_blocking=True) for name, t in tensors.items()}
             self._turns = contract.turns(config, torch.arange(CHUNK + 1, device=device))
@@ -115,6 +117,8 @@ class Resident:
         if seed != self._seed:
             self._noise.copy_(contract.projections(self.config.dim, seed, self.device))
             self._seed = seed
+        # PyTorch's switch is the process's; what is captured keeps the way in which it was captured.
+        torch.backends.cuda.matmul.allow_tf32 = self.tf32
         size = next(size for size in SIZES if size >= len(chunks))
         sent = torch.full((size, CHUNK), PAD, dtype=torch.int16, pin_memory=True)
         sent[: len(chunks)] = given
@@ -163,19 +167,18 @@ class Resident:
 
 
 def tf32(device: Resident) -> bool:
-    """Let f32 products on cards be taken in TF32 if this model's numbers stay what they are; whether that is so.
+    """Let a card take this model's f32 products in TF32 if its numbers stay what they are; whether that is so.
 
-    The network's own scorer takes them so on such cards (scoring.md 0.8). For the process, since PyTorch's switch is.
+    The network's own scorer takes them so on such cards (scoring.md 0.8).
     """
     found = []
-    for allowed in (False, True):
-        torch.backends.cuda.matmul.allow_tf32 = allowed
-        # What is captured keeps the way in which it was captured.
+    for quick in (False, True):
+        device.tf32 = quick
         device._graphs.clear()
         found.append(contract.together([device.parts([_KNOWN])]))
-    torch.backends.cuda.matmul.allow_tf32 = good = near(*found)
+    device.tf32 = near(*found)
     device._graphs.clear()
-    return good
+    return device.tf32
 
 
 def near(plain: contract.Score, quick: contract.Score) -> bool:

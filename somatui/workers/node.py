@@ -54,8 +54,8 @@ class _Out:
 class Seat:
     """This process's place at the job."""
 
-    def __init__(self, here: Here, place: Place, mailbox: Mailbox, seat: str, threads: int) -> None:
-        self._here, self._place, self._mailbox, self._threads = here, place, mailbox, threads
+    def __init__(self, here: Here, place: Place, mailbox: Mailbox, seat: str, seats: int) -> None:
+        self._here, self._place, self._mailbox, self._seats = here, place, mailbox, seats
         self._name, self._folder = uuid.uuid4().hex, Path(here.folder) / seat
         self._hello = {"kind": "hello", "seat": f"{Path(here.folder)}@{socket.gethostname()}/{seat}",
                        "name": f"{socket.gethostname()}, {place.name}"}  # fmt: skip
@@ -123,7 +123,7 @@ class Seat:
         (folder / "shards.json").unlink(missing_ok=True)
         job = task["job"] | {
             "board": str(self._board(task["board"])), "weights_dir": self._here.weights_dir, "work_dir": str(folder),
-            "threads": self._threads, "limit": None,
+            "threads": max(1, (os.cpu_count() or 1) // self._seats), "workers": self._seats, "limit": None,
         }  # fmt: skip
         merged = Merged(job, self._session.emitter, count, count)
         part = merged.parts[index]
@@ -139,8 +139,7 @@ def main() -> int:
     host, port = host_port(here.at)
     store = opened(host, port, serve=False)
     seats = places(here.gpus, None, look(), visible())
-    threads = max(1, (os.cpu_count() or 1) // len(seats))
-    seat = Seat(here, seats[local], Mailbox(store, read_key(Path(here.key))), str(local), threads)
+    seat = Seat(here, seats[local], Mailbox(store, read_key(Path(here.key))), str(local), len(seats))
     # A handler may set no event that its own thread may wait for; another thread may.
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=seat.end).start())
     try:

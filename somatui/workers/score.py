@@ -68,7 +68,7 @@ class Scoring:
         self._models = Models(Path(job["weights_dir"]), session)
         self._each = job.get("hits_each")
         device = device_of(job)
-        self._screening = Screening(device, screens(job, device), session.say)
+        self._screening = Screening(device, screens(job, device), session.say, int(job.get("workers") or 1))
         self._hits = Hits(
             Path(job["work_dir"]), session, stand, self._most_hits, self._each, self._corpus.learn,
             lambda column, data: self._screening.exact(column, self._models.loaded[column], data),

@@ -40,7 +40,10 @@ class Many:
         self._job, self._session, self._free, self._merged = job, session, list(at), merged
         self._folder = Path(job["work_dir"])
         self._parts = [merged.parts[index] for index in only] or merged.parts
-        self._threads = max(1, int(job.get("threads") or 1) // min(len(at), len(self._parts)))
+        beside = min(len(at), len(self._parts))
+        self._threads = max(1, int(job.get("threads") or 1) // beside)
+        # Where other processes of a machine do the same, the job says how many there are of them.
+        self._beside = max(beside, int(job.get("workers") or 1))
         self._running: dict[asyncio.Task[Message | None], tuple[Place, Part]] = {}
         self._workers: dict[int, WorkerProcess] = {}
         self._end, self._xids = asyncio.Event(), Xids()
@@ -125,7 +128,7 @@ class Many:
         return own | {
             "job": "score", "shard": [part.index, len(self._merged.parts)], "device": place.device,
             "work_dir": str(folder), "limit": None if part.limit is None else part.limit - part.base,
-            "threads": self._threads, "cursor": cursor,
+            "threads": self._threads, "workers": self._beside, "cursor": cursor,
         }  # fmt: skip
 
     def _ended(self, place: Place, part: Part, last: Message | None) -> None:

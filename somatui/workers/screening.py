@@ -66,17 +66,18 @@ class Screening:
     """Scores of the board's models on one device; any number of threads may ask.
 
     `say` tells a sentence of a level (info, warn). Models of fewer than 64 dimensions are scored exactly, on the
-    processor.
+    processor. So many `workers` share the machine's memory.
     """
 
-    def __init__(self, device: torch.device, screen: bool, say: Callable[[str, str], None]) -> None:
+    def __init__(self, device: torch.device, screen: bool, say: Callable[[str, str], None], workers: int = 1) -> None:
         self.device, self._say, self._chunks = device, say, Chunks()
-        self._screen = screen
+        self._screen, self._workers = screen, workers
         self._type = torch.bfloat16 if device.type == "cuda" or bf16_is_native() else torch.float32
         self._device: Device | None = None
         self._card: Card | None = None
         self._host = 0
         self._wide: dict[str, Loaded] = {}
+        self._tf32: dict[str, bool] = {}
         self._lock = threading.Lock()
         self._worst_loss = self._worst_distance = 0.0
         self._verified = 0
@@ -91,6 +92,7 @@ class Screening:
     def follow(self, models: dict[str, Loaded]) -> None:
         """From now on these models, by column; says what stays where if that is new."""
         self._wide = {c: found for c, found in models.items() if _is_wide(found)}
+        self._tf32 = {key: good for key, good in self._tf32.items() if key.removeprefix(_EXACT) in models}
         self._chunks.forget(set(models) | {_SCREENED + column for column in models})
         if not self._wide or (self.device.type == "cpu" and not self._screen):
             return
@@ -105,7 +107,7 @@ class Screening:
 
     def _open(self) -> None:
         """Take what memory is free now, before the first model takes its part, for that of models."""
-        self._host, keep = psutil.virtual_memory().available, 0
+        self._host, keep = psutil.virtual_memory().available // self._workers, 0
         room = int(self._host * fitting.HOST_SHARE)
         if self.device.type == "cuda":
             free, size = torch.cuda.mem_get_info(self.device)
@@ -127,9 +129,14 @@ class Screening:
             self._say("info", fit.says)
 
     def _checked(self, key: str, model: Resident) -> None:
-        """Take f32 products in TF32 where the numbers stay."""
-        if key.startswith(_EXACT) and not torch.backends.cuda.matmul.allow_tf32:
-            resident.tf32(model)
+        """Take a model's f32 products in TF32 where its numbers stay; each is tried once, however often it comes."""
+        if not key.startswith(_EXACT):
+            return
+        if (good := self._tf32.get(key)) is None:
+            good = self._tf32[key] = resident.tf32(model)
+            if not good:
+                self._say("info", "products in TF32 would change the numbers of one of the models: it keeps to f32")
+        model.tf32 = good
 
     @property
     def gathers(self) -> bool:

@@ -99,7 +99,7 @@ def test_tf32_is_taken_only_while_numbers_stay() -> None:
 def test_tf32_is_tried_on_the_card_itself() -> None:
     card = a_resident(torch.float32, torch.device("cuda"))
     good = resident.tf32(card)
-    assert torch.backends.cuda.matmul.allow_tf32 == good
+    assert card.tf32 == torch.backends.cuda.matmul.allow_tf32 == good
     assert resident.near(contract.together([[exact(0)]]), contract.together([card.parts([PIECES[0]])]))
 
 

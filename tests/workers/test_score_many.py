@@ -171,6 +171,15 @@ def test_a_worker_that_dies_before_it_dealt_with_anything_begins_again_where_it_
     assert (told["scored"], told["reason"]) == (2, "limit")
 
 
+def test_workers_are_told_how_many_of_them_share_the_machine(tmp_path: Path) -> None:
+    session, at = Session(Emitter(io.StringIO())), [Place("card 0", "cuda"), Place("card 1", "cuda")]
+    for others, here, wanted in ((None, at, 2), (8, at[:1], 8)):
+        asked = many(tmp_path, workers=others)
+        shards = Merged(asked, session.emitter, 2, 2)
+        line = Many(asked, session, here, shards)._line(shards.parts[0], at[0], tmp_path)
+        assert line["workers"] == wanted
+
+
 class Xids:
     """What the driver says of the cards of a machine that has some."""
 

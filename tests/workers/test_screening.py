@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from somatui.corpora.files import Candidate
-from somatui.engine import cipher, contract, weights
+from somatui.engine import cipher, contract, resident, weights
 from somatui.engine.contract import Score
 from somatui.engine.screen import DISTANCE_MARGIN, LOSS_MARGIN
 from somatui.engine.weights import SMALL, ModelConfig
@@ -150,6 +151,35 @@ def test_screening_ends_when_its_numbers_are_off_by_more_than_the_margin(wrong: 
     assert made.score("wide", loaded, data, None, AIMS).exact
     made.close()
     assert [text for level, text in said if level == "warn"][0].endswith("all is scored exactly from here on")
+
+
+def test_workers_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: Said = []
+    size = sum(t.nbytes for t in trained().values())
+    monkeypatch.setattr(screening.psutil, "virtual_memory", lambda: SimpleNamespace(available=8 * size))
+    for workers in (1, 8):
+        made = Screening(torch.device("cpu"), True, lambda level, text: said.append((level, text)), workers)
+        made.follow({"wide": (CONFIG, trained())})
+        made.close()
+    assert [" each time" in text for _, text in said] == [False, True]
+
+
+def test_each_model_is_tried_in_tf32_once_and_one_whose_numbers_change_keeps_to_f32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: Said = []
+    made, tensors = a_screening(said), resident.prepared(CONFIG, trained())
+    answers = iter([False, True])
+    monkeypatch.setattr(resident, "near", lambda plain, quick: next(answers))
+    for _ in range(2):
+        here = {key: resident.Resident(CONFIG, tensors, torch.device("cpu")) for key in ("exactbad", "exactgood")}
+        for key, model in here.items():
+            made._checked(key, model)
+        assert {key: model.tf32 for key, model in here.items()} == {"exactbad": False, "exactgood": True}
+    made.close()
+    assert [text for _, text in said if "TF32" in text] == [
+        "products in TF32 would change the numbers of one of the models: it keeps to f32"
+    ]
 
 
 def test_narrow_models_are_scored_exactly() -> None:
