@@ -14,7 +14,8 @@ from somatui.workers.shelf import Shelf
 
 if TYPE_CHECKING:
     from somatui.agent.ground import Ground
-    from somatui.agent.jobs import Job, Jobs
+    from somatui.agent.job import Job
+    from somatui.agent.jobs import Jobs
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +90,12 @@ class Ahead:
             log.warning("no job for weights could be started: %s", failure)
 
     def _is_untidy(self, system: SystemView, now: int) -> bool:
-        """Whether there are old weights; looked at now and then, since days make the difference."""
+        """Whether there are old weights; looked at now and then, since days make the difference. Live ones stay new."""
         if now < self._tidied_at + AGAIN_MS:
             return False
         self._tidied_at, settings = now, self._ground.settings
         shelf, live = Shelf(self._ground.paths.weights_cache), wanted(system)["live"]
+        shelf.keep(live)
         return bool(shelf.old(live, settings.weights_keep_days, settings.weights_limit_gb * 10**9))
 
     def _lacking(self, system: SystemView, always: bool) -> frozenset[tuple[str, str, bool]]:

@@ -1,8 +1,9 @@
 """The folder of weights: which files are whose, who is at them, whether there is room, and what may go; no content.
 
 Of one checksum there is at most `.safetensors` (opened) or `.sealed` (as published, its key not yet known), and while
-it comes `.part` or `.sealed.part`, with the ETag that its server told beside it. When a file was last used is its time
-of access, which is set on purpose. The standard library alone, so that the agent can look here too.
+it comes `.part` or `.sealed.part`, with the ETag that its server told beside it. When a file was last used is the time
+of access of its `stamp`, or its own where it has none; both are set on purpose. Who judges weights, brings or removes
+them holds their lock. The standard library alone, so that the agent can look here too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import time
 from collections.abc import Collection, Iterator
@@ -17,12 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from somatui.workers import stamp
+
 PLAIN, SEALED, PART, LOCK = ".safetensors", ".sealed", ".part", ".lock"
 SPARE = 1024**3
 """Bytes that are left free for everything else on the disk, where weights of that size come."""
 RECENT_S = 2 * 86_400
 """What was used since then may be live for another profile: no limit takes it."""
 LOOK_S = 0.2
+_CHECKSUM = re.compile(r"[1-9A-HJ-NP-Za-km-z]{32,44}")
+"""32 bytes in Base58; a file of any other name is not ours to count or remove."""
 
 
 class ShelfError(ValueError):
@@ -59,8 +65,16 @@ class Shelf:
 
     def used(self, path: Path) -> None:
         """Note that the file is used now."""
-        with contextlib.suppress(OSError):
-            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+        for one in (stamp.beside(path), path):
+            with contextlib.suppress(OSError):
+                os.utime(one, ns=(time.time_ns(), one.stat().st_mtime_ns))
+                return
+
+    def keep(self, live: Collection[str]) -> None:
+        """Note that what is here of these is in use, so that no other profile takes it for old."""
+        for checksum in live:
+            for place in (self.plain(checksum), self.sealed(checksum)):
+                self.used(place)
 
     def need(self, size: int) -> None:
         """Raise ShelfError where the disk has no room for so many bytes more."""
@@ -95,8 +109,8 @@ class Shelf:
         found: dict[str, tuple[int, float]] = {}
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(self.folder):
-                checksum, dot, ending = entry.name.partition(".")
-                if not dot or not f".{ending}".startswith((PLAIN, SEALED, PART, LOCK)):
+                checksum, _, ending = entry.name.partition(".")
+                if not f".{ending}".startswith((PLAIN, SEALED, PART, LOCK)) or not _CHECKSUM.fullmatch(checksum):
                     continue
                 with contextlib.suppress(FileNotFoundError):
                     told = entry.stat()
@@ -125,16 +139,23 @@ class Shelf:
         gone: list[Standing] = []
         for one in self.old(live, keep_days, limit):
             with self.held(one.checksum) as alone:
-                if alone:
+                # Since we looked somebody may have begun to use it.
+                if alone and self._used_at(one.checksum) <= one.used_at:
                     self.remove(one.checksum)
                     gone.append(one)
         return gone
 
     def remove(self, checksum: str) -> None:
         """Remove all files of a checksum; its lock must be held."""
-        for path in self.folder.glob(f"{checksum}.*"):
-            if path.suffix != LOCK:
-                path.unlink(missing_ok=True)
+        for path in self._files(checksum):
+            path.unlink(missing_ok=True)
+
+    def _files(self, checksum: str) -> list[Path]:
+        return [path for path in self.folder.glob(f"{checksum}.*") if path.suffix != LOCK]
+
+    def _used_at(self, checksum: str) -> float:
+        told = [path.stat() for path in self._files(checksum)]
+        return max((max(one.st_atime, one.st_mtime) for one in told), default=0.0)
 
 
 def _size(path: Path) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from somatui.agent.jobs import Job
+from somatui.agent.job import Job
 from somatui.agent.kinds import KINDS, KindError
 from somatui.agent.weights import AGAIN_MS, LARGE, LOOK_MS, Ahead, wanted
 from somatui.chain import build
@@ -164,18 +164,19 @@ def test_always_keeps_all_weights_here_and_what_was_asked_for_by_hand_is_left_al
 
 def test_old_weights_are_taken_away_now_and_then_whether_or_not_any_are_fetched(desk: Desk) -> None:
     desk.settings = Settings(weights_ahead="never")
-    ahead = Ahead(desk, desk)  # type: ignore[arg-type]
-    seen = system(weights={RICH: weights("r", "key")})
+    ahead, live, old = Ahead(desk, desk), "1" * 32, "2" * 32  # type: ignore[arg-type]
+    seen = system(weights={RICH: weights(live, "key")})
     assert ids_after(ahead, desk, seen) == []
     shelf = Shelf(desk.paths.weights_cache)
     shelf.folder.mkdir(parents=True)
-    for name in ("r", "old"):
+    for name in (live, old):
         shelf.plain(name).touch()
         os.utime(shelf.plain(name), (1, 1))
     assert ids_after(ahead, desk, seen) == [], "not looked for so soon again"
     assert ids_after(ahead, desk, seen, AGAIN_MS) == [[]]
     desk.end()
-    shelf.plain("old").unlink()
+    assert [s.checksum for s in shelf.old((), 14, 0)] == [old], "what is live here is in use for all profiles"
+    shelf.plain(old).unlink()
     assert ids_after(ahead, desk, seen, AGAIN_MS) == [[]]
     assert (len(desk.asked), desk.stopped) == (1, [])
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import base58
 import pytest
 
 from somatui.workers import fetch, prefetch, ranges
-from somatui.workers.fetch import part_of
+from somatui.workers.fetch import part_of, weights_file
 from somatui.workers.prefetch import Wanted
 from somatui.workers.protocol import Message
 from somatui.workers.ranges import RANGE
@@ -25,7 +26,7 @@ from somatui.workers.shelf import RECENT_S, Shelf
 from tests.servers import NOBODY, Reply, answering
 from tests.workers import inside
 from tests.workers.processes import rest, start, tell
-from tests.workers.weighing import Shop, plain_of
+from tests.workers.weighing import Shop, a_session, plain_of
 
 inside.WORK["prefetch"] = (prefetch.work, ())
 DAY_S = 86_400
@@ -115,6 +116,49 @@ def test_what_was_long_not_used_goes_and_what_is_live_or_held_stays(tmp_path: Pa
     assert {s.checksum for s in shelf.standing()} == {fresh, live, held, used}
     assert (tmp_path / "README").exists()
     assert {g.checksum for g in shelf.prune({live}, 0, 10**9)} == set()
+
+
+def test_what_is_not_named_by_a_checksum_is_nobodys_to_remove(tmp_path: Path) -> None:
+    for name in ("mine.safetensors", "*.safetensors", "[1-9].sealed"):
+        (tmp_path / name).write_bytes(b"mine")
+        os.utime(tmp_path / name, (1, 1))
+    assert Shelf(tmp_path).prune((), 14, 0) == []
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_weights_that_somebody_begins_to_use_are_not_removed_under_his_hands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, eldest = Shop(plain_of(9000)), (1, 1)
+    with answering(shop.reply) as address:
+        wanted = shop.wanted(address)
+        place = weights_file(wanted, tmp_path, a_session())
+
+    class Late(Shelf):
+        """Between its look and its lock another process opens what it found."""
+
+        def held(self, checksum: str, halt: threading.Event | None = None) -> Any:
+            weights_file(shop.wanted(NOBODY), tmp_path, a_session())
+            return super().held(checksum, halt)
+
+    def old() -> None:
+        for file in tmp_path.iterdir():
+            os.utime(file, eldest)
+
+    old()
+    assert Late(tmp_path).prune((), 14, 0) == [] and place.exists()
+    old()
+    whole = fetch._hashed
+
+    def hashed(*args: Any) -> int:
+        assert Shelf(tmp_path).prune((), 14, 0) == [], "while it is judged"
+        return whole(*args)
+
+    monkeypatch.setattr(fetch, "_hashed", hashed)
+    assert weights_file(shop.wanted(NOBODY), tmp_path, a_session()).read_bytes() == shop.plain
+    old()
+    assert [g.checksum for g in Shelf(tmp_path).prune((), 14, 0)] == [wanted.checksum]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_above_the_limit_the_longest_unused_goes_first_and_nothing_that_was_used_lately(tmp_path: Path) -> None:
