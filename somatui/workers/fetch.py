@@ -6,6 +6,7 @@ What is under way is a `.part` that grows in order, so that its length says wher
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,8 @@ import base58
 
 from somatui.engine import header
 from somatui.engine.cipher import Pass
-from somatui.workers.ranges import PAUSE_S, TRIES, Changed, Download, Unreachable
+from somatui.workers import stamp
+from somatui.workers.ranges import PAUSE_S, TRIES, Changed, Download, Halt, Unreachable
 from somatui.workers.ranges import FetchError as FetchError
 from somatui.workers.ranges import Stopped as Stopped
 from somatui.workers.session import Session
@@ -26,6 +28,8 @@ PIECE = 4 * 1024 * 1024
 LARGEST = 6 * 1024**3
 """Bytes of the largest file taken: the full architecture has 4.84 GB."""
 LARGE = 64 * 1024 * 1024
+TURN_S, LEAST = 600.0, 64 * 1024
+"""Weights that come more slowly, in bytes a second, give others their turn after so long, and go on later."""
 SAY_EVERY_S = 10.0
 """So often a worker that waits for large weights says how far they are."""
 Came = Callable[[int], None]
@@ -66,13 +70,20 @@ def sealed_file(model: Published, folder: Path, session: Session, came: Came) ->
 
 def _there(model: Published, shelf: Shelf, place: Path, session: Session, came: Came) -> Path:
     _judge(model)
-    if not _is_whole(place, model):
+    try:
         with shelf.held(model.checksum, session.stopping) as alone:
             if not alone:
                 raise Stopped("the worker was stopped")
-            if not _is_whole(place, model):
+            if not _is_whole(place, model, session.stopping):
                 _bring(model, shelf, place, session, came)
-    shelf.used(place)
+            shelf.used(place)
+    except ShelfError as full:
+        raise FetchError(str(full)) from None
+    except OSError as failure:
+        # Where nothing can be written no lock can be had either; what lies there may still be read.
+        if not _is_whole(place, model, session.stopping):
+            why = f"{shelf.folder} cannot be written ({failure.strerror}): free space, or mend it"
+            raise FetchError(why) from failure
     return place
 
 
@@ -103,15 +114,27 @@ class _Saying:
             self._session.say("info", text)
 
 
-def _is_whole(place: Path, model: Published) -> bool:
+def _is_whole(place: Path, model: Published, halt: Halt) -> bool:
     try:
-        if place.stat().st_size != model.size:
+        looked = place.stat()
+        if looked.st_size != model.size:
             return False
+        if stamp.holds(place, _what(model, place)):
+            return True
         told = _pass(model, place)
-        _hashed(place, told)
+        _hashed(place, told, halt)
     except OSError:
         return False
-    return told.checksum() == base58.b58decode(model.checksum)
+    if told.checksum() != base58.b58decode(model.checksum):
+        return False
+    stamp.note(place, _what(model, place), looked)
+    return True
+
+
+def _what(model: Published, place: Path) -> str:
+    """What a place holds, in a word: opened with another key it is something else."""
+    key = model.key if place.suffix == PLAIN else b""
+    return hashlib.blake2b(base58.b58decode(model.checksum) + key, digest_size=32).hexdigest()
 
 
 def _pass(model: Published, place: Path) -> Pass:
@@ -119,10 +142,12 @@ def _pass(model: Published, place: Path) -> Pass:
     return Pass(model.key if place.suffix == PLAIN else None)
 
 
-def _hashed(path: Path, told: Pass) -> int:
+def _hashed(path: Path, told: Pass, halt: Halt) -> int:
     """Hash what lies there as it was published, encrypted again where it is opened; how many bytes there are."""
     size, told.sealing = 0, True
     for piece in _read(path):
+        if halt.is_set():
+            raise Stopped("the worker was stopped")
         size += sum(map(len, told.steps(piece)))
     told.sealing = False
     return size
@@ -139,33 +164,28 @@ def _read(path: Path) -> Iterator[memoryview]:
 def _bring(model: Published, shelf: Shelf, place: Path, session: Session, came: Came) -> None:
     """Put the file in place: out of what was fetched sealed, else from where it lies, going on with what has come."""
     sealed = shelf.sealed(model.checksum)
-    try:
-        if place != sealed and (sealed.exists() or part_of(sealed).exists()):
-            if not sealed.exists():
-                _download(model, shelf, sealed, session, came)
-            shelf.need(model.size)
-            if _unsealed(model, sealed, place, session, came):
-                return
-        _download(model, shelf, place, session, came)
-    except ShelfError as full:
-        raise FetchError(str(full)) from None
-    except OSError as failure:
-        raise FetchError(f"{shelf.folder} cannot be written ({failure.strerror}): free space, or mend it") from failure
+    if place != sealed and (sealed.exists() or part_of(sealed).exists()):
+        if not sealed.exists():
+            _download(model, shelf, sealed, session, came)
+        shelf.need(model.size)
+        if _unsealed(model, sealed, place, session, came):
+            return
+    _download(model, shelf, place, session, came)
 
 
 def _unsealed(model: Published, sealed: Path, place: Path, session: Session, came: Came) -> bool:
     """Open what was fetched before its key was known; whether it still was what was published."""
     try:
-        with _Part(model, place, came, anew=True) as part:
+        with _Part(model, place, came, session.stopping, anew=True) as part:
             for piece in _read(sealed):
                 if session.stopping.is_set():
                     raise Stopped("the worker was stopped")
                 part.add(piece)
             part.finish()
     except _Others:
-        sealed.unlink()
+        stamp.drop(sealed)
         return False
-    sealed.unlink()
+    stamp.drop(sealed)
     return True
 
 
@@ -173,13 +193,17 @@ def _download(model: Published, shelf: Shelf, place: Path, session: Session, cam
     heeds = True
     for left in reversed(range(TRIES)):
         try:
-            with _Part(model, place, came) as part:
-                if part.size < model.size:
-                    shelf.need(model.size - part.size)
+            with _Part(model, place, came, session.stopping) as part:
+                if (begun := part.size) < model.size:
+                    shelf.need(model.size - begun)
+                    began = time.monotonic()
                     line = Download(model.url, model.size, session.stopping, heed_tags=heeds)
-                    with contextlib.closing(line.pieces(part.size, part.tag)) as pieces:
+                    with contextlib.closing(line.pieces(begun, part.tag)) as pieces:
                         for piece in pieces:
                             part.add(piece, line.tag)
+                            age, lacks = time.monotonic() - began, part.size < model.size
+                            if lacks and age > TURN_S and part.size - begun < age * LEAST:
+                                raise Unreachable(f"less than {LEAST} bytes a second came")
                 part.finish()
             return
         except Unreachable as failure:
@@ -203,17 +227,21 @@ class _Part:
     Left because the rest could not be had, it stays to be gone on with; left because of what is in it, it is removed.
     """
 
-    def __init__(self, model: Published, place: Path, came: Came, *, anew: bool = False) -> None:
+    def __init__(self, model: Published, place: Path, came: Came, halt: Halt, *, anew: bool = False) -> None:
         self._model, self._place, self._came, self._path = model, place, came, part_of(place)
         self._tag_file = self._path.with_name(f"{self._path.name}.tag")
         self._pass = _pass(model, place)
         self._judged = place.suffix != PLAIN
         self._file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
-        if anew or os.fstat(self._file.fileno()).st_size > model.size:
-            self._file.truncate()
-        self.size = self._begun = _hashed(self._path, self._pass)
-        self._file.seek(self.size)
-        self.tag = self._tag_file.read_text("utf-8") if self._begun and self._tag_file.exists() else ""
+        with contextlib.ExitStack() as opened:
+            opened.callback(self._file.close)
+            if anew or os.fstat(self._file.fileno()).st_size > model.size:
+                self._file.truncate()
+            self.size = self._begun = _hashed(self._path, self._pass, halt)
+            self._file.seek(self.size)
+            tagged = self._begun and self._tag_file.exists()
+            self.tag = self._tag_file.read_text("utf-8", "replace") if tagged else ""
+            opened.pop_all()
 
     def __enter__(self) -> _Part:
         return self
@@ -257,3 +285,4 @@ class _Part:
         os.fsync(self._file.fileno())
         os.replace(self._path, self._place)
         self._tag_file.unlink(missing_ok=True)
+        stamp.note(self._place, _what(self._model, self._place))

@@ -5,6 +5,7 @@ What becomes of the bytes, and whether they are the right ones, is left to whoev
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import threading
@@ -17,7 +18,7 @@ from concurrent.futures import Future, wait
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from somatui.asking import opener
+from somatui.workers.line import Line
 
 RANGE, SIDE_BY_SIDE = 16 * 1024 * 1024, 8
 """Bytes of one request, and how many are under way: one line is slow where it is long or has a share of its own."""
@@ -96,7 +97,7 @@ class Download:
                 raise Stopped("the worker was stopped")
         return coming.result()
 
-    def _rest(self, answer: http.client.HTTPResponse | None, start: int) -> Pieces:
+    def _rest(self, answer: Line | None, start: int) -> Pieces:
         """The pieces of the range that begins at `start`; a line that breaks is opened anew where it broke."""
         stop, found, got = min(start + RANGE, self._size), Pieces(), 0
         for left in reversed(range(TRIES)):
@@ -119,7 +120,7 @@ class Download:
                 answer = None
         raise AssertionError("the last try returns or raises")
 
-    def _one_stream(self, answer: http.client.HTTPResponse, start: int) -> Iterator[bytearray]:
+    def _one_stream(self, answer: Line, start: int) -> Iterator[bytearray]:
         """The bytes from `start` on of a server that knows no ranges."""
         at = 0
         for piece in self._read(answer, self._size + 1):
@@ -132,14 +133,11 @@ class Download:
         if at < self._size:
             raise Unreachable(f"{at} bytes came, not {self._size}")
 
-    def _open(self, start: int, stop: int) -> http.client.HTTPResponse:
+    def _open(self, start: int, stop: int) -> Line:
         """The answer to a request for a range; its status is 206 where the server has them."""
         headers = {"User-Agent": "somatui", "Range": f"bytes={start}-{stop - 1}"}
         with _named():
-            answer = opener(self._url).open(urllib.request.Request(self._url, headers=headers), timeout=SILENCE_S)
-        if not isinstance(answer, http.client.HTTPResponse):
-            answer.close()
-            raise FetchError("its address leads to no http address")
+            answer = Line(urllib.request.Request(self._url, headers=headers), SILENCE_S)
         told = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range") or "")
         whole = answer.headers.get("Content-Length") if answer.status != 206 else told[2] if told else None
         tag = answer.headers.get("ETag") or ""
@@ -156,11 +154,11 @@ class Download:
         self.tag = tag or self.tag
         return answer
 
-    def _read(self, answer: http.client.HTTPResponse, most: int) -> Iterator[bytearray]:
+    def _read(self, answer: Line, most: int) -> Iterator[bytearray]:
         """At most so many bytes of an answer, and its end."""
         began, got, held = time.monotonic(), 0, bytearray()
-        with answer, _named():
-            while got < most and (some := answer.read1(min(PIECE, most - got))):
+        with contextlib.closing(answer), _named():
+            while got < most and (some := answer.read(min(PIECE, most - got))):
                 got += len(some)
                 held += some
                 if self._halt.is_set() or self._over.is_set():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import pickle
+import socket
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +23,9 @@ import pytest
 
 from somatui.engine import cipher, header
 from somatui.engine.cipher import WeightsError
-from somatui.workers import fetch, ranges
+from somatui.workers import fetch, line, ranges, stamp
 from somatui.workers.fetch import FetchError, sealed_file, weights_file
+from somatui.workers.shelf import Shelf
 from tests.servers import NOBODY, Reply, answering
 from tests.workers.weighing import KEY, Shop, a_session, fetched, plain_of
 
@@ -48,7 +53,24 @@ def address(shop: Shop) -> Iterator[str]:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(f.name for f in folder.iterdir())
+    """Of all files but the notes on them."""
+    return sorted(f.name for f in folder.iterdir() if not f.name.endswith(stamp.ENDING))
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """What is hashed that lies on the disk already."""
+    seen: list[Path] = []
+    whole = fetch._hashed
+
+    def noted(path: Path, *rest: Any) -> int:
+        size = whole(path, *rest)
+        if size:
+            seen.append(path)
+        return size
+
+    monkeypatch.setattr(fetch, "_hashed", noted)
+    return seen
 
 
 def test_ranges_come_side_by_side_and_are_put_together_in_order(shop: Shop, address: str, tmp_path: Path) -> None:
@@ -134,6 +156,65 @@ def test_servers_that_do_not_agree_on_a_tag_are_no_obstacle(shop: Shop, address:
     assert fetched(shop.wanted(address), tmp_path) == shop.plain
 
 
+def test_what_was_found_right_and_is_untouched_is_not_hashed_again(
+    shop: Shop, address: str, tmp_path: Path, hashed: list[Path]
+) -> None:
+    wanted = shop.wanted(address)
+    place = weights_file(wanted, tmp_path, a_session())
+    for _ in range(3):
+        assert fetched(wanted, tmp_path) == shop.plain
+    Shelf(tmp_path).keep([wanted.checksum])
+    assert fetched(wanted, tmp_path) == shop.plain
+    assert hashed == [], "what has just come was hashed as it came"
+    stamp.beside(place).unlink()
+    assert fetched(wanted, tmp_path) == fetched(wanted, tmp_path) == shop.plain
+    assert hashed == [place]
+
+
+def flipped(place: Path, _plain: bytes) -> None:
+    """As bad memory or a bad program would: in place, and the time of change as it was."""
+    before = place.stat()
+    with place.open("r+b") as file:
+        file.seek(-1, 2)
+        last = file.read(1)[0]
+        file.seek(-1, 2)
+        file.write(bytes([last ^ 1]))
+    os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def swapped(place: Path, plain: bytes) -> None:
+    before = place.stat()
+    other = place.with_name("other")
+    other.write_bytes(plain[:-1] + bytes([plain[-1] ^ 1]))
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    os.replace(other, place)
+
+
+CHANGES: dict[str, Any] = {
+    "flipped": flipped,
+    "swapped": swapped,
+    "linked": lambda place, _plain: (place.rename(place.with_name("x")), place.symlink_to("x")),
+    "folder of others": lambda place, _plain: place.parent.chmod(0o777),
+    "file of others": lambda place, _plain: place.chmod(0o666),
+    "note of others": lambda place, _plain: stamp.beside(place).chmod(0o620),
+    "note of another": lambda place, _plain: stamp.note(place, "00"),
+    "half a note": lambda place, _plain: os.truncate(stamp.beside(place), 20),
+    "old note": lambda place, _plain: os.utime(stamp.beside(place), (time.time(), time.time() - stamp.BELIEVED_S - 1)),
+    "note of tomorrow": lambda place, _plain: os.utime(stamp.beside(place), (time.time(), time.time() + 86_400)),
+}
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_what_was_touched_or_could_be_by_others_is_hashed_again(
+    how: str, shop: Shop, address: str, tmp_path: Path, hashed: list[Path]
+) -> None:
+    wanted = shop.wanted(address)
+    place = weights_file(wanted, tmp_path, a_session())
+    CHANGES[how](place, shop.plain)
+    assert fetched(wanted, tmp_path) == shop.plain
+    assert hashed[:1] == [place]
+
+
 def test_a_server_that_drips_is_given_up(
     shop: Shop, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +222,61 @@ def test_a_server_that_drips_is_given_up(
     monkeypatch.setattr(ranges, "SLOWEST", 10**12)
     with pytest.raises(FetchError, match="bytes a second"):
         fetched(shop.wanted(address), tmp_path)
+
+
+def test_weights_that_come_slowly_give_others_their_turn_and_stay(
+    shop: Shop, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "TURN_S", 0.0)
+    monkeypatch.setattr(fetch, "LEAST", 10**12)
+    with pytest.raises(FetchError, match="bytes a second"):
+        fetched(shop.wanted(address), tmp_path)
+    assert (tmp_path / f"{shop.wanted(address).checksum}.part").stat().st_size == fetch.TRIES * STEP
+
+
+@contextlib.contextmanager
+def dripping(head: bytes, drop: bytes) -> Iterator[str]:
+    """A server that says something, and then goes on for ever; its address."""
+    end = threading.Event()
+
+    def drip(line: socket.socket) -> None:
+        with line, contextlib.suppress(OSError):
+            line.recv(65_536)
+            line.sendall(head)
+            while not end.wait(0.01):
+                line.sendall(drop)
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        end.set()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+DRIPS = {
+    "a header without an end": (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "go on, go on": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "the size of a chunk": (CHUNKED, b"0"),
+    "trailers": (CHUNKED + b"4\r\nabcd\r\n0\r\n", b"X: y\r\n"),
+}
+
+
+@pytest.mark.parametrize("what", DRIPS)
+def test_a_server_that_goes_on_for_ever_without_content_is_given_up(
+    what: str, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "STILL_S", 0.05)
+    before = threading.active_count()
+    with dripping(*DRIPS[what]) as address, pytest.raises(FetchError, match="no answer|came"):
+        fetched(shop.wanted(address), tmp_path)
+    while threading.active_count() > before:
+        time.sleep(0.01)
 
 
 def test_weights_fetched_before_the_reveal_are_opened_without_the_network(shop: Shop, tmp_path: Path) -> None:
