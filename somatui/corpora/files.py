@@ -81,7 +81,8 @@ def _found(paths: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[str]:
 class FileCorpus:
     """Files of some folders, those of one shard; `dropped` counts by reason what was left out.
 
-    Without folders it is the standard library, of which the sources alone are read.
+    Without folders it is the standard library, of which the sources alone are read. `picky` leaves out what a machine
+    wrote and what says next to nothing as well.
     """
 
     paths: tuple[Path, ...] = ()
@@ -91,6 +92,7 @@ class FileCorpus:
     position: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     shard: Shard = WHOLE
+    picky: bool = False
 
     def __post_init__(self) -> None:
         if self.suffixes is None:
@@ -160,9 +162,9 @@ class FileCorpus:
         return Candidate(name, data, digest)
 
     def _why(self, data: bytes) -> str:
-        """Why these bytes are no candidate; sources of the standard library are, whatever wrote them."""
+        """Why these bytes are no candidate."""
         why = reason(data, self.max_bytes)
-        return why if self.paths or why not in ("generated", "filler") else ""
+        return why if self.picky or why not in ("generated", "filler") else ""
 
     def _drop(self, why: str, name: str) -> None:
         """Count what is left out, in one of the shards."""
@@ -177,10 +179,11 @@ class FileCorpus:
 
     @classmethod
     def resumed(
-        cls, cursor: dict[str, Any], paths: tuple[Path, ...] = (), max_bytes: int = 16_384, shard: Shard = WHOLE
-    ) -> FileCorpus:
+        cls, cursor: dict[str, Any], paths: tuple[Path, ...] = (), max_bytes: int = 16_384, shard: Shard = WHOLE,
+        picky: bool = False,
+    ) -> FileCorpus:  # fmt: skip
         """The corpus at a cursor; files before it are read again for their digests alone."""
         return cls(
             paths, max_bytes, int(cursor["seed"]), tuple(cursor.get("suffixes", (".py",))),
-            position=int(cursor["position"]), dropped=Counter(cursor["dropped"]), shard=shard,
+            position=int(cursor["position"]), dropped=Counter(cursor["dropped"]), shard=shard, picky=picky,
         )  # fmt: skip

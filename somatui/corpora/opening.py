@@ -72,8 +72,8 @@ def open_corpus(
     most, seed = int(asked.get("max_bytes") or 16_384), int(asked.get("seed") or 0)
     if is_plain(asked):
         if cursor is None:
-            return FileCorpus(paths, most, seed, shard=shard)
-        return FileCorpus.resumed(dict(cursor), paths, most, shard)
+            return FileCorpus(paths, most, seed, shard=shard, picky=bool(paths))
+        return FileCorpus.resumed(dict(cursor), paths, most, shard, bool(paths))
     rules = Rules(most, str(asked.get("window") or "file"), bool(asked.get("any_bytes")), bool(asked.get("near")))
     if rules.window not in WINDOWS:
         raise CorpusError(f"There is no window mode {rules.window}: choose {', '.join(WINDOWS[:-1])} or {WINDOWS[-1]}.")

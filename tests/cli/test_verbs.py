@@ -7,6 +7,7 @@ import io
 import json
 import struct
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -203,7 +204,7 @@ def test_jobs_start_with_what_was_typed(script: Script, capsys: pytest.CaptureFi
     assert (args["limit"], args["max_hits"], args["submit"]) == (3, 2, True)
     run("score run --yes --source jsonl:pyproject.toml --source program:gen --window chunk --near", capsys)
     corpus = script.asked[-1][1]["args"]["corpus"]
-    assert corpus["sources"][1] == {"kind": "program", "command": "gen"}
+    assert corpus["sources"][1] == {"kind": "program", "command": "gen", "folder": str(Path.cwd())}
     assert (corpus["sources"][0]["path"].startswith("/"), corpus["window"], corpus["near"]) == (True, "chunk", True)
     for typed, meant in (("all", "all"), ("none", "none"), ("0,2", [0, 2])):
         run(f"score run --yes --gpus {typed} --shards 3 --source programs:gen", capsys)
