@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,6 +96,21 @@ class Hits:
         best = self._stand.best_distance
         doubt = max(plan.within, -math.inf if best is None else best) + DISTANCE_MARGIN
         return replace(plan, within=plan.within + DISTANCE_MARGIN, margin=2 * LOSS_MARGIN, doubt=doubt)
+
+    def lacks(self, scores: Mapping[str, Score]) -> bool:
+        """Whether there is a model that a candidate with these scores has not been through."""
+        return any(column not in scores for column in self._kept.columns)
+
+    def promising(self, screened: bool) -> Callable[[str, bytes], bool]:
+        """Whether a candidate, by name and digest, may hit by what is known of it once it has been through more."""
+        plan = self.plan(False)
+        plan = self.screening(plan) if screened else plan
+
+        def promises(name: str, digest: bytes) -> bool:
+            known = self._kept.known(Named(name, digest))
+            return bool(known) and plan.following(known) is not None
+
+        return promises
 
     def known(self, candidate: Candidate) -> dict[str, Score]:
         """The scores that a candidate has already, by column."""

@@ -53,10 +53,6 @@ class Plan:
         places = [p for p in left if wanted[p]] or [p for p in self.order if doubted[p]]
         return self.columns[places[0]] if places else None
 
-    def lacks(self, scores: Mapping[str, Score]) -> bool:
-        """Whether a model is left that the candidate has not been through."""
-        return any(column not in scores for column in self.columns)
-
     def _arrays(self, scores: Mapping[str, Score]) -> tuple[Losses, Vectors]:
         dim = next(iter(scores.values())).embedding.size
         losses = np.full(len(self.columns), np.nan)

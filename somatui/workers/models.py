@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from concurrent.futures import Future, wait
@@ -33,6 +34,16 @@ class Models:
         self._coming: dict[str, Future[Path]] = {}
         self._refused: dict[str, float] = {}
         self._turns = threading.Semaphore(AT_ONCE)
+
+    @property
+    def coming(self) -> bool:
+        """Whether weights are on their way."""
+        return bool(self._coming)
+
+    @property
+    def awaited(self) -> set[str]:
+        """The columns of models that may be loaded yet: on their way, or such as are asked for again after a while."""
+        return {*self._coming, *(column for column, until in self._refused.items() if until < math.inf)}
 
     def follow(self, board: Board) -> dict[str, str]:
         """Load what the board names and forget the rest; gives the column of each usable model.
@@ -80,9 +91,10 @@ class Models:
             if config not in ARCHITECTURES:
                 raise weights.WeightsError(f"The weights are of another architecture than the network's: {config}.")
             self.loaded[model.column] = config, tensors
+            self._refused.pop(model.column, None)
         except (FetchError, weights.WeightsError) as failure:
             # What is wrong with the bytes themselves is wrong for good: the column is their checksum and their key.
             passing = isinstance(failure, FetchError)
-            self._refused[model.column] = time.monotonic() + AGAIN_S if passing else float("inf")
+            self._refused[model.column] = time.monotonic() + AGAIN_S if passing else math.inf
             if not self._session.stopping.is_set():
                 self._session.say("warn", f"model {model.id} is left out, its weights cannot be used: {failure}")

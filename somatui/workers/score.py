@@ -8,7 +8,7 @@ says that it stood. So many scored candidates are `kept` for targets to come.
 
 A candidate goes through the model that promises most, through others when they may matter, and once there are no new
 candidates through those it still lacks, if it is among the first that lack any (`owed.MOST`): hits come sooner. With
-"lazy": false it goes through all.
+"lazy": false it goes through all. A model lacks as well while its weights are on their way.
 Where it is screened, what is told of it is exact all the same (`screening`).
 """
 
@@ -76,7 +76,7 @@ class Scoring:
         self._pending: deque[_Taken] = deque()
         self._lazy = bool(job.get("lazy", True))
         self._taken, self._owed = 0, Owed(Path(job["work_dir"]) / "owed", stand)
-        self._saved = 0.0
+        self._saved, self._said, self._ended = 0.0, False, False
         self._telling = Telling(session, stand, self._corpus, self._hits.nearest, self._screening, self._limit)
 
     def run(self) -> dict[str, Any]:
@@ -96,13 +96,15 @@ class Scoring:
                 self._take(pool, lanes + 1)
                 if self._pending:
                     self._deal()
-                elif self._models.loaded and (self._is_at_limit() or self._corpus.over):
+                elif self._models.loaded and self._is_at_end() and not self._waits():
                     reason = "limit" if self._is_at_limit() else "corpus"
                     break
                 else:
-                    self._session.board_changed.wait(0 if self._models.loaded else TELL_EVERY_S)
+                    more = self._models.loaded and not self._is_at_end()
+                    self._session.board_changed.wait(0 if more else TELL_EVERY_S)
                     self._tell()
         finally:
+            self._ended = True
             self._corpus.close()
             self._screening.close()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -119,12 +121,26 @@ class Scoring:
         fresh = sum(taken.cursor is not None for taken in self._pending)
         return self._limit is not None and self._stand.scored + fresh >= self._limit
 
+    def _is_at_end(self) -> bool:
+        return self._is_at_limit() or self._corpus.over
+
+    def _waits(self) -> bool:
+        """Whether candidates have been through all models but such as are on their way; says so at first."""
+        waits = bool(self._stand.owed) and self._models.coming
+        if waits and not self._said:
+            self._session.say("info", f"{len(self._stand.owed)} candidates wait for weights that are on their way")
+        self._said = waits
+        return waits
+
     def _follow(self, board: Board) -> None:
+        before = set(self._models.loaded)
         usable = self._models.follow(board)
         self._screening.follow(self._models.loaded)
         self._telling.follow(next((config for config, _ in self._models.loaded.values()), None))
         with self._stand.step():
             self._hits.follow(board, usable, {c: config.dim for c, (config, _) in self._models.loaded.items()})
+        if self._models.loaded.keys() - before:
+            self._owed.again(self._hits.promising(self._screening.at_work))
 
     def _renew(self) -> None:
         if not self._session.board_changed.is_set():
@@ -136,14 +152,19 @@ class Scoring:
             self._session.say("warn", f"the board stays as it was: {failure}")
 
     def _take(self, pool: ThreadPoolExecutor, most: int) -> None:
-        """Send candidates on their way, new ones up to the limit and then those that lack models."""
+        """Send candidates on their way, new ones up to the limit and then those that lack models.
+
+        Those that may hit once they have been through a model that has just come go first.
+        """
         while self._models.loaded and len(self._pending) < most:
-            candidate = None if self._is_at_limit() else self._corpus.take()
-            cursor = self._corpus.cursor() if candidate is not None else None
+            cursor: dict[str, Any] | None = None
             known: dict[str, Score] = {}
-            if candidate is None:
-                if (candidate := self._owed.next()) is None:
-                    return
+            candidate = self._owed.first()
+            if candidate is None and not self._is_at_limit() and (candidate := self._corpus.take()) is not None:
+                cursor = self._corpus.cursor()
+            if candidate is None and (candidate := self._owed.next()) is None:
+                return
+            if cursor is None:
                 known = self._hits.known(candidate)
             plan = self._hits.plan(not self._lazy or cursor is None or self._taken % EVERY == 0)
             if self._screening.at_work:
@@ -157,10 +178,9 @@ class Scoring:
     def _scores(self, data: bytes, plan: Plan, models: dict[str, Loaded], known: dict[str, Score]) -> dict[str, Score]:
         """The answers of the models that the plan goes through, beside the known ones; a stop cuts it short."""
         scores = dict(known)
-        while not self._session.stopping.is_set() and (column := plan.following(scores)) is not None:
-            scores[column] = self._screening.score(column, models[column], data, scores.get(column), plan.aims)
-            if not self._screening.at_work:
-                plan = replace(plan, doubt=math.inf)
+        while not (self._session.stopping.is_set() or self._ended):
+            if not self._screening.go_on(plan, scores, models, data):
+                break
         return scores
 
     def _deal(self) -> None:
@@ -180,8 +200,9 @@ class Scoring:
             )
             hit = self._hits.deal(taken.candidate, scores, learn=taken.plan.everything)
             # One that has hit is done where hits are counted for each.
-            if taken.plan.lacks(scores) and not (hit and self._each):
-                self._owed.add(taken.candidate)
+            lacks = self._hits.lacks(scores)
+            if (lacks or self._models.awaited - scores.keys()) and not (hit and self._each):
+                self._owed.add(taken.candidate, lacks)
             else:
                 self._owed.done(taken.candidate)
         self._owed.tidy()

@@ -25,6 +25,7 @@ from somatui.engine.screen import DISTANCE_MARGIN, LOSS_MARGIN
 from somatui.engine.weights import ModelConfig, Tensors
 from somatui.workers import fitting
 from somatui.workers.gpu import ACTIVATIONS, Card
+from somatui.workers.lazy import Plan
 from somatui.workers.matching import Aims
 from somatui.workers.session import JobError, ParkedError
 
@@ -147,6 +148,17 @@ class Screening:
     def at_work(self) -> bool:
         """Whether scores are screened at first."""
         return self._screen and bool(self._wide)
+
+    def go_on(self, plan: Plan, scores: dict[str, Score], models: Mapping[str, Loaded], data: bytes) -> bool:
+        """Add the score that the plan wants next; False when it wants no more.
+
+        Once screening has ended, it wants whatever was screened.
+        """
+        plan = plan if self.at_work else replace(plan, doubt=math.inf)
+        if (column := plan.following(scores)) is None:
+            return False
+        scores[column] = self.score(column, models[column], data, scores.get(column), plan.aims)
+        return True
 
     def score(self, column: str, loaded: Loaded, data: bytes, before: Score | None, aims: Aims) -> Score:
         """The first score of a column, or the exact one for the screened one `before`."""

@@ -153,6 +153,24 @@ def test_candidates_to_come_back_to_are_kept_with_their_bytes_and_let_go_of_when
     anew.close()
 
 
+def test_when_a_model_comes_all_are_given_out_again_and_those_that_promise_something_first(tmp_path: Path) -> None:
+    with contextlib.closing(Stand.of({"work_dir": str(tmp_path)})) as stand:
+        owed = Owed(tmp_path / "owed", stand)
+        made = [Candidate(f"line {n}", bytes([n]), cipher.checksum(bytes([n]))) for n in range(5)]
+        for candidate in made:
+            owed.add(candidate, more=False)
+        assert owed.next() is None
+        owed.again(lambda name, digest: False)
+        under_way = owed.next()
+        assert (under_way, owed.first()) == (made[0], None)
+        owed.done(made[1])
+        owed.again(lambda name, digest: name in ("line 0", "line 1", "line 4"))
+        assert [owed.first(), owed.first()] == [made[4], None]
+        assert [owed.next(), owed.next(), owed.next()] == [made[2], made[3], None]
+        owed.add(made[0], more=True)
+        assert [owed.next(), owed.next()] == [made[0], None]
+
+
 @pytest.mark.slow
 def test_a_lazy_job_finds_what_a_full_one_finds(tmp_path: Path) -> None:
     with stores.running(tmp_path / "store") as store:

@@ -153,6 +153,19 @@ def test_screening_ends_when_its_numbers_are_off_by_more_than_the_margin(wrong: 
     assert [text for level, text in said if level == "warn"][0].endswith("all is scored exactly from here on")
 
 
+def test_what_was_screened_before_screening_ended_is_verified_whatever_its_numbers_promise() -> None:
+    made, data, loaded = a_screening([]), texts()[:300], (CONFIG, trained())
+    plan, scores = Plan(("wide",), (0,), AIMS, within=-1.0), dict[str, Score]()
+    while made.go_on(plan, scores, {"wide": loaded}, data):
+        pass
+    assert not scores["wide"].exact
+    made.score("wide", loaded, data, Score(float("nan"), scores["wide"].embedding, exact=False), AIMS)
+    while made.go_on(plan, scores, {"wide": loaded}, data):
+        pass
+    made.close()
+    assert scores["wide"].exact
+
+
 def test_workers_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     said: Said = []
     size = sum(t.nbytes for t in trained().values())
