@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 
 from textual.content import Content
@@ -14,6 +15,7 @@ SILENT = ("a", "start the network")
 LOCKED = ("u", "open the vault")
 LAST = (("/", "filter"), (":", "act"), ("?", "help"), ("q", "quit"))
 GAP = 2
+MOST_LINES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +81,9 @@ def footer(context: Context | None, width: int, *, away: bool = False) -> Conten
         key = "bold $footer-key-foreground" if offer.ready else "$muted"
         parts += [(offer.key, key), (f" {offer.name}", "" if offer.ready else "$muted"), (" " * GAP, "")]
     return Content.assemble(*parts[:-1])
+
+
+def message(text: str, tone: str, width: int) -> Content:
+    """What the console says, in three lines at most, the last one ending in … where there is more."""
+    lines = textwrap.wrap(text, max(20, width - 2), max_lines=MOST_LINES, placeholder="…")
+    return Content.assemble(("\n".join(lines), f"${tone}" if tone else ""))

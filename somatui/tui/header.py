@@ -5,6 +5,7 @@ It shows time in minutes, so that a quiet console writes nothing to the terminal
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.widget import Widget
 
@@ -77,7 +78,7 @@ def alert_parts(snapshot: Snapshot) -> list[Part]:
 
 
 def _width(groups: list[list[Part]]) -> int:
-    return sum(len(text) for group in groups for text, _ in group)
+    return sum(cell_len(text) for group in groups for text, _ in group)
 
 
 def header(world: World, now_ms: int, width: int) -> Content:
@@ -120,7 +121,7 @@ def header(world: World, now_ms: int, width: int) -> Content:
 def _bar(parts: list[Part], network: NetworkView | None, width: int) -> Content:
     """The line as it is, red from end to end where the network is the main one."""
     if network is not None and network.standing == "main":
-        rest = " " * max(0, width - sum(len(text) for text, _ in parts))
+        rest = " " * max(0, width - _width([parts]))
         parts = [(text, "bold $on-network on $network-main") for text, _ in (*parts, (rest, ""))]
     return Content.assemble(*parts)
 

@@ -35,11 +35,18 @@ SHELL_KEYS: tuple[ShellKey, ...] = (
     ShellKey("q", "q", "quit", "Leave the console; the agent and its jobs go on.", "leave"),
 )
 
+TABLE_KEYS = (
+    ("j k g G", "rows", "A row down or up, as the arrows do; the first row, the last one."),
+    ("o O", "sort", "Sort by the next column, turn the order round; a click on a heading does so too."),
+)
+"""Keys of every table: shown, name, help; the table itself binds them."""
+
 
 def clashes() -> set[str]:
     """Keys that mean two things; none, as the tests see to."""
     seen: set[str] = set()
     twice: set[str] = set()
-    for key in [a.key for a in ACTIONS if a.key] + [k.key for k in SHELL_KEYS]:
+    of_tables = [key for shown, _, _ in TABLE_KEYS for key in shown.split()]
+    for key in [a.key for a in ACTIONS if a.key] + [k.key for k in SHELL_KEYS] + of_tables:
         (twice if key in seen else seen).add(key)
     return twice

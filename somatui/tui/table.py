@@ -338,14 +338,17 @@ class KeyedTable(ScrollView, can_focus=True):
         return self.get_component_rich_style(f"table--{tone}", partial=True) if tone else Style.null()
 
     def _heading(self, width: int, style: Style) -> Strip:
-        parts = []
+        """The titles; an arrow that finds no room behind its own stands in the gap beside it."""
+        line, x = [" "] * width, 0
         for i, room in self._seen():
             column = self.columns[i]
-            arrow = "" if self._sort is None or self._sort[0] != i else " ↓" if self._sort[1] else " ↑"
-            title = column.title[: room - len(arrow)] + arrow
-            parts.append(title.rjust(room) if column.right else title.ljust(room))
-        text = (" " * GAP).join(parts)
-        return Strip([Segment(set_cell_size(text, width), style)], width)
+            arrow = "" if self._sort is None or self._sort[0] != i else "↓" if self._sort[1] else "↑"
+            gap = " " if arrow and len(column.title) + 2 <= room else ""
+            title = column.title + gap + arrow
+            begin = max(0, x + room - len(title)) if column.right else x
+            line[begin : begin + len(title)] = title
+            x += room + GAP
+        return Strip([Segment(set_cell_size("".join(line), width), style)], width)
 
     def _line(self, row: Row, width: int, base: Style, on_cursor: Style | None) -> Strip:
         segments: list[Segment] = []

@@ -14,6 +14,7 @@ from somatui.paths import Paths
 from somatui.tui import early
 from somatui.tui.colours import TABLES
 from somatui.tui.console import SomatuiApp
+from somatui.tui.footer import message
 from somatui.tui.header import bar, header, minutes, tabs
 from somatui.tui.offer import offer, room
 from somatui.tui.state import World
@@ -43,6 +44,20 @@ def test_the_header_fits_and_says_network_epoch_money_and_alerts(width: int, con
         assert fact in line
     assert ("2 jobs" in line) == connected
     assert ("agent ○ away 2m" in line) == (not connected)
+
+
+def test_a_wallet_named_in_wide_letters_pushes_nothing_out_of_the_header() -> None:
+    world = replace(busy(), wallet=replace(busy().wallet, label="钱包" * 9))
+    for width in (100, 120, 160):
+        line = header(seen(world), NOW_MS, width)
+        assert line.cell_length <= width
+        assert "▲ 1 alert" in line.plain
+
+
+def test_a_long_sentence_ends_in_an_ellipsis_after_three_lines() -> None:
+    said = message("The store refuses it. " * 30, "bad", 80).plain.split("\n")
+    assert len(said) == 3 and said[-1].endswith("…") and all(len(line) <= 78 for line in said)
+    assert message("All is well.", "", 80).plain == "All is well."
 
 
 def test_the_header_speaks_in_minutes_so_that_it_changes_once_a_minute() -> None:
@@ -88,7 +103,7 @@ async def test_behind_an_open_detail_nothing_is_painted_and_afterwards_everythin
         assert c.app.home is not None
         c.app.home._panes["jobs"].table.move_to("job-8")
         await c.press("enter")
-        await c.shows("state running, ran for 5m 00s")
+        await c.shows("state running for 5m 00s")
         world = c.app.world.snapshot
         assert world is not None
         jobs = tuple(replace(j, title="score more", metrics=j.metrics | {"scored": 777.0}) for j in world.jobs)
@@ -96,6 +111,11 @@ async def test_behind_an_open_detail_nothing_is_painted_and_afterwards_everythin
         await c.shows("777 scored")
         rows = [row.words for row in c.app.home._panes["jobs"].table._rows]
         assert not any("score more" in words for words in rows)
+        c.agent.show(replace(world, jobs=()))
+        await c.shows("gone meanwhile: this was told last")
+        await c.shows("777 scored")
+        c.agent.show(replace(world, jobs=jobs))
+        await c.until(lambda: "gone meanwhile" not in c.flat, "it is there again")
         await c.press("escape")
         await c.until(lambda: "▶ running score more" in c.flat and "777 scored" in c.flat, "what is new")
 

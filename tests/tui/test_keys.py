@@ -11,7 +11,8 @@ import pytest
 from somatui.domain.actions import ACTIONS, PANES, Context
 from somatui.paths import Paths, command
 from somatui.tui.footer import fitting, footer, offers
-from somatui.tui.keys import SHELL_KEYS, clashes
+from somatui.tui.keys import SHELL_KEYS, TABLE_KEYS, clashes
+from somatui.tui.table import KeyedTable
 from tests.domain.worlds import NOW_MS
 from tests.tui.consoles import console
 from tests.tui.serve import busy
@@ -100,6 +101,9 @@ async def test_help_names_every_act_of_the_pane_and_every_key(paths: Paths) -> N
             assert (action.help()[:30] in c.flat) == ("jobs" in action.panes), action.name
         for key in SHELL_KEYS:
             assert key.help[:30] in c.flat
+        for shown, _, text in TABLE_KEYS:
+            assert f"{shown} " in c.flat and text[:30] in c.flat
+            assert set(shown.split()) <= set(KeyedTable._merged_bindings.key_to_bindings)  # type: ignore[union-attr]
         await c.shows("Not now: A train job runs already")
         await c.press("escape")
         await c.until(lambda: c.app.screen is c.app.home, "home again")

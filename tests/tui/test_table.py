@@ -151,6 +151,19 @@ async def test_sorting_is_by_raw_value_with_the_unknown_last_either_way() -> Non
         assert "SIZE ↓" in pilot.app.text()
 
 
+async def test_an_arrow_without_room_of_its_own_stands_in_the_gap_and_cuts_no_title() -> None:
+    table = KeyedTable((Column("KEY", 3), Column("EPOCH", 5, right=True), Column("NOTE", 10)))
+    async with framed(table, width=40, height=4) as pilot:
+        table.show_rows([row("one")])
+        table.focus()
+        for heading in ("KEY↑  EPOCH  NOTE", "KEY  EPOCH↑  NOTE", "KEY  EPOCH  NOTE ↑"):
+            await pilot.press("o")
+            await pilot.pause()
+            found = pilot.app.text().split("\n")[0].rstrip()
+            assert " ".join(found.split()) == " ".join(heading.split())
+            assert found.index("NOTE") == 12
+
+
 async def test_after_the_last_column_the_natural_order_returns() -> None:
     table = KeyedTable(COLUMNS)
     async with framed(table, width=40) as pilot:

@@ -87,10 +87,11 @@ class JobsPane(Pane):
         job = self._job()
         if job is None:
             return []
+        took = job.updated_at_ms - job.started_at_ms
         told: Detail = [
             ("job", job.id),
             ("what", job.title or job.kind),
-            ("state", f"{job.state}, ran for {span(job.updated_at_ms - job.started_at_ms)}"),
+            ("state", f"{job.state}{'' if job.state in _ALIVE else ', ran'} for {span(took)}"),
         ]
         told += [(name, "  ".join(texts)) for name, texts in figures.groups(job)]
         told += [(name, value if len(value) <= 100 else value[:99] + "…") for name, value in job.result.items()]

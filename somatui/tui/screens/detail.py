@@ -20,6 +20,7 @@ class DetailScreen(Panel[None]):
         super().__init__()
         self.title_text = pane_name.removesuffix("s").capitalize()
         self._pane = pane
+        self._foot = self.foot_text
 
     def text(self) -> Line:
         """Lines that are painted one by one: a job tells something new twice a second."""
@@ -27,8 +28,13 @@ class DetailScreen(Panel[None]):
 
     def follow(self) -> None:
         """Ask the pane again."""
+        told = self._pane.detail()
         for text in self.query("#text").results(Line):
-            text.say(*_lines(self._pane.detail(), self.room), *self._pane.more(self.room))
+            if told:
+                text.say(*_lines(told, self.room), *self._pane.more(self.room))
+        foot = self.foot_text if told else f"gone meanwhile: this was told last   {self.foot_text}"
+        if foot != self._foot:
+            self._foot = self.query_one("#frame").border_subtitle = foot
 
 
 def _lines(pairs: Detail, room: int) -> Iterator[Cell]:

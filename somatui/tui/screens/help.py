@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from textual.content import Content
 
 from somatui.domain.actions import ACTIONS, PANES
-from somatui.tui.keys import SHELL_KEYS
+from somatui.tui.keys import SHELL_KEYS, TABLE_KEYS
 from somatui.tui.screens.panel import Panel, Part
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class HelpScreen(Panel[None]):
         for key in SHELL_KEYS:
             if key.shown:
                 lines += self._entry(key.shown, key.command, key.help, "", "")
+        for shown, name, text in TABLE_KEYS:
+            lines += self._entry(shown, name, text, "", "")
         lines += [Content(""), Content.assemble(("What do you want to do?", "bold"))]
         for wish, way in WISHES:
             lines += self._entry("", "", wish, "", way)

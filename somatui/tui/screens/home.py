@@ -13,13 +13,12 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.content import Content
 from textual.widget import Widget
 
 from somatui.domain.actions import ACTIONS, PANES
 from somatui.domain.money import AmountError
 from somatui.tui.early import GRID_FROM
-from somatui.tui.footer import footer, silent
+from somatui.tui.footer import footer, message, silent
 from somatui.tui.header import OneLine, header, tabs
 from somatui.tui.keys import SHELL_KEYS, ShellKey
 from somatui.tui.sized import SizedScreen
@@ -170,18 +169,17 @@ class HomeScreen(SizedScreen[None]):
         width, world, now_ms = self.app.size.width, self.somatui.world, self.somatui.now_ms()
         self.query_one("#header", OneLine).put(header(world, now_ms, width))
         self.query_one("#tabs", OneLine).put(tabs(self.current, width))
-        self.query_one("#message", OneLine).put(self._message())
+        self.query_one("#message", OneLine).put(message(*self._message(), width))
         away = not (world.connected or world.calling)
         self.query_one("#footer", OneLine).put(footer(self.somatui.context(), width, away=away))
 
-    def _message(self) -> Content:
-        text, tone = self._said
-        if text:
-            return Content.assemble((text, f"${tone}" if tone else ""))
+    def _message(self) -> tuple[str, str]:
+        if self._said[0]:
+            return self._said
         snapshot = self.somatui.world.snapshot
         loud = [a for a in snapshot.alerts if a.severity != "info"] if snapshot else []
         first = next((a for a in loud if a.severity == "bad"), loud[0] if loud else None)
-        return Content.assemble((f"▲ {first.text}", f"${first.severity}")) if first else Content("")
+        return (f"▲ {first.text}", first.severity) if first else ("", "")
 
     def say(self, text: str, tone: str = "") -> None:
         """One sentence on the message line."""
