@@ -110,3 +110,20 @@ async def test_the_filter_narrows_while_typed_and_esc_takes_it_back(paths: Paths
         assert "7c10" not in c.flat
         await c.press("escape")
         await c.shows("7c10")
+
+
+async def test_a_line_that_is_left_gives_the_focus_back_to_its_own_pane_among_others(paths: Paths) -> None:
+    async with console(paths, size=(160, 48)) as c:
+        await c.until(lambda: c.app.home and len(c.app.home._panes) == 5, "the panes")
+        await c.press("2", "slash", "9", "e", "0", "b")
+        await c.shows("1 of 26")
+        await c.press("escape")
+        await c.until(lambda: "1 of 26" not in c.flat and not c.app.screen.query("#entry"), "the filter gone")
+        await c.pilot.pause()
+        assert c.app.home and c.app.home.current == "targets"
+        assert c.app.focused is c.app.home._panes["targets"].table
+        row = c.app.home.row
+        await c.press("colon")
+        await c.type("open")
+        await c.shows("esc back")
+        assert row and row in c.flat

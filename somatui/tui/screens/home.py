@@ -284,10 +284,11 @@ class HomeScreen(SizedScreen[None]):
         return not (action in OPENS_A_LINE and self.query("#entry"))
 
     async def _close_entry(self) -> None:
+        # The focus first: what has it when it is removed hands it to its neighbour, which would be another pane.
+        self.set_focus(self._panes[self.current].table)
         for entry in self.query("#entry"):
             await entry.remove()
         self.query_one("#message").display = True
-        self._panes[self.current].focus()
 
     def on_entry_typing(self, event: Any) -> None:
         """Filter while typing."""
