@@ -16,21 +16,27 @@ from somatui.cli import output
 from somatui.cli.options import Arguments, paths_of, wants_json
 from somatui.cli.output import Answer
 from somatui.cli.problem import Problem
+from somatui.config import load
 from somatui.paths import make_private
 from somatui.practice import scoring
 from somatui.practice.grpc_server import start
 from somatui.practice.ledger.values import Refused
 from somatui.practice.places import held
+from somatui.practice.tied import command
 
 GRACE_S, STOP_S = 0.3, 2.0
 
 
 def serve(args: Arguments) -> Answer:
-    """Answer until told to stop. Raises Problem where the port is taken or the scorer is not well."""
-    return asyncio.run(_serve(make_private(paths_of(args).weights_cache), args.port, wants_json(args)))
+    """Answer until told to stop. Raises Problem where the port is taken or the scorer is not well, and ConfigError."""
+    paths = paths_of(args)
+    weights, settings = make_private(paths.weights_cache), load(paths).settings
+    words = [*command(scoring.WORKER), "--weights", str(weights), "--keep-days", str(settings.weights_keep_days),
+             "--limit-bytes", str(settings.weights_limit_gb * 10**9)]  # fmt: skip
+    return asyncio.run(_serve(weights, words, args.port, wants_json(args)))
 
 
-async def _serve(weights: Path, port: int, as_json: bool) -> Answer:
+async def _serve(weights: Path, words: list[str], port: int, as_json: bool) -> Answer:
     ended, counts = asyncio.Event(), {"scored": 0, "refused": 0}
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, ended.set)
@@ -43,7 +49,7 @@ async def _serve(weights: Path, port: int, as_json: bool) -> Answer:
             output.tell(json.dumps(event) if as_json else f"{time.strftime('%H:%M:%S')}  {_line(event)}")
 
     place = _held(port)
-    scorer = scoring.Scorer(weights, None)
+    scorer = scoring.Scorer(weights, None, words)
     try:
         if not await _is_well(scorer, ended):
             return Answer(None)

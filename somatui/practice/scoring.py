@@ -25,6 +25,9 @@ LINE_LIMIT = 16 * 1024 * 1024
 STOP_SECONDS = 3.0
 HEALTH_SECONDS = 120.0
 """A worker that starts loads the engine first; one that has not answered by then is not well."""
+LONGEST_S, STUCK_S = 3600.0, 300.0
+"""How long one request may be worked on, and how long a worker may take to end one that is given up before it is ended
+itself: others wait behind it."""
 MOST_NUMBERS, MOST_MODELS, MOST_WAITING = 65_536, 64, 64
 """Of an embedding, of models in a request, and of requests before the service: far above what honest ones need."""
 _INVALID = ("required", "must", "Checksum", "Invalid")
@@ -143,9 +146,32 @@ class Scorer:
         finally:
             self.waiting -= 1
         # The turn ends with the worker's answer, not with the asker: who goes away leaves no second request behind.
-        asked = asyncio.create_task(self._answer(request))
+        number = self._next_number()
+        asked = asyncio.create_task(self._answer(request, number))
         asked.add_done_callback(self._next)
-        return await asyncio.shield(asked)
+        try:
+            return await asyncio.wait_for(asyncio.shield(asked), LONGEST_S)
+        except TimeoutError:
+            text = f"The request was given up after {LONGEST_S:.0f} seconds: send fewer models or bytes at a time"
+            raise Refused("DEADLINE_EXCEEDED", text) from None
+        finally:
+            if not asked.done():
+                self._give_up(number, asked)
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _give_up(self, number: int, asked: asyncio.Task[dict[str, Any]]) -> None:
+        """Have the worker end a request that nobody waits for any more, at the latest with itself."""
+        process = self._process
+        if number not in self._answers or process is None:
+            asked.cancel()
+            return
+        assert process.stdin is not None
+        process.stdin.write((json.dumps({"give_up": number}) + "\n").encode())
+        late = asyncio.get_running_loop().call_later(STUCK_S, _end, process)
+        asked.add_done_callback(lambda _: late.cancel())
 
     def _next(self, ended: asyncio.Task[dict[str, Any]]) -> None:
         self._turn.release()
@@ -158,16 +184,14 @@ class Scorer:
         Requests that wait do not delay it, and those who ask meanwhile share one answer.
         """
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._answer({"health": True}))
+            self._looking = asyncio.create_task(self._answer({"health": True}, self._next_number()))
         try:
             return await asyncio.wait_for(asyncio.shield(self._looking), HEALTH_SECONDS)
         except TimeoutError:
             raise Refused("UNAVAILABLE", f"The scoring worker says nothing for {HEALTH_SECONDS:.0f} seconds") from None
 
-    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def _answer(self, request: dict[str, Any], number: int) -> dict[str, Any]:
         process, answers = await self._running()
-        self._number += 1
-        number = self._number
         future = answers[number] = asyncio.get_running_loop().create_future()
         try:
             assert process.stdin is not None
@@ -229,10 +253,14 @@ class Scorer:
             try:
                 await asyncio.wait_for(process.wait(), 0 if self._turn.locked() else STOP_SECONDS)
             except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+                _end(process)
         if self._hearing is not None:
             await self._hearing
+
+
+def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
 
 
 def _gone() -> Refused:

@@ -4,15 +4,18 @@ Request lines: {"id": n, "data_url", "data_checksum", "data_size", "models": [{"
 "key" | null}], "target_embedding": [x], "seed": n}. Answer lines: {"id", "ok": true, "winner", "loss", "embedding",
 "distance"} or {"id", "ok": false, "error"}. Checksums and keys are Base58; what an address holds is checked first.
 {"id": n, "health": true} is answered between them, out of turn: {"id", "ok": true, "well": bool, "loss", "distance",
-"card": bool}, where `card` says whether a card gives the same answer, if there is one.
+"card": bool}, where `card` says whether a card gives the same answer, if there is one. {"give_up": n} ends the request
+of that number at its next chunk, or before it has begun; it is answered too.
 
 Weights come into the folder of `--weights`, known by their checksum, and are mapped from there; data stay in memory.
-Models of the real network are scored on a card where PyTorch can use one, in f32.
+With `--keep-days` and `--limit-bytes` old ones are removed. Models of the real network are scored on a card where
+PyTorch can use one, in f32.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import math
@@ -22,6 +25,7 @@ import threading
 import time
 import traceback
 import urllib.error
+import urllib.request
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,24 +38,27 @@ import base58
 import numpy as np
 import torch
 
-from somatui.asking import opener
 from somatui.engine import contract, known, weights
 from somatui.engine.chunks import Chunks
 from somatui.engine.resident import Resident, prepared
 from somatui.engine.weights import ModelConfig, Tensors
 from somatui.workers.board import BoardModel
 from somatui.workers.fetch import LARGEST, FetchError, sealed_file, weights_file
+from somatui.workers.line import Line
 from somatui.workers.protocol import Emitter, Kind
 from somatui.workers.screening import Loaded, Screening, device_of
 from somatui.workers.session import Session
+from somatui.workers.shelf import Shelf
 from somatui.workers.trouble import of_failure
 
-LARGEST_DATA = 64 * 1024 * 1024
-"""Bytes of a candidate, far above what the network takes (1 MiB)."""
+LARGEST_DATA = 4 * 1024 * 1024
+"""Bytes of a candidate; the network takes 1 MiB."""
 DATA_KEPT = 64 * 1024 * 1024
 """Bytes of data that are kept: they are scored again though their address is dead (protocol.md 8, item 10)."""
 SILENCE_S, FETCH_S = 30.0, 300.0
 """How long a server of data may say nothing, and how long all of it may take: others wait behind it."""
+TIDY_S = 3600.0
+"""So often at most old weights are looked for."""
 PROCESSOR = torch.device("cpu")
 Value = TypeVar("Value")
 
@@ -68,11 +75,12 @@ class Kept(Generic[Value]):
         self._held: OrderedDict[object, tuple[Value, int]] = OrderedDict()
 
     def get(self, key: object, size: int, make: Callable[[], Value]) -> Value:
-        """The value of a key, made now if it is not here; `size` is its bytes."""
+        """The value of a key, made now if it is not here; `size` is its bytes. Nothing makes room for what fails."""
         if key not in self._held:
+            made = make()
             while self._held and self._bytes + size > self._most:
                 self._bytes -= self._held.popitem(last=False)[1][1]
-            self._held[key] = make(), size
+            self._held[key] = made, size
             self._bytes += size
         self._held.move_to_end(key)
         return self._held[key][0]
@@ -82,15 +90,16 @@ class Kept(Generic[Value]):
         return {key: value for key, (value, _) in self._held.items()}
 
 
-def fetch(url: str, checksum: str, size: int) -> bytes:
-    """The bytes at an address, if they are those of the manifest. Raises RequestError."""
+def fetch(url: str, checksum: str, size: int, halt: threading.Event | None = None) -> bytes:
+    """The bytes at an address, if they are those of the manifest. Raises RequestError, also when halted."""
     if urlsplit(url).scheme not in ("http", "https"):
         raise RequestError(f"Invalid address {url:.200}: it is no http address")
     if not 0 < size <= LARGEST_DATA:
         raise RequestError(f"Invalid size {size} of {url:.200}: it must be 1 to {LARGEST_DATA} bytes")
     try:
-        with opener(url).open(url, timeout=SILENCE_S) as answer:
-            data = _read(answer, size + 1)
+        asked = urllib.request.Request(url, headers={"User-Agent": "somatui"})
+        with contextlib.closing(Line(asked, SILENCE_S)) as answer:
+            data = _read(answer, size + 1, halt or threading.Event())
             got = max(len(data), int(answer.headers.get("Content-Length") or 0))
     except urllib.error.HTTPError as refused:
         with refused:
@@ -105,15 +114,21 @@ def fetch(url: str, checksum: str, size: int) -> bytes:
     return data
 
 
-def _read(answer: http.client.HTTPResponse, most: int) -> bytes:
-    """Up to so many bytes, if they come in time. Raises OSError."""
+def _read(answer: Line, most: int, halt: threading.Event) -> bytes:
+    """Up to so many bytes, if they come in time. Raises OSError and RequestError."""
     pieces, left, until = [], most, time.monotonic() + FETCH_S
-    while left and (piece := answer.read1(left)):
+    while left and (piece := answer.read(left)):
+        if halt.is_set():
+            raise _given_up()
         if time.monotonic() > until:
             raise TimeoutError(f"not whole after {FETCH_S:g} s")
         pieces.append(piece)
         left -= len(piece)
     return b"".join(pieces)
+
+
+def _given_up() -> RequestError:
+    return RequestError("The request was given up")
 
 
 def _decoded(text: str, name: str) -> bytes:
@@ -139,10 +154,11 @@ class _Aloud(Emitter):
 
 
 class Models:
-    """Weights in a folder, those used last mapped into memory."""
+    """Weights in a folder, those used last mapped into memory; `keep` is for how many days, up to how many bytes."""
 
-    def __init__(self, folder: Path, most_bytes: int, session: Session) -> None:
+    def __init__(self, folder: Path, most_bytes: int, session: Session, keep: tuple[int, int] | None = None) -> None:
         self._folder, self._kept, self._session = folder, Kept[Loaded](most_bytes), session
+        self._keep, self._tidy_at = keep, 0.0
 
     def held(self) -> dict[str, Loaded]:
         """Those that are mapped now, by name."""
@@ -155,7 +171,20 @@ class Models:
         if not 0 < size <= LARGEST:
             raise RequestError(f"Invalid size {size} of model {checksum}: it must be 1 to {LARGEST} bytes")
         name = f"{checksum}.{key}"
+        self._tidy()
         return name, self._kept.get(name, size, lambda: self._opened(str(model["url"]), checksum, size, key))
+
+    def _tidy(self) -> None:
+        """Remove old weights, now and then; those that are mapped here stay, and stay new for others."""
+        if self._keep is None or time.monotonic() < self._tidy_at:
+            return
+        self._tidy_at = time.monotonic() + TIDY_S
+        shelf, live = Shelf(self._folder), {name.partition(".")[0] for name in self.held()}
+        with contextlib.suppress(OSError):
+            shelf.keep(live)
+            if gone := shelf.prune(live, *self._keep):
+                size = sum(one.size for one in gone) / 1e9
+                self._session.say("info", f"{len(gone)} old weights were removed ({size:.2f} GB)")
 
     def _opened(self, url: str, checksum: str, size: int, key: str | None) -> Loaded:
         model = BoardModel(checksum, url, checksum, size, _decoded(key, "decryption key") if key else b"")
@@ -173,13 +202,17 @@ class Models:
 class Service:
     """Models, data and parts of scores it has seen, and the way to an answer."""
 
-    def __init__(self, folder: Path, device: torch.device = PROCESSOR) -> None:
+    def __init__(
+        self, folder: Path, device: torch.device = PROCESSOR, keep: tuple[int, int] | None = None
+    ) -> None:  # fmt: skip
         """Weights go into `folder`; those in use may map half of this machine's memory."""
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        session = Session(_Aloud(sys.stderr))
-        self._models, self._data = Models(folder, memory // 2, session), Kept[bytes](DATA_KEPT)
-        self._scores = Screening(device, False, session.say)
+        self._session = Session(_Aloud(sys.stderr))
+        self._models = Models(folder, memory // 2, self._session, keep)
+        self._data = Kept[bytes](DATA_KEPT)
+        self._scores = Screening(device, False, self._session.say)
         self._followed = set[str]()
+        self._waiting: dict[int, threading.Event] = {}
         self.broken = False
         """Whether the device has met what this process cannot go on after."""
 
@@ -188,11 +221,21 @@ class Service:
         device = self._scores.device
         return device == PROCESSOR or known.is_right(*known.answered(partial(_on, device)))
 
+    def expect(self, number: object) -> None:
+        """A request of this number is about to be answered, so that it may be given up before."""
+        if isinstance(number, int):
+            self._waiting[number] = threading.Event()
+
+    def give_up(self, number: object) -> None:
+        """End that request at its next chunk, if it is not over."""
+        if isinstance(number, int) and (halt := self._waiting.get(number)):
+            halt.set()
+
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one request, whatever is wrong with it."""
+        """The answer to one request, whatever is wrong with it; requests but health one at a time."""
         number = asked.get("id")
         try:
-            return {"id": number, "ok": True} | (self._health() if "health" in asked else self._scored(asked))
+            return {"id": number, "ok": True} | (self._health() if "health" in asked else self._in_turn(number, asked))
         except RequestError as refused:
             return {"id": number, "ok": False, "error": str(refused)}
         except (ValueError, KeyError, TypeError, OverflowError) as why:
@@ -211,6 +254,20 @@ class Service:
         torch.set_num_threads(1)
         loss, distance = known.answered()
         return {"well": known.is_right(loss, distance), "loss": loss, "distance": distance}
+
+    def _in_turn(self, number: object, asked: dict[str, Any]) -> dict[str, Any]:
+        halt = self._waiting.get(number) if isinstance(number, int) else None
+        # What waits for weights on the way looks here too.
+        self._session.stopping = halt or threading.Event()
+        try:
+            return self._scored(asked)
+        finally:
+            if isinstance(number, int):
+                self._waiting.pop(number, None)
+
+    def _go_on(self) -> None:
+        if self._session.stopping.is_set():
+            raise _given_up()
 
     def _scored(self, asked: dict[str, Any]) -> dict[str, Any]:
         target = np.array(asked["target_embedding"], dtype=np.float32)
@@ -231,9 +288,11 @@ class Service:
         return {"winner": best, "loss": scores[best].loss, "embedding": embedding.tolist(), "distance": distance}
 
     def _fetched(self, url: str, checksum: str, size: int) -> bytes:
-        return self._data.get((checksum, size), size, lambda: fetch(url, checksum, size))
+        self._go_on()
+        return self._data.get((checksum, size), size, lambda: fetch(url, checksum, size, self._session.stopping))
 
     def _score(self, model: dict[str, Any], data: bytes, seed: int) -> contract.Score:
+        self._go_on()
         name, loaded = self._models.get(model)
         # To follow takes a look at every part that is kept, which costs more than to answer for known bytes.
         if (held := self._models.held()).keys() != self._followed:
@@ -241,6 +300,12 @@ class Service:
             self._followed = set(held)
         # Threads that share what is small cost more than they bring.
         torch.set_num_threads(1 if loaded[0].dim <= weights.SMALL.dim else os.cpu_count() or 1)
+        # The parts that an answer is put together from are made and kept before it, so that it can be given up between.
+        batch = contract.CHUNK * contract.BATCH
+        step = contract.CHUNK if self._scores.device == PROCESSOR else batch
+        for at in range(0, len(data), step):
+            self._go_on()
+            self._scores.exact(name, loaded, data[at : at + step], seed + at // batch)
         found = self._scores.exact(name, loaded, data, seed)
         if not math.isfinite(found.loss):
             raise RequestError(f"Invalid model {model['checksum']}: its loss is not a finite number")
@@ -261,9 +326,11 @@ def request_of(line: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def main(lines: TextIO, out: TextIO, folder: Path, device: torch.device) -> int:
+def main(
+    lines: TextIO, out: TextIO, folder: Path, device: torch.device, keep: tuple[int, int] | None = None
+) -> int:  # fmt: skip
     """Answer line after line, in their order, health at once; exit status 0 when the lines end and all are answered."""
-    service, turn = Service(folder, device), threading.Lock()
+    service, turn = Service(folder, device, keep), threading.Lock()
 
     def tell(answer: dict[str, Any]) -> None:
         with turn:
@@ -282,7 +349,10 @@ def main(lines: TextIO, out: TextIO, folder: Path, device: torch.device) -> int:
             if "health" in asked:
                 found = service.answer(asked)
                 tell(found | {"well": found.get("well") and right.result(), "card": right.result()})
+            elif "give_up" in asked:
+                service.give_up(asked["give_up"])
             else:
+                service.expect(asked.get("id"))
                 scoring.submit(answer, asked)
     return 0
 
@@ -291,5 +361,9 @@ if __name__ == "__main__":
     os.umask(0o077)
     parser = argparse.ArgumentParser(prog="python -m somatui.workers.scoring_service", allow_abbrev=False)
     parser.add_argument("--weights", type=Path, required=True, help="the folder that weights come into")
+    parser.add_argument("--keep-days", type=int, help="remove weights that were not used for so long; 0 keeps them")
+    parser.add_argument("--limit-bytes", type=int, default=2**62, help="above so many, old ones go sooner")
+    given = parser.parse_args()
     answers, sys.stdout = sys.stdout, sys.stderr
-    sys.exit(main(sys.stdin, answers, parser.parse_args().weights, device_of({})))
+    limits = None if given.keep_days is None else (given.keep_days, given.limit_bytes)
+    sys.exit(main(sys.stdin, answers, given.weights, device_of({}), limits))

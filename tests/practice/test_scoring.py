@@ -24,17 +24,20 @@ ASKED = {
 }  # fmt: skip
 SLOW = """
 import json, pathlib, sys, threading, time
-folder = pathlib.Path(sys.argv[1])
+folder, given_up = pathlib.Path(sys.argv[1]), set()
 def work(asked):
-    while not folder.joinpath("go").exists():
+    while not folder.joinpath("go").exists() and asked["id"] not in given_up:
         time.sleep(0.01)
     answer = {"ok": True, "winner": 0, "loss": 1.5, "embedding": [0.25], "distance": 0.5}
     print(json.dumps({"id": asked["id"]} | answer), flush=True)
 for line in sys.stdin:
     asked = json.loads(line)
     with folder.joinpath("asked").open("a") as file:
-        file.write(f"{asked.get('seed', 'health')} ")
-    if "health" in asked:
+        file.write(f"{asked.get('seed', 'health' if 'health' in asked else 'up')} ")
+    if "give_up" in asked:
+        if not folder.joinpath("stuck").exists():
+            given_up.add(asked["give_up"])
+    elif "health" in asked:
         print(json.dumps({"id": asked["id"], "ok": True, "well": folder.joinpath("well").exists()}), flush=True)
     else:
         threading.Thread(target=work, args=(asked,)).start()
@@ -83,9 +86,42 @@ async def test_who_goes_away_leaves_no_work_behind(tmp_path: Path) -> None:
             task.cancel()
         await asyncio.gather(first, *gone, return_exceptions=True)
         assert scorer.waiting == 1
+        assert await seen(tmp_path, 3) == ["1", "up", "3"], "what was under way is ended, and the next begun"
         (tmp_path / "go").touch()
         assert (await last)["winner"] == 0
-        assert await seen(tmp_path, 2) == ["1", "3"]
+
+
+async def test_who_goes_away_while_the_worker_starts_is_not_worked_for(tmp_path: Path) -> None:
+    async with slow(tmp_path) as scorer:
+        first = asyncio.create_task(scorer.score(ASKED | {"seed": 1}))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        (tmp_path / "go").touch()
+        await scorer.score(ASKED | {"seed": 2})
+        assert await seen(tmp_path, 1) == ["2"]
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+async def test_no_request_holds_up_the_others_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stuck: bool
+) -> None:
+    async with slow(tmp_path) as scorer:
+        await scorer.health()
+        monkeypatch.setattr(scoring, "LONGEST_S", 0.1)
+        monkeypatch.setattr(scoring, "STUCK_S", 0.1 if stuck else 60.0)
+        if stuck:
+            (tmp_path / "stuck").touch()
+        pid = scorer.pid
+        with pytest.raises(Refused, match="given up after 0 seconds") as late:
+            await scorer.score(ASKED | {"seed": 1})
+        assert late.value.code == "DEADLINE_EXCEEDED"
+        monkeypatch.setattr(scoring, "LONGEST_S", 60.0)
+        second = asyncio.create_task(scorer.score(ASKED | {"seed": 2}))
+        assert await seen(tmp_path, 4) == ["health", "1", "up", "2"]
+        (tmp_path / "go").touch()
+        await second
+        assert (scorer.pid == pid) is not stuck
 
 
 async def test_health_is_the_workers_and_waits_for_nobody(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -279,6 +280,56 @@ def test_a_card_is_right_and_gives_the_recorded_answer(place: Place, tmp_path: P
     service = Service(tmp_path, torch.device("cuda", 0))
     assert service.device_is_right()
     check(service.answer(request(place)))
+
+
+def test_a_request_that_is_given_up_ends_at_the_next_chunk(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, asked = Service(tmp_path), request(place, 1)
+    exact, made = service._scores.exact, []
+
+    def counting(*args: Any) -> Any:
+        made.append(args)
+        if len(made) == 2:
+            service.give_up(1)
+            service.give_up(2)
+        return exact(*args)
+
+    monkeypatch.setattr(service._scores, "exact", counting)
+    long = place.put("long", b"0123456789abcdef" * 1024)
+    asked |= {"data_url": long["url"], "data_checksum": long["checksum"], "data_size": long["size"]}
+    service.expect(1)
+    assert "given up" in service.answer(asked)["error"] and len(made) == 2
+    assert service.answer(asked)["ok"] is True, "nothing is left of it"
+    service.expect(3)
+    service.give_up(3)
+    place.asked.clear()
+    other = place.put("other", b"x")
+    never = asked | {"id": 3, "data_url": other["url"], "data_checksum": other["checksum"], "data_size": 1}
+    assert "given up" in service.answer(never)["error"] and place.asked == []
+
+
+def test_a_request_for_what_is_not_to_be_had_drops_nothing_that_is(place: Place, tmp_path: Path) -> None:
+    service, asked = Service(tmp_path), request(place)
+    check(service.answer(asked))
+    place.asked.clear()
+    missing = {"url": asked["data_url"] + "-none", "checksum": "2" * 44, "size": 6 * 1024**3, "key": None}
+    assert service.answer(asked | {"models": [missing] * 8})["ok"] is False
+    held = service._models.held()
+    assert len(held) == len(asked["models"])
+
+
+def test_old_weights_go_and_those_in_use_stay(place: Place, tmp_path: Path) -> None:
+    asked, service = request(place), Service(tmp_path, keep=(14, 10**9))
+    old = tmp_path / f"{'2' * 44}.sealed"
+    for _ in range(2):
+        old.touch()
+        for file in tmp_path.iterdir():
+            os.utime(file, (1, 1))
+        service._models._tidy_at = 0.0
+        check(service.answer(asked))
+        assert not old.exists()
+    assert {f.name.partition(".")[0] for f in tmp_path.iterdir()} == {m["checksum"] for m in asked["models"]}
 
 
 def test_lines_are_answered_in_their_order_and_all_of_them_before_the_end(place: Place, tmp_path: Path) -> None:
