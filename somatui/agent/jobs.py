@@ -6,6 +6,7 @@ A job's folder holds its card (what was asked and how it ended), its newest even
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import secrets
@@ -13,20 +14,20 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from somatui.agent import joblog
 from somatui.agent.ground import Ground
+from somatui.agent.job import HISTORY, Job, tables
 from somatui.agent.kinds import KINDS, Kind, KindError
 from somatui.chain.errors import ChainError
-from somatui.domain.figures import SENT, title
+from somatui.domain.figures import SENT, WAITING, title
 from somatui.domain.ids import short
 from somatui.domain.snapshot import JobState, JobView
 from somatui.files import write_whole
+from somatui.vault.base import VaultLocked
 from somatui.workers.launch import WorkerProcess
-from somatui.workers.protocol import MOST_ROWS, Message
+from somatui.workers.protocol import Message
 
 log = logging.getLogger(__name__)
 
@@ -34,72 +35,16 @@ RESTARTS = 3
 """A worker that dies is started again so often, after 1, 2 and 4 seconds, from its own checkpoint; then it is left."""
 STEADY_S = 60.0
 """One that lived so long before it died is counted anew: it can begin."""
+AWAY_S = 30
+"""The longest pause between two tries while the network does not answer; those are not counted."""
 AT_ONCE = 8
 """Hits that are submitted side by side. The others wait: those whose targets are over by then end with one look at the
 chain, before anything is uploaded."""
-KEPT_LINES = 5
-HISTORY = 240
-TOLD = ("starting", "running", "stopping")
 OnHit = Callable[[str, dict[str, Any]], Awaitable[str]]
 
 
 class JobsError(Exception):
     """A job cannot be started, found or stopped; the text is one sentence."""
-
-
-@dataclass(slots=True)
-class Job:
-    """One job as it stands. `asked` is what it was started with."""
-
-    id: str
-    kind: str
-    asked: dict[str, Any]
-    folder: Path
-    started_at_ms: int
-    updated_at_ms: int
-    state: JobState = "starting"
-    title: str = ""
-    done: float | None = None
-    error: str | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    result: dict[str, str] = field(default_factory=dict)
-    history: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
-    tables: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
-    lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
-    worker: WorkerProcess | None = None
-    tells: set[asyncio.Task[None]] = field(default_factory=set)
-    told: set[str] = field(default_factory=set)
-    """Targets that its hits are known of."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether it has not come to its end."""
-        return self.state in TOLD
-
-    def view(self) -> JobView:
-        """What screens show of it."""
-        return JobView(
-            id=self.id,
-            kind=self.kind,
-            title=self.title,
-            state=self.state,
-            started_at_ms=self.started_at_ms,
-            updated_at_ms=self.updated_at_ms,
-            done=self.done,
-            metrics=dict(self.metrics),
-            history=tuple(self.history),
-            last_lines=tuple(self.lines),
-            error=self.error,
-            result=dict(self.result),
-            tables=dict(self.tables),
-            submits=bool(self.asked.get("submit")),
-        )
-
-    def card(self) -> dict[str, Any]:
-        """What is kept on disk of it."""
-        names = ("id", "kind", "asked", "started_at_ms", "updated_at_ms", "state", "title", "done", "error",
-                 "metrics", "result")  # fmt: skip
-        return {name: getattr(self, name) for name in names} | {"history": list(self.history)}
 
 
 class Jobs:
@@ -143,26 +88,38 @@ class Jobs:
         return job
 
     def resume(self) -> None:
-        """Go on with what was running when the last agent ended; hits it was told of are handed on once more.
-
-        A hit that has been submitted is known by its key and is not submitted again; how they ended is counted anew.
-        """
+        """Go on with what was running when the last agent ended, and with the hits of what has ended before them."""
         for job in self._jobs.values():
             if job.alive and job.id not in self._tasks:
-                self._go_on(job)
+                self._launch(job)
+                self._tell_again(job)
+            elif job.owes:
+                self._tell_again(job)
 
-    def _go_on(self, job: Job) -> None:
-        job.metrics = {name: value for name, value in job.metrics.items() if name not in SENT}
-        self._launch(job)
+    def _tell_again(self, job: Job) -> None:
+        """Hand on once more the hits that it was told of; how they end is counted anew.
+
+        One that has been submitted is known by its key and is not submitted again.
+        """
+        for telling in job.tells:
+            telling.cancel()
+        job.metrics = {name: value for name, value in job.metrics.items() if name not in {*SENT, WAITING}}
+        job.owes = False
         for hit in joblog.told_hits(job.folder):
             self._hit(job, hit)
 
+    @property
+    def telling(self) -> bool:
+        """Whether hits wait to be submitted, or are being."""
+        return any(job.tells for job in self._jobs.values())
+
     async def stop(self, job_id: str) -> Job:
-        """Stop a job and wait until its worker is gone. Raises JobsError."""
+        """Stop a job and wait until its worker is gone; its hits go on being submitted. Raises JobsError."""
         job = self.get(job_id)
         if not job.alive:
             raise JobsError(f"Job {job_id} is not running: it is {job.state}.")
         self._into(job, "stopping")
+        job.stirred.set()
         if job.worker is not None:
             await job.worker.stop()
         await asyncio.wait({self._tasks[job.id]})
@@ -178,14 +135,15 @@ class Jobs:
             raise JobsError(f"Job {job_id} is {job.state}: only one that failed or was stopped can be started again.")
         job.error = None
         self._into(job, "starting")
-        self._go_on(job)
+        self._launch(job)
+        self._tell_again(job)
         return job
 
     def forget(self, job_id: str) -> None:
         """Take an ended job and its folder away. Raises JobsError."""
         job = self.get(job_id)
-        if job.alive:
-            raise JobsError(f"Job {job_id} is {job.state}: stop it first.")
+        if job.alive or job.tells:
+            raise JobsError(f"Job {job_id} is {job.state}: stop it first, and wait for its hits.")
         del self._jobs[job_id]
         shutil.rmtree(job.folder, ignore_errors=True)
         self._on_change()
@@ -217,27 +175,49 @@ class Jobs:
         self._tasks[job.id] = asyncio.get_running_loop().create_task(self._run(job))
 
     async def _run(self, job: Job) -> None:
-        kind, attempt = KINDS[job.kind], 0
-        while True:
+        try:
+            await self._live(job)
+        except Exception as defect:
+            log.exception("job %s met something unforeseen", job.id)
+            why = defect.strerror if isinstance(defect, OSError) else type(defect).__name__
+            with contextlib.suppress(OSError):
+                self._end(job, "failed", f"The agent met something unforeseen ({why}): see agent.log.")
+            self._touch(job)
+
+    async def _live(self, job: Job) -> None:
+        """Its worker's lives, one after another, and its end."""
+        kind, deaths, away = KINDS[job.kind], 0, 0
+        while job.state in ("starting", "running") and not self._closing:
             began = time.monotonic()
-            status = await self._once(job, kind)
+            try:
+                status = await self._once(job, kind)
+            except ChainError as failure:
+                pause, away = min(2**away, AWAY_S), min(away + 1, 10)
+                self._say(job, f"tried again in {pause} s: {failure}")
+                await self._pause(job, pause)
+                continue
             if job.state not in ("starting", "running") or self._closing:
                 break
-            if time.monotonic() - began >= STEADY_S:
-                attempt = 0
-            if attempt == RESTARTS:
+            deaths, away = (0 if time.monotonic() - began >= STEADY_S else deaths), 0
+            if deaths == RESTARTS:
                 self._end(job, "failed", f"The worker died {RESTARTS + 1} times (status {status}): see its log.")
                 break
-            self._say(job, f"the worker died (status {status}): started again in {2**attempt} s")
-            await asyncio.sleep(2**attempt)
-            attempt += 1
-        if job.tells:
-            await asyncio.wait(job.tells)
+            self._say(job, f"the worker died (status {status}): started again in {2**deaths} s")
+            await self._pause(job, 2**deaths)
+            deaths += 1
         if job.state == "stopping" and not self._closing:
             self._end(job, "stopped")
 
+    async def _pause(self, job: Job, seconds: float) -> None:
+        """Wait so long, but not once it is to stop."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while job.state != "stopping":
+                    job.stirred.clear()
+                    await job.stirred.wait()
+
     async def _once(self, job: Job, kind: Kind) -> int:
-        """One life of the worker; the exit status."""
+        """One life of the worker; the exit status. Raises ChainError before it has begun."""
         ended: list[Message] = []
 
         def hear(message: Message) -> None:
@@ -253,9 +233,6 @@ class Jobs:
             await worker.start(kind.worker(job.asked), line, secrets=secret, stderr_path=log, on_message=hear)
             job.worker = worker
             status = await (worker.stop() if job.state == "stopping" else worker.wait())
-        except ChainError as failure:
-            self._say(job, str(failure))
-            return 1
         except (KindError, OSError) as failure:
             self._end(job, "failed", str(failure))
             return 1
@@ -266,12 +243,14 @@ class Jobs:
         return status
 
     async def _finish(self, job: Job, last: Message) -> None:
-        """The worker has come to an end of its own; the job has when its hits have too."""
-        if job.tells:
-            await asyncio.wait(job.tells)
+        """The worker has come to an end of its own; the job has when its hits have too, or when it is to stop."""
+        stopped = job.state == "stopping"
+        while job.tells and job.state != "stopping":
+            job.stirred.clear()
+            await job.stirred.wait()
         if last.kind == "failed":
             self._end(job, "failed", str(last.body.get("error") or "The worker failed."))
-        elif job.state != "stopping" and not self._closing:
+        elif not stopped and not self._closing:
             result = last.body.get("result") or {}
             figures = {k: float(v) for k, v in result.items() if k in job.metrics and isinstance(v, (int, float))}
             job.metrics |= figures
@@ -290,7 +269,10 @@ class Jobs:
         # A worker that is started again tells all that its earlier lives have told.
         if message.kind == "hit" and body.get("target_id") in job.told:
             return
-        joblog.note(job.folder, message)
+        try:
+            joblog.note(job.folder, message)
+        except OSError as failure:
+            log.warning("what job %s says is not written down: %s", job.id, failure)
         if message.kind == "hello" and job.state == "starting":
             self._into(job, "running")
         elif message.kind == "progress" and isinstance(body.get("done"), (int, float)):
@@ -319,13 +301,27 @@ class Jobs:
         if job.asked.get("submit"):
             task = asyncio.get_running_loop().create_task(self._tell(job, name, hit))
             job.tells.add(task)
-            task.add_done_callback(job.tells.discard)
+            job.metrics[WAITING] = len(job.tells)
+            task.add_done_callback(lambda over: self._told(job, over))
+
+    def _told(self, job: Job, task: asyncio.Task[None]) -> None:
+        job.tells.discard(task)
+        if self._closing:
+            return
+        job.metrics[WAITING] = len(job.tells)
+        if not job.tells:
+            del job.metrics[WAITING]
+            job.stirred.set()
+            if not job.alive:
+                self._keep(job)
+        self._touch(job)
 
     async def _tell(self, job: Job, name: str, hit: dict[str, Any]) -> None:
         try:
             async with self._turns:
                 ended = await self._on_hit(job.id, hit)
         except Exception as failure:
+            job.owes = job.owes or isinstance(failure, VaultLocked)
             log.warning("a hit of %s was not submitted: %s", job.id, failure)
             self._say(job, f"{name}: {failure}")
             ended = "failed"
@@ -344,6 +340,8 @@ class Jobs:
     def _end(self, job: Job, state: JobState, error: str | None = None) -> None:
         job.error = error
         job.tables.pop("gauges", None)
+        if job.tells:
+            self._say(job, f"{len(job.tells)} of its hits wait: they go on being submitted")
         self._into(job, state)
 
     def _touch(self, job: Job) -> None:
@@ -364,14 +362,6 @@ class Jobs:
                 continue
             if job.kind in KINDS:
                 if job.alive:
+                    job.owes = job.owes or job.state == "stopping"
                     job.state = "stopped" if job.state == "stopping" else "starting"
                 self._jobs[job.id] = job
-
-
-def tables(told: Any) -> dict[str, tuple[dict[str, Any], ...]]:
-    """The rows of each table, no more than screens can show; what is no table is left out."""
-    return {
-        name: tuple(row for row in rows[:MOST_ROWS] if isinstance(row, dict))
-        for name, rows in (told.items() if isinstance(told, dict) else ())
-        if isinstance(rows, list)
-    }

@@ -15,6 +15,8 @@ from somatui.domain.snapshot import JobView
 GB = 1_000_000_000
 SENT = {"done": "sent", "submitted": "sent", "lost": "lost", "failed": "failed", "refused": "refused"}
 """How submissions of a score job end; the agent counts them beside the worker's own metrics."""
+WAITING = "waiting"
+"""How many of them are still to be submitted."""
 _SHOWN = frozenset({
     "candidates_per_s", "chunks_per_s", "tokens_per_s", "mb_per_s", "peak_share", "scored", "hits", "best_distance",
     "best_hour", "ready", "under_way", "owed", "targets", "covered", "cover_s", "left_s", "step", "steps", "loss",
@@ -39,14 +41,19 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def many(value: float, what: str) -> str:
+    """`1 hit`, `2 hits`."""
+    return f"{count(value)} {what}{'' if value == 1 else 's'}"
+
+
 def rate(value: float) -> str:
     """Something a second, with three figures or so: `24.1`, `6.1k`."""
-    return f"{value / 1000:,.1f}k" if value >= 1000 else f"{value:.1f}"
+    return f"{value / 1000:,.1f}k" if value >= 999.5 else f"{value:.{1 if value < 99.95 else 0}f}"
 
 
 def title(name: str) -> str:
     """A candidate's name for people: its file's, without the digest that ends the name of one kept by `corpora`."""
-    return re.sub(r"-[0-9a-f]{24}$", "", PurePath(name).name)
+    return _flat(re.sub(r"-[0-9a-f]{24}$", "", PurePath(name).name))
 
 
 def left(job: JobView) -> str | None:
@@ -63,7 +70,7 @@ def left(job: JobView) -> str | None:
 def groups(job: JobView) -> tuple[tuple[str, Texts], ...]:
     """What it tells by subject, each subject with its texts; those that have nothing to say are left out."""
     m = job.metrics
-    sent = SENT if job.kind == "score" else {}
+    sent = SENT | {WAITING: WAITING} if job.kind == "score" else {}
     told = (
         ("done", _texts(None if job.done is None else f"{int(job.done * 100 + 1e-9)}%", left(job))),
         ("found", found(job)),
@@ -87,7 +94,7 @@ def found(job: JobView) -> Texts:
         f"step {count(m['step'])}/{count(m['steps'])}" if "step" in m and "steps" in m else None,
         f"loss {m['loss']:.4f}" if "loss" in m else None,
         f"{count(m['scored'])} scored" if "scored" in m else None,
-        f"{count(m['hits'])} hits" if "hits" in m else None,
+        many(m["hits"], "hit") if "hits" in m else None,
         f"best {m['best_distance']:.4f}" if "best_distance" in m else None,
         f"this hour {m['best_hour']:.4f}" if "best_hour" in m and job.running else None,
     )
@@ -137,6 +144,11 @@ def tables(job: JobView) -> tuple[Table, ...]:
     return tuple(made)
 
 
+def _flat(text: str) -> str:
+    """A name in one line, whatever it is made of."""
+    return " ".join(text.split())
+
+
 def _about(seconds: float) -> str:
     told = coarse(int(seconds * 1000))
     return told if told[0] == "<" else f"about {told}"
@@ -169,7 +181,7 @@ def _source(row: Mapping[str, Any]) -> Texts:
     given, hits = row["given"], row["hits"]
     share = 100 * hits / given if given else 0.0
     shown = f"{share:.{1 if share >= 10 else 2}f}%" if given else "–"
-    return (str(row["source"]), count(given), count(hits), shown, ", ".join(_left_out(row["dropped"])) or "–")
+    return (_flat(str(row["source"])), count(given), count(hits), shown, ", ".join(_left_out(row["dropped"])) or "–")
 
 
 def _miss(row: Mapping[str, Any]) -> Texts:
@@ -190,7 +202,8 @@ def _card(row: Mapping[str, Any]) -> Texts:
 
 _KNOWN: dict[str, Any] = {
     "gauges": (("card", ">busy", ">memory", ">temp", ">power", "slowed by"), _card),
-    "sources": (("source", ">given", ">hits", ">rate", "left out"), _source),
+    "sources": (("source", ">given", ">hits", ">hit rate", "left out"), _source),
     "near": (("nearest miss", ">distance", ">gap", "target"), _miss),
+    "plan": (("screening",), lambda row: (_flat(str(row["says"])),)),
 }
 """By table: its columns, and what a row says under them."""

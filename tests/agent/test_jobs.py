@@ -15,16 +15,19 @@ import pytest
 
 from somatui.agent import joblog
 from somatui.agent.ground import Ground
-from somatui.agent.jobs import AT_ONCE, Job, Jobs, JobsError, tables
+from somatui.agent.job import Job, tables
+from somatui.agent.jobs import AT_ONCE, RESTARTS, Jobs, JobsError
 from somatui.agent.journal import Journal
 from somatui.agent.kinds import BOARD, KINDS, Kind, Score
 from somatui.agent.methods import Methods
 from somatui.agent.server import RpcError
 from somatui.chain.client import Chain, Endpoints
+from somatui.chain.errors import Unreachable
 from somatui.config import Profile, Settings
 from somatui.domain.codec import from_json, to_json
 from somatui.domain.snapshot import JobView
 from somatui.paths import Paths
+from somatui.vault.base import VaultLocked
 from somatui.workers.protocol import VERSION, Message
 from tests.storage import stores
 from tests.workers.boards import Board
@@ -222,7 +225,7 @@ def test_a_job_that_was_stopped_is_started_again_where_it_is_and_not_while_it_ru
     assert (stopped.state, again, count) == ("stopped", "stopped", 1)
 
 
-def test_hits_that_nobody_took_before_the_agent_died_are_taken_when_the_job_is_started_again(
+def test_hits_that_nobody_took_before_the_agent_died_are_taken_by_the_next_and_when_the_job_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(KINDS, "told", Told())
@@ -230,18 +233,158 @@ def test_hits_that_nobody_took_before_the_agent_died_are_taken_when_the_job_is_s
 
     async def day() -> list[dict[str, Any]]:
         ground, hits = ground_in(tmp_path), list[dict[str, Any]]()
+
+        async def taken(count: int) -> None:
+            async with asyncio.timeout(20):
+                while len(hits) < count:
+                    await asyncio.sleep(0.01)
+
         made = jobs_on(ground).start("told", {"how": "hears", "lines": [hit], "submit": True})
         (made.folder / joblog.HITS).write_text(hit + "\n")
         (made.folder / "job.json").write_text(json.dumps(made.card() | {"state": "stopping"}))
         jobs = jobs_on(ground, hits)
         jobs.resume()
-        assert jobs.get(made.id).state == "stopped" and hits == []
+        await taken(1)
+        assert jobs.get(made.id).state == "stopped"
         jobs.restart(made.id)
-        await until(jobs, made.id, lambda j: j.last_lines[-1:] == ("begun",) and bool(hits))
+        await until(jobs, made.id, lambda j: j.last_lines[-1:] == ("begun",))
+        await taken(2)
         await jobs.stop(made.id)
+        later = jobs_on(ground, hits)
+        later.resume()
+        assert not later.telling, "what has ended is told for ever"
         return hits
 
-    assert [hit["target_id"] for hit in asyncio.run(day())] == ["0x1"]
+    assert [hit["target_id"] for hit in asyncio.run(day())] == ["0x1", "0x1"]
+
+
+@pytest.mark.parametrize("how", ["hears", ""])
+def test_a_job_with_many_hits_stops_at_once_and_its_hits_go_on_also_over_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setitem(KINDS, "told", Told())
+    told = [Message(n, 1, "hit", {"target_id": f"0x{n}", "distance": 0.5}).to_line() for n in range(20)]
+    turns, taken = asyncio.Semaphore(0), list[str]()
+
+    async def take(_job: str, hit: dict[str, Any]) -> str:
+        await turns.acquire()
+        taken.append(hit["target_id"])
+        return "submitted"
+
+    async def over(jobs: Jobs) -> None:
+        async with asyncio.timeout(20):
+            while jobs.telling:
+                await asyncio.sleep(0.01)
+
+    async def day() -> list[JobView]:
+        ground = ground_in(tmp_path)
+        jobs = Jobs(ground, take, lambda: None)
+        job = jobs.start("told", {"how": how, "lines": told, "submit": True})
+        await until(jobs, job.id, lambda j: j.metrics.get("waiting") == 20)
+        if not how:
+            async with asyncio.timeout(20):
+                while job.worker is not None:
+                    await asyncio.sleep(0.01)
+        turns.release()
+        await until(jobs, job.id, lambda j: j.metrics["waiting"] == 19)
+        async with asyncio.timeout(20):
+            stopped = (await jobs.stop(job.id)).view()
+        with pytest.raises(JobsError, match="wait for its hits"):
+            jobs.forget(job.id)
+        await jobs.close()
+        for _ in range(40):
+            turns.release()
+        again = Jobs(ground, take, lambda: None)
+        again.resume()
+        waits = again.get(job.id).view()
+        await over(again)
+        last = Jobs(ground, take, lambda: None)
+        last.resume()
+        assert not last.telling, "hits that are over are handed on for ever"
+        return [stopped, waits, again.get(job.id).view(), last.get(job.id).view()]
+
+    stopped, waits, over_, last = asyncio.run(day())
+    assert stopped.state == ("stopped" if how else "done")
+    assert "19 of its hits wait" in stopped.last_lines[-1] and stopped.metrics["waiting"] == 19
+    assert waits.metrics == {"waiting": 20} and over_.metrics == last.metrics == {"submitted": 20}
+    assert set(taken) == {f"0x{n}" for n in range(20)}
+
+
+def test_hits_that_wait_for_the_vault_are_handed_on_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "told", Told())
+    hit, hits = Message(1, 1, "hit", {"target_id": "0x1", "distance": 0.5}).to_line(), list[dict[str, Any]]()
+
+    async def locked(_job: str, _hit: dict[str, Any]) -> str:
+        raise VaultLocked("The key is locked: unlock the vault first.")
+
+    async def day() -> None:
+        ground = ground_in(tmp_path)
+        jobs = Jobs(ground, locked, lambda: None)
+        await until(jobs, jobs.start("told", {"lines": [hit], "submit": True}).id, ended)
+        later = jobs_on(ground, hits)
+        later.resume()
+        async with asyncio.timeout(20):
+            while later.telling:
+                await asyncio.sleep(0.01)
+        jobs_on(ground, hits).resume()
+
+    asyncio.run(day())
+    assert [hit["target_id"] for hit in hits] == ["0x1"]
+
+
+def test_a_job_waits_for_a_network_that_is_away_as_long_as_it_is_and_can_be_stopped_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("somatui.agent.jobs.AWAY_S", 0.01)
+    tries, back = list[str](), set[str]()
+
+    class Looks(Told):
+        async def prepare(self, ground: Ground, folder: Path) -> None:
+            tries.append(folder.name)
+            if folder.name not in back:
+                raise Unreachable("The network does not answer: wait.")
+
+    monkeypatch.setitem(KINDS, "told", Looks())
+
+    async def day() -> tuple[str, str]:
+        jobs = jobs_on(ground_in(tmp_path))
+        first, second = jobs.start("told", {}), jobs.start("told", {})
+        await until(jobs, first.id, lambda _: tries.count(first.id) > 2 * RESTARTS)
+        assert "tried again in 0.01 s: The network does not answer" in first.lines[-1]
+        back.add(first.id)
+        done = (await until(jobs, first.id, ended)).state
+        monkeypatch.setattr("somatui.agent.jobs.AWAY_S", 3600)
+        await until(jobs, second.id, lambda j: bool(j.last_lines) and "in 0.01 s" not in j.last_lines[-1])
+        async with asyncio.timeout(5):
+            await jobs.stop(second.id)
+        return second.state, done
+
+    assert asyncio.run(day()) == ("stopped", "done")
+
+
+def test_a_defect_ends_a_job_as_failed_and_a_full_disk_loses_no_hit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Odd(Told):
+        def line(self, args: dict[str, Any], folder: Path, ground: Ground) -> dict[str, Any]:
+            return super().line(args, folder, ground) | {"lr": float(args.get("lr", 1))}
+
+    def full(_folder: Path, _message: Message) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(KINDS, "told", Odd())
+    monkeypatch.setattr(joblog, "note", full)
+    hit, hits = Message(1, 1, "hit", {"target_id": "0x1", "distance": 0.5}).to_line(), list[dict[str, Any]]()
+
+    async def day() -> tuple[JobView, JobView]:
+        jobs = jobs_on(ground_in(tmp_path), hits)
+        odd, good = jobs.start("told", {"lr": "much"}), jobs.start("told", {"lines": [hit], "submit": True})
+        return await until(jobs, odd.id, ended), await until(jobs, good.id, ended)
+
+    odd, good = asyncio.run(day())
+    assert (odd.state, good.state, len(hits)) == ("failed", "done", 1) and "ValueError" in str(odd.error)
 
 
 def test_no_job_is_started_again_beside_another_of_its_kind(tmp_path: Path) -> None:
