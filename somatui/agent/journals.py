@@ -5,10 +5,13 @@ So the money of a journal is one wallet's, and can be held against that wallet's
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Container
+from pathlib import Path
 
 from somatui.agent.journal import Intent, Journal, JournalError
-from somatui.agent.states import Fault, no_fault
+from somatui.agent.states import FAILED, REFUSED, Fault, no_fault
 from somatui.paths import Paths
 
 log = logging.getLogger(__name__)
@@ -39,7 +42,7 @@ def left_undone(paths: Paths, address: str) -> dict[str, tuple[Intent, ...]]:
     The agent lets no wallet go before its acts have ended; config.toml may be changed while no agent runs.
     """
     found: dict[str, tuple[Intent, ...]] = {}
-    for file in sorted(paths.profile_dir.glob("journal*.sqlite3")) if address else ():
+    for file in _files(paths) if address else ():
         try:
             journal = Journal.open(file)
             owner, acts = journal.owner, journal.unfinished()
@@ -50,3 +53,24 @@ def left_undone(paths: Paths, address: str) -> dict[str, tuple[Intent, ...]]:
         if owner and owner != address and acts:
             found[owner] = acts
     return found
+
+
+def waits_for_key(paths: Paths, publish: str, open_now: Container[str]) -> str:
+    """What was published by that act, of whatever wallet, and may still need its key; empty where nothing does.
+
+    `open_now` are models whose weights are not sealed any more. Raises JournalError where a journal cannot be read.
+    """
+    for file in _files(paths):
+        with contextlib.closing(Journal.open(file)) as journal:
+            try:
+                act = journal.get(publish)
+            except KeyError:
+                continue
+            model = str(act.result.get("model_id"))
+            over = act.state in (REFUSED, FAILED) or model in open_now or journal.done("reveal", model)
+            return "" if over else act.subject
+    return ""
+
+
+def _files(paths: Paths) -> list[Path]:
+    return sorted(paths.profile_dir.glob("journal*.sqlite3"))

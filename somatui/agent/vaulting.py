@@ -12,15 +12,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from somatui.agent import states
 from somatui.agent.ground import Ground
 from somatui.agent.journal import JournalError
+from somatui.agent.journals import left_undone, waits_for_key
 from somatui.agent.lease import LeaseHeld
 from somatui.agent.mnemonics import address_of_key
 from somatui.agent.opening import open_by_keyring
 from somatui.agent.server import FAILED, LOCKED, REFUSED, Method, RpcError
 from somatui.agent.wallet_in_use import WalletBusy
 from somatui.config import VAULT_KINDS, ConfigError, save_profile
+from somatui.domain.deadline import commit_window, reveal_window
 from somatui.domain.secret_names import IRREPLACEABLE, MODEL_KEY, WALLET
 from somatui.vault import backends, note
 from somatui.vault.backends.asking import Unusable
@@ -223,21 +224,22 @@ class Vaulting:
 
     def _needed(self, name: str) -> str:
         """Why a secret must stay for now; empty where nothing hangs on it."""
-        journal, seen = self.ground.journal, self.ground.snapshot()
-        if name == WALLET + self.ground.address:
-            due = journal.unfinished() or any(d.has_deadline for d in seen.duties)
-            return "Acts of this wallet are not finished or due, and need its key: wait for them." if due else ""
-        if not name.startswith(MODEL_KEY):
-            return ""
-        try:
-            intent = journal.get(name.removeprefix(MODEL_KEY))
-        except KeyError:
-            return ""
-        model = intent.result.get("model_id")
-        open_now = any(m.id == model and m.state in ("active", "inactive") for m in seen.models)
-        if intent.state in (states.REFUSED, states.FAILED) or open_now or journal.done("reveal", str(model)):
-            return ""
-        return f"The weights of {intent.subject} wait for their reveal with this key, or half of the stake burns."
+        ground, seen = self.ground, self.ground.snapshot()
+        address, due = name.removeprefix(WALLET), False
+        if name == WALLET + ground.address:
+            due = bool(ground.journal.unfinished()) or any(d.has_deadline for d in seen.duties)
+        elif name.startswith(WALLET):
+            waits = (m for m in seen.models if m.owner == address and (commit_window(m) or reveal_window(m)))
+            due = address in left_undone(ground.paths, ground.address) or any(waits)
+        elif name.startswith(MODEL_KEY):
+            open_now = {m.id for m in seen.models if m.state in ("active", "inactive")}
+            try:
+                what = waits_for_key(ground.paths, name.removeprefix(MODEL_KEY), open_now)
+            except JournalError as unread:
+                return f"Whether a model waits for this key cannot be known. {unread}"
+            why = f"The weights of {what} wait for their reveal with this key, or half of the stake burns."
+            return why if what else ""
+        return "Acts of this wallet are not finished or due, and need its key: wait for them." if due else ""
 
     async def names(self) -> dict[str, Any]:
         """The names of everything in the vault."""
