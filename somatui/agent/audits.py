@@ -113,7 +113,7 @@ class Audits:
         """Begin a round where one is due: when an epoch begins, so often in it, sooner where something is gone."""
         if self._round is not None or not snapshot.network.reachable or not snapshot.wallet.address:
             return
-        now, epoch = self._ground.now_ms(), snapshot.epoch
+        now, epoch = self._ground.steady_ms(), snapshot.epoch
         targets = [t for t in snapshot.targets if t.mine and t.data_url and in_audit(t, epoch.number)]
         models = [m for m in snapshot.models if m.mine and m.url and m.size_bytes and m.state in ("active", "pending")]
         self._forget({*(f"data:{t.id}" for t in targets), *(f"weights:{m.id}:{m.url}" for m in models)})
@@ -188,11 +188,11 @@ class Audits:
             round_ = sorted(self._watched.values(), key=lambda w: (not w.dead, w.seen_ms))[:MOST_OBJECTS]
             found = await self._seen(round_)
             for watched in round_:
-                watched.judge(found.get(watched.kept.about, {}), self._ground.now_ms())
+                watched.judge(found.get(watched.kept.about, {}), self._ground.steady_ms())
             for watched in [w for w in round_ if w.dead]:
                 await self._put_back(watched)
             if any(w.dead or w.silent for w in round_):
-                self._next_ms = min(self._next_ms, self._ground.now_ms() + AGAIN_MS)
+                self._next_ms = min(self._next_ms, self._ground.steady_ms() + AGAIN_MS)
         except (UploadFailed, OSError, LookupError) as failure:
             log.warning("what lies in the store was not looked at: %s", failure)
         finally:

@@ -47,6 +47,11 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def steady_ms() -> int:
+    """A clock that nobody sets, in ms: for pauses within this process."""
+    return time.monotonic_ns() // 1_000_000
+
+
 def _nothing() -> None:
     """Nobody listens yet."""
 
@@ -69,6 +74,7 @@ class Ground:
     address: str = ""
     can_sign: bool = False
     now_ms: Callable[[], int] = wall_ms
+    steady_ms: Callable[[], int] = steady_ms
     snapshot: Callable[[], Snapshot] = field(default=lambda: empty("", "custom"))
     changed: Callable[[], None] = _nothing
     _ending: set[asyncio.Future[None]] = field(default_factory=set)

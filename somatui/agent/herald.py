@@ -37,7 +37,7 @@ class Herald:
         self._outbox = _opened(self._file)
         self._written = self._outbox.kept()
         self._address: str | None = None
-        self._read_ms = 0
+        self._read_ms = -READ_EVERY_MS
         self._sending: asyncio.Task[None] | None = None
 
     def table(self) -> dict[str, Method]:
@@ -55,6 +55,7 @@ class Herald:
             "taken_ms": found.taken_ms,
             "failed_ms": found.failed_ms if found.error else 0,
             "error": found.error,
+            "cure": found.cure,
         }
 
     def look(self, snapshot: Snapshot) -> None:
@@ -78,7 +79,7 @@ class Herald:
 
     def _read(self, *, force: bool = False) -> None:
         """The address, as the vault has it now; while that is locked, as it was."""
-        ground, now = self._ground, self._ground.now_ms()
+        ground, now = self._ground, self._ground.steady_ms()
         if ground.vault is None:
             self._address = ""
             return
@@ -99,14 +100,14 @@ class Herald:
         job = {"job": "check", "version": VERSION, "what": "webhook", "text": text}
         try:
             line = (await run_worker("somatui.workers.probe", job, {"url": address}, log_file))["lines"][0]
-            error = "" if line["status"] == "ok" else f"{line['detail']}: {line['cure']}."
+            error, cure = ("", "") if line["status"] == "ok" else (str(line["detail"]), str(line["cure"]))
         except (UploadFailed, OSError, LookupError) as failure:
-            error = str(failure)
+            error, cure = str(failure).rstrip("."), ""
         finally:
             self._sending = None
         if error:
-            log.warning("alerts are not taken by the webhook: %s", error)
-            self._outbox.failed(error, ground.now_ms())
+            log.warning("alerts are not taken by the webhook: %s: %s", error, cure)
+            self._outbox.failed(error, cure, ground.now_ms())
         else:
             self._outbox.taken(count, ground.now_ms())
         self._keep()

@@ -73,7 +73,7 @@ class Agent:
         self.jobs = Jobs(ground, self._submit, self._soon)
         self.watcher = Watcher(ground, self.signer.refresh, self._compose)
         self.ahead = Ahead(ground, self.jobs)
-        self.keeper = Keeper(self.flows.act, lambda: ground.settings, ground.now_ms)
+        self.keeper = Keeper(self.flows.act, lambda: ground.settings, ground.now_ms, ground.steady_ms)
         self.audits = Audits(ground, self._soon)
         self.herald = Herald(ground)
         vaulting = Vaulting(ground, self._wallet_changed)
@@ -181,6 +181,8 @@ class Agent:
                 raise RpcError(REFUSED, "Acts of the wallet in use are not finished: wait until they are.")
             if any(j.kind == "score" and j.running for j in self.jobs.views()):
                 raise RpcError(REFUSED, "A score job submits for the wallet in use: stop it first, x in the jobs pane.")
+            if self.jobs.telling:
+                raise RpcError(REFUSED, "Hits are still being submitted for the wallet in use: wait until they are.")
             yield
 
     def _soon(self) -> None:

@@ -18,6 +18,7 @@ from somatui.agent.ground import Ground
 from somatui.agent.herald import Herald
 from somatui.agent.importing import Importing
 from somatui.agent.jobs import Jobs, JobsError
+from somatui.agent.journal import JournalError
 from somatui.agent.kinds import BOARD
 from somatui.agent.preview import preview as tried
 from somatui.agent.server import FAILED, LOCKED, REFUSED, UNKNOWN, Method, RpcError
@@ -171,11 +172,12 @@ class Methods:
             raise RpcError(REFUSED, str(refused)) from None
 
     async def job_stop(self, job_id: str) -> dict[str, Any]:
-        """Stop a job; answers when its worker is gone."""
+        """Stop a job; answers when its worker is gone, and tells how many of its hits go on being submitted."""
         try:
-            return {"job_id": (await self.jobs.stop(job_id)).id}
+            job = await self.jobs.stop(job_id)
         except JobsError as refused:
             raise RpcError(REFUSED, str(refused)) from None
+        return {"job_id": job.id} | ({"hits_still_being_submitted": len(job.tells)} if job.tells else {})
 
     async def job_restart(self, job_id: str) -> dict[str, Any]:
         """Begin a job again that failed or was stopped."""
@@ -255,5 +257,5 @@ async def told(doing: Awaitable[Any]) -> Any:
         raise RpcError(LOCKED, str(locked)) from None
     except OutcomeUnknown as unknown:
         raise RpcError(UNKNOWN, str(unknown), {"digest": unknown.digest}) from None
-    except (ActFailed, ChainError, VaultError) as failed:
+    except (ActFailed, ChainError, JournalError, VaultError) as failed:
         raise RpcError(FAILED, str(failed)) from None

@@ -41,7 +41,8 @@ class Known:
 
 @dataclass(slots=True)
 class Outbox:
-    """What was told and what waits. Times are ms since 1970, 0 for never; `error` is why the last message failed."""
+    """What was told and what waits. Times are ms since 1970, 0 for never; `error` is why the last message failed, with
+    its cure."""
 
     known: dict[str, Known] = field(default_factory=dict)
     lines: list[list[str]] = field(default_factory=list)
@@ -49,6 +50,7 @@ class Outbox:
     taken_ms: int = 0
     failed_ms: int = 0
     error: str = ""
+    cure: str = ""
     tries: int = 0
 
     @classmethod
@@ -82,7 +84,7 @@ class Outbox:
 
     def _is_there(self, about: str, alert: Alert, now_ms: int) -> None:
         before = self.known.get(about)
-        if before is None and about == "network" and now_ms - alert.at_ms < AWAY_MS:
+        if before is None and about == "network" and not _past(alert.at_ms, AWAY_MS, now_ms):
             return
         if before is None or (before.severity == "warn" and alert.severity == "bad"):
             self._line(alert.severity, alert.text)
@@ -91,7 +93,7 @@ class Outbox:
     def _is_gone(self, about: str, there: dict[str, Alert], now_ms: int) -> None:
         known = self.known[about]
         known.gone_ms = known.gone_ms or now_ms
-        if now_ms - known.gone_ms < OVER_MS:
+        if not _past(known.gone_ms, OVER_MS, now_ms):
             return
         del self.known[about]
         base = about.partition("#")[0]
@@ -128,11 +130,11 @@ class Outbox:
     def taken(self, count: int, now_ms: int) -> None:
         """The message with the first `count` lines has arrived."""
         del self.lines[:count]
-        self.left_out, self.taken_ms, self.tries, self.error = 0, now_ms, 0, ""
+        self.left_out, self.taken_ms, self.tries, self.error, self.cure = 0, now_ms, 0, "", ""
 
-    def failed(self, error: str, now_ms: int) -> None:
+    def failed(self, error: str, cure: str, now_ms: int) -> None:
         """It has not; the same lines go out again after a while that grows."""
-        self.failed_ms, self.error = now_ms, error
+        self.failed_ms, self.error, self.cure = now_ms, error, cure
         self.tries += 1
 
 

@@ -15,6 +15,7 @@ from somatui.agent.picture import Seen
 from somatui.chain.errors import ChainError
 from somatui.chain.snapshot import SystemView
 from somatui.config import ConfigError
+from somatui.domain.networks import careful
 from somatui.domain.snapshot import NetworkView
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class Watcher:
         if before.system is None or not network.reachable or network.rpc_url != chain.reading:
             await belongs(ground, reading=True)
             found = await chain.network(ground.profile.name, ground.profile.network, ground.now_ms(), system)
-            network = replace(found, colour=ground.profile.colour)
+            network = replace(found, colour=careful(ground.profile.colour, found.chain))
             if not network.reachable:
                 self._failures += 1
                 return replace(before, network=network)
@@ -115,7 +116,7 @@ class Watcher:
             network,
             safe_mode=system.safe_mode,
             protocol_version=system.protocol_version,
-            colour=ground.profile.colour,
+            colour=careful(ground.profile.colour, network.chain),
             has_store=ground.profile.store is not None,
             synced_at_ms=ground.now_ms(),
             error=SECOND.format(network.rpc_url) if network.rpc_url != chain.endpoints.rpc_url else None,

@@ -42,6 +42,15 @@ def epoch_start_ms(epoch: EpochView, number: int) -> int:
     return epoch.starts_at_ms + (number - epoch.number) * epoch.duration_ms
 
 
+def pause_s(usual_s: float, epoch: EpochView, now_ms: int) -> float:
+    """The pause before another try of what an epoch's end makes too late: shorter the nearer that end is.
+
+    Epochs end late too (R21), so that it is short after the estimated end as well.
+    """
+    away_s = abs(epoch_start_ms(epoch, epoch.number + 1) - now_ms) / 1_000
+    return min(usual_s, max(1.0, away_s / 4))
+
+
 def span(milliseconds: int) -> str:
     """A length of time in two units at most: `9h 12m`, `14s`, `3d 2h`."""
     seconds = max(0, milliseconds) // 1000

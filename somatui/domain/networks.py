@@ -11,6 +11,11 @@ def standing(kind: str, colour: str) -> str:
     return kind if not colour or kind in _USUAL.get(colour, ()) else colour
 
 
+def careful(colour: str, chain: str) -> str:
+    """The colour, that of the main network where the chain calls itself so, whatever the profile is called."""
+    return "main" if chain.lower().startswith("main") else colour
+
+
 def words(kind: str, colour: str, name: str) -> str:
     """That word in capitals, and the profile's name where that is another: `TESTNET ops`, `MAIN mainnet`."""
     word = standing(kind, colour)

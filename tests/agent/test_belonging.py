@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from somatui.agent.watcher import Watcher
 from somatui.chain.errors import ChainError
 from somatui.chain.identity import Identity, OtherChain
 from somatui.config import NetworkKind, Profile, load, save_profile
+from somatui.domain.snapshot import NetworkView
 from somatui.paths import Paths
 from somatui.practice.card import NetworkInfo
 from tests.agent.cut import Rough, until
@@ -92,6 +94,19 @@ async def test_the_watcher_shows_a_node_of_another_network_as_no_network(
     use(ops, nets[0])
     await watcher.look()
     assert watcher.seen.network.reachable and watcher.seen.network.colour == "testnet"
+
+
+async def test_a_main_network_under_another_name_is_told_as_one(ops: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = ops.ground.chain.network
+
+    async def network(*args: Any) -> NetworkView:
+        return replace(await ask(*args), chain="mainnet")
+
+    monkeypatch.setattr(ops.ground.chain, "network", network)
+    watcher = Watcher(ops.ground, ops.signer.refresh, lambda: None)
+    for _ in range(2):
+        await watcher.look()
+        assert (watcher.seen.network.colour, watcher.seen.network.standing) == ("main", "main")
 
 
 async def test_a_look_that_cannot_be_written_down_is_told_and_not_the_last_one(ops: World) -> None:

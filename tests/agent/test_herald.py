@@ -61,7 +61,8 @@ async def ground(folder: Path, channel: Channel) -> AsyncIterator[Ground]:
     paths = Paths.for_profile("ops", folder).create()
     vault, journal = FileVault.create(paths.vault, "words"), Journal.open(paths.journal)
     profile, chain = Profile("ops", "testnet"), Chain(Endpoints(""))
-    made = Ground(paths, profile, Settings(), journal, chain, vault, now_ms=lambda: channel.now)
+    made = Ground(paths, profile, Settings(), journal, chain, vault, now_ms=lambda: channel.now,
+                  steady_ms=lambda: channel.now)  # fmt: skip
     with servers.answering(channel.reply) as url:
         vault.set(WEBHOOK, f"{url}{PATH}".encode())
         yield made
@@ -123,6 +124,7 @@ async def test_what_was_not_taken_goes_out_again_and_is_said_meanwhile(tmp_path:
                 await asyncio.sleep(0.02)
         said = await herald.status()
         assert "server fails" in said["error"] and (said["waiting"], said["failed_ms"]) == (1, NOW_MS)
+        assert said["cure"] and said["cure"] not in said["error"]
         assert "planted" not in said["error"]
         channel.status = 200
         herald.look(seen(SLASH))

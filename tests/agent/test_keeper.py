@@ -8,6 +8,7 @@ from typing import Any
 
 from somatui.agent.keeper import PAUSE_MS, Keeper
 from somatui.config import Settings
+from somatui.domain.deadline import epoch_start_ms
 from somatui.domain.duties import duties
 from somatui.domain.snapshot import IntentView, Snapshot
 from tests.domain.worlds import ME, NOW_MS, an_id, model, target, world
@@ -28,7 +29,7 @@ class Desk:
     def __init__(self, failures: int = 0) -> None:
         self.asked: list[tuple[str, dict[str, Any], str]] = []
         self.failures = failures
-        self.now = NOW_MS
+        self.now, self.steady = NOW_MS, 0
 
     async def act(self, action: str, args: dict[str, Any], key: str) -> None:
         self.asked.append((action, args, key))
@@ -38,7 +39,7 @@ class Desk:
 
 
 def keeper_of(desk: Desk, settings: Settings | None = None) -> Keeper:
-    return Keeper(desk.act, lambda: settings or Settings(), lambda: desk.now)
+    return Keeper(desk.act, lambda: settings or Settings(), lambda: desk.now, lambda: desk.steady)
 
 
 async def looks(keeper: Keeper, *pictures: Snapshot) -> None:
@@ -65,11 +66,47 @@ def test_a_failure_is_tried_again_after_a_pause_under_another_key() -> None:
     async def twice() -> None:
         await looks(keeper, picture, picture)
         assert len(desk.asked) == 1, "not before the pause is over"
-        desk.now += PAUSE_MS + 1
-        await looks(keeper, replace(picture, at_ms=desk.now))
+        desk.steady += PAUSE_MS + 1
+        await looks(keeper, replace(picture, at_ms=desk.now + PAUSE_MS))
 
     asyncio.run(twice())
     assert len(desk.asked) == 2 and desk.asked[0][2] != desk.asked[1][2]
+
+
+def test_however_often_a_reveal_has_failed_it_is_tried_again_before_its_epoch_is_over() -> None:
+    desk, picture = Desk(failures=1_000), due(models=(WAITING,))
+    keeper, ends = keeper_of(desk), epoch_start_ms(picture.epoch, picture.epoch.number + 1)
+
+    async def tries(till: int) -> int:
+        """Pass the time, a second at a step; how often it was tried."""
+        before = len(desk.asked)
+        while desk.now < till:
+            await looks(keeper, picture)
+            desk.now, desk.steady = desk.now + 1_000, desk.steady + 1_000
+        return len(desk.asked) - before
+
+    async def day() -> tuple[int, int]:
+        desk.now = ends - 3_600_000
+        return await tries(ends - 40_000), await tries(ends)
+
+    early, last = asyncio.run(day())
+    assert early < 40 and last > 10
+
+
+def test_a_clock_that_is_set_back_holds_up_no_duty_and_what_was_tried_in_epochs_that_are_over_is_forgotten() -> None:
+    desk, picture = Desk(failures=1), due(models=(WAITING,))
+    keeper = keeper_of(desk)
+
+    async def day() -> None:
+        await looks(keeper, picture)
+        desk.now -= 86_400_000
+        desk.steady += PAUSE_MS
+        await looks(keeper, picture)
+        assert len(desk.asked) == 2 and len(keeper._not_before) == 1
+        await looks(keeper, replace(picture, duties=(), epoch=replace(picture.epoch, number=413)))
+        assert keeper._not_before == {}
+
+    asyncio.run(day())
 
 
 def test_what_is_under_way_already_is_left_alone() -> None:

@@ -99,6 +99,11 @@ def test_a_clock_that_is_set_back_holds_up_no_alert() -> None:
     box = Outbox(taken_ms=NOW_MS, failed_ms=NOW_MS, tries=1)
     box.see((POOR,), "all", NOW_MS - 3_600_000)
     assert box.due(NOW_MS - 3_600_000) and not box.due(NOW_MS + FIRST_PAUSE_MS - 1)
+    gone = Alert("bad", "The network does not answer.", NOW_MS, "network")
+    box = Outbox()
+    for at, seen in ((0, (POOR,)), (1, ()), (-3_600_000, (gone,))):
+        box.see(seen, "all", NOW_MS + at)
+    assert box.lines == [["warn", POOR.text], ["bad", gone.text], ["over", POOR.text]]
 
 
 def test_the_setting_leaves_out_warnings_or_all() -> None:
@@ -120,7 +125,7 @@ def test_a_webhook_that_takes_nothing_is_tried_ever_less_often_and_what_waits_ha
     box.see((SLASH,), "all", now)
     while now < NOW_MS + 86_400_000:
         if box.due(now):
-            box.failed("It is silent.", now)
+            box.failed("It is silent", "ask it", now)
             tries += 1
         now += 1_000
     assert tries < 110 and box.failed_ms + MOST_PAUSE_MS + 1_000 > now

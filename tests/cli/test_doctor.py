@@ -230,9 +230,10 @@ def test_how_the_last_message_to_the_webhook_fared_is_said() -> None:
 
     assert (said().status, said().detail) == ("ok", "none went out")
     assert said(taken_ms=now - 720_000, waiting=2).detail == "the last message arrived 12m ago, 2 wait"
-    gone = said(error="The webhook does not exist any more (404): make a new one.", failed_ms=now - 60_000, waiting=1)
-    assert gone.status == "bad" and "1m 00s ago, 1 wait: The webhook does not exist" in gone.detail
-    assert (gone.cure, said(set=None).status) == ("make a new one", "warn")
+    what, cure = "The webhook does not exist any more: 404", "make a new one: here"
+    gone = said(error=what, cure=cure, failed_ms=now - 60_000, waiting=1)
+    assert gone.status == "bad" and gone.detail.endswith(f"1m 00s ago, 1 wait: {what}")
+    assert (gone.cure, said(set=None).status) == (cure, "warn")
     assert {said(set=False).status, said(level="off").status} == {"skipped"}
 
 

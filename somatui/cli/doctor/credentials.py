@@ -94,8 +94,7 @@ def alerts_finding(said: Mapping[str, Any], now_ms: int) -> Finding:
         return Finding("alerts", "skipped", "no webhook, so they stay in the console")
     if said["error"]:
         failed = f"the webhook took nothing {span(now_ms - said['failed_ms'])} ago{waiting}"
-        reason, _, cure = str(said["error"]).rstrip(".").rpartition(": ")
-        return Finding("alerts", "bad", f"{failed}: {reason or cure}", MEANINGS["alerts"], cure)
+        return Finding("alerts", "bad", f"{failed}: {said['error']}", MEANINGS["alerts"], str(said.get("cure", "")))
     return Finding("alerts", "ok", f"{taken}{waiting}")
 
 
