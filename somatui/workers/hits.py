@@ -127,16 +127,15 @@ class Hits:
         if not aims.targets:
             return False
         losses, embeddings = self._kept.view(rows)
-        far, places = aims.near(losses, embeddings)
+        far, places, reached = aims.near(losses, embeddings, 2 * LOSS_MARGIN)
         sure = np.take_along_axis(self._kept.exact(rows), aims.winning(places), axis=1)
         self._best(rows.start, np.where(sure, far, np.inf), places, aims)
         named = [self._kept[row].name for row in range(*rows.indices(len(self._kept)))]
         # A screened distance is told as the most that it can be, and followed up as the least.
         told = np.where(sure, far, far + DISTANCE_MARGIN)
         self.nearest.see(told, named, None if aims is self._aims else [t.id for t in aims.targets])
-        for row in np.flatnonzero((~np.isnan(losses) & ~self._kept.exact(rows)).any(axis=1)):
-            reached = aims.reach(losses[row], embeddings[row], 2 * LOSS_MARGIN) - DISTANCE_MARGIN
-            far[row] = np.where(np.isfinite(far[row]), np.minimum(far[row], reached), np.inf)
+        screened = (~np.isnan(losses) & ~self._kept.exact(rows)).any(axis=1, keepdims=True)
+        far = np.where(screened, np.minimum(far, reached - DISTANCE_MARGIN), far)
         before = self._stand.hits
         for number in np.flatnonzero((far <= self._board.threshold + SLACK).any(axis=0)):
             target = aims.targets[number]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from somatui.workers.board import BoardTarget
 
 Losses = NDArray[np.float64]
 Vectors = NDArray[np.float32]
+Places = NDArray[np.intp]
 KEPT_BYTES = 256 * 1024 * 1024
 KEPT_MOST = 20_000
 _BLOCK = 1 << 22
@@ -34,15 +35,16 @@ class Aims:
         with np.errstate(invalid="ignore", divide="ignore"):
             self._units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
-    def near(self, losses: Losses, embeddings: Vectors) -> tuple[Vectors, NDArray[np.intp]]:
-        """Distances and winners, both [candidates, targets], of losses [candidates, models] and their embeddings.
+    def near(self, losses: Losses, embeddings: Vectors, margin: float = 0.0) -> tuple[Vectors, Places, Vectors]:
+        """Distances, winners, what is reached, [candidates, targets], of losses [candidates, models] and embeddings.
 
         The winner is a place in the target's own list: the lowest loss, the first on ties. A candidate that lacks the
-        score of one of a target's models is infinitely far from it. Distances are good to about 1e-6.
+        score of one of a target's models is infinitely far from it. Distances are good to about 1e-6. Reached is the
+        least of them with any winner whose loss is within the relative `margin` of the least.
         """
         count, columns = losses.shape
         far = np.full((count, len(self.targets)), np.inf, dtype=np.float32)
-        places = np.zeros(far.shape, dtype=np.intp)
+        places, reached = np.zeros(far.shape, dtype=np.intp), far.copy()
         step = max(1, _BLOCK // max(1, columns * len(self.targets)))
         with np.errstate(invalid="ignore", divide="ignore"):
             units = embeddings / np.linalg.norm(embeddings, axis=2, keepdims=True)
@@ -50,12 +52,14 @@ class Aims:
                 part = slice(at, at + step)
                 told = losses[part][:, self._models]
                 places[part] = told.argmin(axis=2)
-                winning = self.winning(places[part])
                 distances = 1 - units[part] @ self._units.T
-                found = np.take_along_axis(distances, winning[:, None, :], axis=1)[:, 0]
+                each = distances[:, self._models, np.arange(len(self.targets))[:, None]]
+                found = np.take_along_axis(each, places[part][..., None], axis=2)[..., 0]
                 known = ~np.isnan(told).any(axis=2) & ~np.isnan(found)
                 far[part] = np.where(known, found, np.inf)
-        return far, places
+                able = (told <= told.min(axis=2, keepdims=True) * (1 + margin)) & ~np.isnan(each)
+                reached[part] = np.where(known, np.where(able, each, np.inf).min(axis=2), np.inf)
+        return far, places, reached
 
     def reach(self, losses: Losses, embeddings: Vectors, margin: float) -> Vectors:
         """Distances [targets] that one candidate has if any model wins whose loss is within `margin` of the least.
@@ -75,7 +79,7 @@ class Aims:
         reached: Vectors = np.where(able, each, np.inf).min(axis=1)
         return reached
 
-    def winning(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
+    def winning(self, places: Places) -> Places:
         """The columns of winners, [candidates, targets], by their places in the targets' own lists."""
         return self._models[np.arange(len(self.targets)), places]
 
@@ -184,14 +188,22 @@ class Kept:
         """Which of their scores were not screened, [rows, columns]; False where there is none."""
         return self._exact[slice(*rows.indices(len(self)))]
 
-    def _oldest_first(self) -> Iterator[int]:
-        start = self._next if len(self) == self.size else 0
-        yield from ((start + n) % self.size for n in range(len(self)))
-
     def with_columns(self, columns: Sequence[str], dim: int) -> Kept:
         """The same candidates under other columns; what they lack there stays unknown."""
+        if (self.columns, self.dim) == (tuple(columns), dim):
+            return self
         made = Kept(columns, dim, self._most)
-        if dim == self.dim:
-            for row in self._oldest_first():
-                made.add(self._named[row], self.scores(row))
+        if dim != self.dim:
+            return made
+        start = self._next if len(self) == self.size else 0
+        rows = np.roll(np.arange(len(self)), -start)[-made.size :]
+        made._named = [self._named[row] for row in rows]
+        made._rows = {named: row for row, named in enumerate(made._named)}
+        made._next = len(rows) % made.size
+        made._embeddings[: len(rows)] = 0
+        for place, column in enumerate(columns):
+            if column in self.columns:
+                known, at = self.columns.index(column), np.s_[: len(rows), place]
+                made._losses[at], made._exact[at] = self._losses[rows, known], self._exact[rows, known]
+                made._embeddings[at] = self._embeddings[rows, known]
         return made

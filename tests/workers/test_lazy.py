@@ -85,8 +85,8 @@ def test_what_a_lazy_candidate_hits_it_hits_and_what_its_first_model_wins_is_not
     kept, full = Kept(NAMES, 4), Kept(NAMES, 4)
     kept.add(Named("x", bytes(32)), {name: whole[name] for name in found})
     full.add(Named("x", bytes(32)), whole)
-    far, winners = plan.aims.near(*kept.view(slice(0, 1)))
-    far_all, winners_all = plan.aims.near(*full.view(slice(0, 1)))
+    far, winners, _ = plan.aims.near(*kept.view(slice(0, 1)))
+    far_all, winners_all, _ = plan.aims.near(*full.view(slice(0, 1)))
     told = far[0] <= within
     assert (far_all[0][told] == far[0][told]).all()
     assert (winners_all[0][told] == winners[0][told]).all()

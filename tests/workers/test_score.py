@@ -284,7 +284,7 @@ def test_the_winner_has_the_lowest_loss_and_on_ties_the_first_place_in_the_targe
     )  # fmt: skip
     losses = np.array([[1.0, 0.5, 0.5], [0.1, 0.2, 0.3]])
     embeddings = np.array([[[1, 0], [0, 1], [-3, 0]], [[1, 1], [0, 1], [1, 0]]], dtype=np.float32)
-    far, places = aims.near(losses, embeddings)
+    far, places, _ = aims.near(losses, embeddings)
     assert places.tolist() == [[1, 0, 0], [0, 2, 0]]
     half = 1 - 0.5**0.5
     assert far == pytest.approx(np.array([[1, 2, 1], [half, half, half]]), abs=1e-6)
@@ -293,7 +293,7 @@ def test_the_winner_has_the_lowest_loss_and_on_ties_the_first_place_in_the_targe
 def test_a_missing_score_or_an_embedding_of_zeros_hits_nothing() -> None:
     aims = Aims([an_aim("t", [1, 0], "a", "b"), an_aim("u", [1, 0], "a")], {"a": 0, "b": 1}, 2)
     embeddings = np.array([[[1, 0], [1, 0]], [[0, 0], [1, 0]]], dtype=np.float32)
-    far, _ = aims.near(np.array([[0.5, np.nan], [0.5, 0.6]]), embeddings)
+    far, _, _ = aims.near(np.array([[0.5, np.nan], [0.5, 0.6]]), embeddings)
     assert far.tolist() == [[np.inf, 0], [np.inf, np.inf]]
 
 
