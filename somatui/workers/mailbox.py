@@ -1,6 +1,7 @@
 """Messages among the machines of one job, through a store that one of them keeps, each signed with the job's key.
 
-A box has one writer and one reader. Who can reach the store and does not have the key can disturb, but say nothing.
+A box has one writer and one reader. Who can reach the store and does not have the key can disturb, but say nothing,
+nor say again what was said in an earlier life of the job: each life has a name that is signed with its messages.
 """
 
 from __future__ import annotations
@@ -21,16 +22,26 @@ from somatui.files import write_whole
 KEY_BYTES = 32
 PIECE = 4 * 1024 * 1024
 """Characters of one value: the store hangs up on who sends more than 8 MiB at once, as a board of 200 targets has."""
+MOST = 16 * PIECE
+"""Characters of a message; what is longer is read no further, since its sign is seen last."""
 _SIGNED = 64
-_DOOR = "somatui/door"
+_DOOR, _LIFE = "somatui/door", "somatui/life"
 _REACH = timedelta(seconds=30)
 
 
 class Mailbox:
-    """Boxes by name, for one process; it may be used from several threads. A lost store raises RuntimeError."""
+    """Boxes by name, for one process; it may be used from several threads. A lost store raises RuntimeError.
 
-    def __init__(self, store: Any, key: bytes) -> None:
+    The process that serves the store `begins` its life.
+    """
+
+    def __init__(self, store: Any, key: bytes, *, begins: bool = False) -> None:
         self._store, self._key, self._lock = store, key, threading.Lock()
+        if begins:
+            self._life = secrets.token_hex(16)
+            store.set(_LIFE, self._life)
+        else:
+            self._life = store.get(_LIFE).decode("utf-8", "replace")
         self._written: dict[str, int] = {}
         self._read: dict[str, int] = {}
         self.forged = 0
@@ -55,7 +66,7 @@ class Mailbox:
                 if not self._store.check([name]):
                     return
                 found = self._cleared(name)
-                while len(found) % PIECE == 0 and self._store.check([f"{name}/{len(found)}"]):
+                while len(found) % PIECE == 0 and len(found) < MOST and self._store.check([f"{name}/{len(found)}"]):
                     found += self._cleared(f"{name}/{len(found)}")
                 self._read[box] = number
             sign, text = found[:_SIGNED], found[_SIGNED:]
@@ -78,7 +89,7 @@ class Mailbox:
         return self._store.get(_DOOR).decode("utf-8", "replace").split() if self._store.check([_DOOR]) else []
 
     def _signed(self, box: str, number: int, text: str) -> str:
-        return hmac.new(self._key, f"{box}/{number}\n{text}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._key, f"{self._life}/{box}/{number}\n{text}".encode(), hashlib.sha256).hexdigest()
 
 
 def opened(host: str, port: int, *, serve: bool) -> Any:

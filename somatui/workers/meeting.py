@@ -6,8 +6,9 @@ import json
 import os
 import socket
 import sys
+import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,17 @@ MOST_RESTARTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """One machine's part: where the store is, the key's file, its folders, and which cards it uses."""
+    """One machine's part: where the store is, the key's file, its folders, and which cards it uses.
+
+    Machines may have the same host name and folders; `run` is of one alone, and stays while it takes part.
+    """
 
     at: str
     key: str
     folder: str
     weights_dir: str
     gpus: Any = None
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def write(self) -> Path:
         """Write it into its folder."""

@@ -57,7 +57,7 @@ class Seat:
     def __init__(self, here: Here, place: Place, mailbox: Mailbox, seat: str, seats: int) -> None:
         self._here, self._place, self._mailbox, self._seats = here, place, mailbox, seats
         self._name, self._folder = uuid.uuid4().hex, Path(here.folder) / seat
-        self._hello = {"kind": "hello", "seat": f"{Path(here.folder)}@{socket.gethostname()}/{seat}",
+        self._hello = {"kind": "hello", "seat": f"{here.run}/{seat}",
                        "name": f"{socket.gethostname()}, {place.name}"}  # fmt: skip
         self._tasks: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._over, self.left = threading.Event(), False
@@ -137,15 +137,17 @@ def main() -> int:
     os.environ.pop(SAFE, None)
     here, local = Here.handed(os.environ), int(os.environ["LOCAL_RANK"])
     host, port = host_port(here.at)
-    store = opened(host, port, serve=False)
     seats = places(here.gpus, None, look(), visible())
-    seat = Seat(here, seats[local], Mailbox(store, read_key(Path(here.key))), str(local), len(seats))
-    # A handler may set no event that its own thread may wait for; another thread may.
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=seat.end).start())
     try:
+        mailbox = Mailbox(opened(host, port, serve=False), read_key(Path(here.key)))
+        seat = Seat(here, seats[local], mailbox, str(local), len(seats))
+        # A handler may set no event that its own thread may wait for; another thread may.
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=seat.end).start())
         seat.run()
     except RuntimeError:
+        # Who started torchrun tries again, and says so; torchrun would for hours, and say nothing.
         traceback.print_exc()
+        return 0
     return int(seat.left)
 
 

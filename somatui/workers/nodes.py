@@ -260,7 +260,7 @@ def work(job: dict[str, Any], session: Session) -> dict[str, Any]:
     except OSError as failure:
         raise JobError(f"Machines cannot meet at {here.at} ({failure.strerror}): name an address of this machine and "
                        "a port that is free.") from None  # fmt: skip
-    mailbox = Mailbox(store, own_key(Path(here.key)))
+    mailbox = Mailbox(store, own_key(Path(here.key)), begins=True)
     merged = Merged(job, session.emitter, job.get("shards"), len(at) * int(asked["count"]), remembers=True)
     if session.secrets:
         merged.say("the hub's token stays on this machine: sets that need it are not read by a job on many machines")

@@ -27,7 +27,7 @@ def put(box: Mailbox, name: str, message: dict[str, Any]) -> None:
 def test_messages_come_in_order_once_and_forged_ones_never() -> None:
     port, key = free_port(), bytes(range(32))
     server = opened("127.0.0.1", port, serve=True)
-    one, other = Mailbox(server, key), Mailbox(opened("127.0.0.1", port, serve=False), key)
+    one, other = Mailbox(server, key, begins=True), Mailbox(opened("127.0.0.1", port, serve=False), key)
     stranger = Mailbox(opened("127.0.0.1", port, serve=False), bytes(32))
     assert one.names() == []
     other.knock("b")
@@ -48,7 +48,7 @@ def test_a_message_longer_than_the_store_takes_at_once_comes_whole_and_leaves_no
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = opened("127.0.0.1", free_port(), serve=True)
-    box, long = Mailbox(store, bytes(32)), {"text": "x" * (9 << 20)}
+    box, long = Mailbox(store, bytes(32), begins=True), {"text": "x" * (9 << 20)}
     before = store.num_keys()
     put(box, "out/a", long)
     put(box, "out/a", {"n": 1})
@@ -58,6 +58,20 @@ def test_a_message_longer_than_the_store_takes_at_once_comes_whole_and_leaves_no
         put(box, "out/b", {"t": text})
         assert list(box.taken("out/b")) == [{"t": text}]
     assert (box.forged, store.num_keys()) == (0, before)
+    monkeypatch.setattr("somatui.workers.mailbox.MOST", 90)
+    put(box, "out/c", {"t": "z" * 90})
+    assert (list(box.taken("out/c")), box.forged) == ([], 1)
+
+
+def test_what_was_said_in_an_earlier_life_of_a_job_says_nothing_in_this_one() -> None:
+    key, told = bytes(range(32)), {"kind": "done", "result": {"reason": "corpus"}}
+    before, now = (opened("127.0.0.1", free_port(), serve=True) for _ in range(2))
+    Mailbox(before, key, begins=True)
+    put(Mailbox(before, key), "out/a", told)
+    here = Mailbox(now, key, begins=True)
+    put(Mailbox(now, key), "out/b", told)
+    now.set("somatui/out/a/1", before.get("somatui/out/a/1"))
+    assert (list(here.taken("out/a")), here.forged, list(here.taken("out/b"))) == ([], 1, [told])
 
 
 def test_the_store_is_served_at_its_address_alone() -> None:

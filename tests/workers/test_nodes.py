@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import subprocess
 import sys
 import threading
 from collections import Counter
@@ -16,8 +17,8 @@ import pytest
 
 from somatui.engine import cipher
 from somatui.workers import nodes
-from somatui.workers.mailbox import Mailbox, opened
-from somatui.workers.meeting import OVER, Here
+from somatui.workers.mailbox import Mailbox, opened, own_key
+from somatui.workers.meeting import OVER, Here, environment
 from somatui.workers.merging import Merged
 from somatui.workers.node import Seat
 from somatui.workers.places import Place
@@ -59,7 +60,7 @@ class Job:
         self.session = Session(Emitter(self.out))
         self.merged = Merged(job | more, self.session.emitter, shards, shards, remembers=True)
         own: Any = Torchrun()
-        self.nodes = nodes.Nodes(job | more, self.session, Mailbox(self.store, KEY), self.merged, own)
+        self.nodes = nodes.Nodes(job | more, self.session, Mailbox(self.store, KEY, begins=True), self.merged, own)
         self.step = self.nodes._step
 
     def told(self, kind: str) -> list[Message]:
@@ -267,6 +268,35 @@ def test_a_seat_that_was_taken_for_lost_ends_so_that_torchrun_starts_it_again(tm
     Mailbox(job.store, KEY).put(f"in/{seat._name}", {"cmd": "leave"})
     seat.run()
     assert seat.left and not (tmp_path / "node" / OVER).exists()
+
+
+def test_machines_of_one_name_with_the_same_folders_have_places_of_their_own(tmp_path: Path) -> None:
+    job, at = Job(tmp_path, 2), Place("processor", "cpu")
+    machines = [Here("", "", str(tmp_path / "node"), "/w") for _ in range(2)]
+    seats = [Seat(here, at, Mailbox(job.store, KEY), "0", 1) for here in (*machines, machines[0])]
+    for seat in seats[:2]:
+        seat._mailbox.put(f"out/{seat._name}", seat._hello)
+        seat._mailbox.knock(seat._name)
+        job.step()
+    assert job.nodes._working() == {0, 1} and "was started again" not in " ".join(job.texts())
+    seats[2]._mailbox.put(f"out/{seats[2]._name}", seats[2]._hello)
+    seats[2]._mailbox.knock(seats[2]._name)
+    job.step()
+    assert any("was started again: shard 1 of 2 goes on elsewhere" in text for text in job.texts())
+
+
+@pytest.mark.slow
+def test_a_process_that_does_not_reach_the_store_ends_and_leaves_it_to_who_started_torchrun(tmp_path: Path) -> None:
+    own_key(tmp_path / "nodes.key")
+    here = Here(f"127.0.0.1:{free_port()}", str(tmp_path / "nodes.key"), str(tmp_path / "node"), "/w", "none")
+    quick = (
+        "from datetime import timedelta as t; from somatui.workers import mailbox, node; mailbox._REACH = t(seconds=1)"
+    )
+    line = [sys.executable, "-c", f"{quick}; raise SystemExit(node.main())"]
+    ended = subprocess.run(
+        line, env=environment(here) | {"LOCAL_RANK": "0"}, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, "RuntimeError" in ended.stderr or "DistNetworkError" in ended.stderr) == (0, True)
 
 
 @pytest.mark.slow
