@@ -48,7 +48,9 @@ def many(value: float, what: str) -> str:
 
 def rate(value: float) -> str:
     """Something a second, with three figures or so: `24.1`, `6.1k`."""
-    return f"{value / 1000:,.1f}k" if value >= 999.5 else f"{value:.{1 if value < 99.95 else 0}f}"
+    if value >= 999.5:
+        return f"{value / 1000:,.1f}k"
+    return f"{value:.{0 if value >= 99.95 else 1 if value >= 0.95 or not value else 2}f}"
 
 
 def title(name: str) -> str:

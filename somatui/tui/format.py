@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from somatui.domain.deadline import coarse as coarse
 from somatui.domain.figures import count as count
+from somatui.domain.figures import many as many
 from somatui.domain.ids import short
 from somatui.domain.ids import tiny as tiny
 from somatui.domain.money import soma
@@ -59,11 +60,6 @@ def number(value: float, decimals: int = 4, *, sign: bool = False) -> str:
     """A distance, threshold or loss with fixed decimals and a true minus sign."""
     text = f"{value:+.{decimals}f}" if sign else f"{value:.{decimals}f}"
     return text.replace("-", "−")
-
-
-def many(value: int, what: str) -> str:
-    """`1 coin`, `2 coins`."""
-    return f"{value:,} {what}{'' if value == 1 else 's'}"
 
 
 def percent(fraction: float) -> str:

@@ -31,6 +31,12 @@ def test_a_scoring_at_work_tells_by_subject() -> None:
     }
 
 
+def test_rates_have_three_figures_and_one_hit_is_no_hits() -> None:
+    told = [figures.rate(value) for value in (0.0, 0.04, 0.96, 24.14, 99.96, 812.4, 999.6, 60_210)]
+    assert told == ["0.0", "0.04", "1.0", "24.1", "100", "812", "1.0k", "60.2k"]
+    assert figures.found(replace(SCORING, metrics={"hits": 1.0})) == ("1 hit",)
+
+
 def test_a_scoring_that_has_ended_tells_nothing_of_the_moment() -> None:
     gauges = ({"card": "L4", "index": 0},)
     ended = replace(SCORING, state="done", done=1.0, tables={"gauges": gauges})

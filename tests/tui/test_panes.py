@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from somatui.domain.snapshot import JobView, Snapshot
+from somatui.tui.format import plain
 from somatui.tui.panes.base import Pane
 from somatui.tui.panes.epochs import EpochsPane
 from somatui.tui.panes.jobs import JobsPane
+from somatui.tui.panes.jobview import below, whole
 from somatui.tui.panes.models import ModelsPane
 from somatui.tui.panes.targets import TargetsPane
 from somatui.tui.panes.wallet import WalletPane
@@ -124,12 +126,12 @@ async def test_a_scoring_tells_its_speed_queue_coverage_card_sources_and_nearest
     assert lines[6:15] == [
         "│ ── score 2000 of Python's standard libr…  620 scored  7 hits  best 0.9553  this hour 0.9601  │",
         "│ 61.8 chunks/s  86% of peak  64 read ahead  3 under way  12 to come back to                   │",
-        "│ 31 of 87 targets covered  90% in about 2h 05m  5 sent  1 lost  12m left                      │",
+        "│ 12m left  31 of 87 targets covered  90% in about 2h 05m  5 sent  1 lost                      │",
         "│ H100 80GB HBM3 #0  97%  18.3/86 GB  71°C  612/700 W  slowed by power cap                     │",
-        "│ SOURCE          GIVEN  HITS    RATE  LEFT OUT     NEAREST MISS     DISTANCE      GAP  TARGET │",
-        "│ the-stack-v2      400     6   1.50%  12 size      argparse.py        0.9812  +0.0032  e754   │",
-        "│ gen.py            219     1   0.46%  3 near du…   a-function-wit…    0.9834  +0.0054  fc24   │",
-        "│ notes.jsonl         1     0   0.00%  –            main.rs#4          0.9841  +0.0061  d171   │",
+        "│ SOURCE          GIVEN  HITS  HIT RATE  LEFT OUT   NEAREST MISS     DISTANCE      GAP  TARGET │",
+        "│ the-stack-v2      400     6     1.50%  12 size    argparse.py        0.9812  +0.0032  e754   │",
+        "│ gen.py            219     1     0.46%  3 near …   a-function-wit…    0.9834  +0.0054  fc24   │",
+        "│ notes.jsonl         1     0     0.00%  –          main.rs#4          0.9841  +0.0061  d171   │",
         "│                                                   gen-000213         0.9902  +0.0122  c1f3   │",
     ]
 
@@ -205,7 +207,29 @@ async def test_a_job_that_fetches_weights_says_how_many_came() -> None:
     async with framed(pane) as pilot:
         pane.show(replace(p.middle(), jobs=(job,)), p.NOW_MS)
         await pilot.pause()
-        assert "2 fetched 1 not" in pilot.app.text()
+        assert "2 of 3 fetched" in pilot.app.text()
+
+
+async def test_many_jobs_at_eighty_columns_keep_their_rate_beside_the_scroll_bar() -> None:
+    pane = JobsPane()
+    jobs = p.middle().jobs
+    async with framed(pane) as pilot:
+        pane.show(
+            replace(p.middle(), jobs=(*jobs, *(replace(jobs[-1], id=f"score-x{n}") for n in range(99)))), p.NOW_MS
+        )
+        await pilot.pause()
+        assert "24.1 cand/s" in pilot.app.text() and " RATE " in pilot.app.text()
+
+
+async def test_names_of_any_making_stand_in_one_line_and_where_room_is_short_the_first_table_is_shown() -> None:
+    (job,) = (j for j in p.middle().jobs if "sources" in j.tables)
+    rows = ({"source": "two\nlines\tand a tab", "given": 3, "hits": 1, "ready": 0, "dropped": {}},)
+    job = replace(job, tables=job.tables | {"sources": rows, "plan": ({"says": "8 models"},)}, last_lines=("last",))
+    assert all(len(below(job, 76, room)) <= room for room in range(1, 24))
+    assert "two lines and a tab" in plain(below(job, 76, 7)[5])
+    tall = [plain(line) for line in below(job, 76, 20)]
+    assert [sum(name in line for line in tall) for name in ("SOURCE", "NEAREST", "SCREENING")] == [1, 1, 1]
+    assert not any("\n" in plain(line) for line in whole(job, 76))
 
 
 async def test_a_failed_job_says_why() -> None:

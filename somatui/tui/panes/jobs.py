@@ -9,7 +9,7 @@ from textual.widget import Widget
 from somatui.domain import figures
 from somatui.domain.deadline import span
 from somatui.domain.snapshot import JobView, Snapshot
-from somatui.tui.format import NOTHING, Cell, bar, cell, coarse, count, number, percent, sparkline
+from somatui.tui.format import NOTHING, Cell, bar, cell, coarse, count, many, number, percent, sparkline
 from somatui.tui.panes.base import Detail, Line, Pane
 from somatui.tui.panes.jobview import below, whole
 from somatui.tui.table import Column, Row
@@ -32,7 +32,7 @@ class JobsPane(Pane):
     NUMBER: ClassVar[int] = 5
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column("STATE", 10),
-        Column("JOB", 20, grow=24),
+        Column("JOB", 19, grow=25),
         Column("PROGRESS", 11),
         Column("RATE", 11, rank=1, right=True),
         Column("RESULT", 16),
@@ -53,10 +53,11 @@ class JobsPane(Pane):
     def title(self, snapshot: Snapshot) -> Cell:
         """How many run."""
         alive = sum(j.state in _ALIVE for j in snapshot.jobs)
+        ended = len(snapshot.jobs) - alive
         failed = sum(j.state == "failed" for j in snapshot.jobs)
         return (
             (f"  {alive} running" if alive else "  none running", ""),
-            (f"  {len(snapshot.jobs) - alive} ended" if snapshot.jobs else "", "muted"),
+            (f"  {ended} ended" if ended else "", "muted"),
             (f"  {failed} failed" if failed else "", "bad"),
         )
 
@@ -112,7 +113,7 @@ def _metric(job: JobView, *names: str) -> float | None:
 
 
 def _rate(job: JobView) -> tuple[Cell, float | None]:
-    for name, unit in (("tokens_per_s", " tok/s"), ("candidates_per_s", "/s"), ("mb_per_s", " MB/s")):
+    for name, unit in (("tokens_per_s", " tok/s"), ("candidates_per_s", " cand/s"), ("mb_per_s", " MB/s")):
         if (value := job.metrics.get(name)) is not None:
             return cell(f"{figures.rate(value)}{unit}"), value
     return NOTHING, None
@@ -125,12 +126,13 @@ def _found(job: JobView) -> Cell:
         return (("loss ", "muted"), (number(loss, 3), ""))
     fetched, failed = _metric(job, "fetched"), _metric(job, "failed")
     if job.kind == "weights" and fetched is not None:
-        told: Cell = ((f"{count(fetched)} fetched", "good" if fetched else ""),)
-        return (*told, (f" {count(failed)} not", "bad")) if failed else told
+        if failed:
+            return cell(f"{count(fetched)} of {count(fetched + failed)} fetched", "bad")
+        return cell(f"{count(fetched)} fetched", "good" if fetched else "")
     hits, best = _metric(job, "hits"), _metric(job, "best_distance", "best")
     parts: Cell = ()
     if hits is not None:
-        parts += ((f"{count(hits)} hits", "good" if hits else ""),)
+        parts += ((many(hits, "hit"), "good" if hits else ""),)
     if best is not None:
         parts += (("  " if parts else "", ""), (number(best), "muted"))
     return parts or NOTHING

@@ -17,14 +17,14 @@ from somatui.tui.table import GAP, Column, cut, fit
 _SHAPES = {
     "sources": (
         Column("SOURCE", 9, grow=15), Column("GIVEN", 7, right=True), Column("HITS", 4, right=True),
-        Column("RATE", 6, right=True), Column("LEFT OUT", 10, rank=1, grow=40),
+        Column("HIT RATE", 8, right=True), Column("LEFT OUT", 8, rank=1, grow=42),
     ),
     "near": (
         Column("NEAREST MISS", 12, grow=28), Column("DISTANCE", 8, right=True), Column("GAP", 7, right=True),
         Column("TARGET", 6, rank=1),
     ),
     "gauges": (
-        Column("CARD", 10, grow=10), Column("BUSY", 4, right=True), Column("MEMORY", 11, right=True),
+        Column("CARD", 10, grow=10), Column("BUSY", 4, right=True), Column("MEMORY", 12, right=True),
         Column("TEMP", 5, right=True), Column("POWER", 9, right=True), Column("SLOWED BY", 9, rank=1, grow=30),
     ),
 }  # fmt: skip
@@ -53,7 +53,8 @@ def below(job: JobView, width: int, room: int) -> list[Cell]:
         training = job.kind == "train"
         told += curve(smoothed(job.history) if training else job.history, min(width, 120), high, 3 if training else 4)
     left = room - len(told)
-    return told + (words[:1] + words[1:][-(left - 1) :] if job.error and left > 1 else words[-left:] if left else [])
+    shown = words[:1] + words[1:][-(left - 1) :] if job.error and left > 1 else words[-left:] if left else []
+    return told + [cut(line, width) for line in shown]
 
 
 def whole(job: JobView, width: int) -> list[Cell]:
@@ -90,10 +91,10 @@ def _live(job: JobView, tables: tuple[Table, ...], width: int) -> list[Cell]:
     first = (*(t for t in figures.speed(job) if "candidates" not in t), *figures.queue(job))
     left = figures.left(job)
     second = (
+        *((left,) if left else ()),
         *groups.get("coverage", ()),
         *groups.get("sent", ()),
         *groups.get("shards", ()),
-        *((left,) if left else ()),
     )
     lines = [cut(_said(texts), width) for texts in (first, second) if texts]
     for table in tables:
@@ -123,8 +124,9 @@ def _blocks(tables: list[Table], width: int, room: int) -> list[Cell]:
         return told + _blocks(tables[2:], width, room - len(told)) if tables[2:] else told
     told = []
     for number, table in enumerate(tables):
-        share = (room - len(told)) // (len(tables) - number)
-        told += _drawn(table, width, share - 1) if share > 1 else []
+        left, after = room - len(told), tables[number + 1 :]
+        kept = sum(min(1 + len(t.rows), left // (len(after) + 1)) for t in after) if left >= 2 * len(after) + 2 else 0
+        told += _drawn(table, width, left - kept - 1) if left - kept > 1 else []
     return told
 
 
