@@ -10,6 +10,7 @@ from somatui.corpora.files import CorpusError
 from somatui.corpora.source import FIELDS, NAMES, Circumstances, Cursor, Gives, Item, bytes_of
 
 _BATCH = 16
+_AHEAD = 1 << 20
 
 
 class Parquet:
@@ -28,7 +29,8 @@ class Parquet:
 
         first = int(cursor["row"]) if cursor else 0
         try:
-            with parquet.ParquetFile(self._path) as file:
+            # As they come, since a group of rows may be larger than the memory.
+            with parquet.ParquetFile(self._path, buffer_size=_AHEAD, pre_buffer=False) as file:
                 columns = self._columns(file.schema_arrow.names)
                 for row, record in self._rows(file, columns, first):
                     name = f"{self.name}:{row}"

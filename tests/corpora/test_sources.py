@@ -329,6 +329,22 @@ def test_rows_of_a_parquet_file_go_on_from_any_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_large_group_of_rows_is_not_read_into_memory(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    rows = [os.urandom(1 << 15) for _ in range(1200)]
+    table = pyarrow.table({"data": rows})
+    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=len(rows), write_batch_size=8)
+    del table
+    before = pyarrow.total_allocated_bytes()
+    for number, (item, _) in enumerate(Parquet(tmp_path / "t.parquet", around(most=1 << 16)).items(None)):
+        assert item.data == rows[number]
+        assert pyarrow.total_allocated_bytes() - before < 16 << 20
+    assert number == len(rows) - 1
+
+
+@pytest.mark.slow
 def test_items_that_mean_harm_are_each_counted_and_memory_is_bounded() -> None:
     sizes = ["--items", "110", "--huge", str(64 << 20), "--bomb", str(64 << 20), "--endless", str(96 << 20)]
     done = subprocess.run([sys.executable, "-m", "tests.long.hostile_corpus", *sizes], capture_output=True, text=True)
