@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import shutil
 import signal
 import subprocess
@@ -9,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from somatui.agent import joblog
 from somatui.cli.options import Arguments, paths_of
 from somatui.cli.output import Answer, note
 from somatui.cli.problem import USAGE, Problem
@@ -19,13 +23,14 @@ from somatui.workers.places import places, visible
 from somatui.workers.session import JobError
 
 AGAIN_S = 5.0
+CUT_EVERY_S = 60.0
 
 
 def join(args: Arguments) -> Answer:
     """Take part until the job is over or Ctrl-C; where the agent's machine is gone, try again.
 
     Raises:
-        Problem: the key is none, or the cards are not there.
+        Problem: the key is none, the cards are not there, or this machine takes part already.
     """
     key = Path(args.key)
     try:
@@ -37,29 +42,51 @@ def join(args: Arguments) -> Answer:
             f"{key} is no key of a job: copy nodes.key from the job's folder on the agent's machine.", USAGE
         ) from None  # fmt: skip
     paths = paths_of(args)
-    folder = paths.cache_dir / "nodes" / args.at.replace(":", "-")
+    folder = paths.cache_dir / "nodes" / args.at.replace(":", "-").replace("/", "-")
+    held = _held(folder.with_name(f"{folder.name}.lock"), args.at)
     # What another job at this address left here is not this one's; where this one stands is told by its agent.
     shutil.rmtree(folder, ignore_errors=True)
     here = Here(args.at, str(key.resolve()), str(folder), str(paths.weights_cache), args.gpus)
-    command, env, log = torchrun(len(seats)), environment(here), folder / "torchrun.log"
+    env, log = environment(here), folder / "torchrun.log"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     note(f"Takes part at {args.at} with {', '.join(s.name for s in seats)}; Ctrl-C leaves. Log: {log}")
     try:
-        while not _part(command, env, log, folder / OVER):
+        while not _part(torchrun(len(seats)), env, log, folder / OVER, held):
             note(f"{args.at} is not reached: tried again in {AGAIN_S:g} s")
             time.sleep(AGAIN_S)
     except KeyboardInterrupt:
         return Answer({"ended": "left"}, "Left: the job goes on without this machine.")
+    finally:
+        os.close(held)
     return Answer({"ended": "over"}, "The job is over.")
 
 
-def _part(command: list[str], env: dict[str, Any], log: Path, over: Path) -> bool:
-    """Take part once; whether the job came to its end meanwhile."""
+def _held(path: Path, at: str) -> int:
+    """The lock of who takes part there with this machine's cards. Raises Problem when somebody has it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise Problem(
+            f"This machine takes part at {at} already: end that somatui score join first, or the torch.distributed.run "
+            "that it left behind.", USAGE,
+        ) from None  # fmt: skip
+    return held
+
+
+def _part(command: list[str], env: dict[str, Any], log: Path, over: Path, held: int) -> bool:
+    """Take part once; whether the job came to its end meanwhile. While torchrun lives it has the lock as well."""
     over.unlink(missing_ok=True)
     with log.open("ab") as out:
-        process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, pass_fds=(held,))
     try:
-        process.wait()
+        while process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(CUT_EVERY_S)
+            for file in (log, *log.parent.glob(f"*/*/shards/*/{joblog.STDERR}")):
+                joblog.cut(file)
     except KeyboardInterrupt:
         process.send_signal(signal.SIGTERM)
         process.wait()

@@ -58,7 +58,7 @@ class Own:
     """This machine's torchrun, which is started again when it ends."""
 
     def __init__(self, here: Here, seats: int) -> None:
-        self._line, self._env = torchrun(seats), environment(here)
+        self._seats, self._env = seats, environment(here)
         self._process: subprocess.Popen[bytes] | None = None
         self.failed, self._again = 0, 0.0
 
@@ -74,7 +74,11 @@ class Own:
             return f"{said}: again in {AGAIN_S:g} s"
         if time.monotonic() >= self._again:
             self._process = subprocess.Popen(
-                self._line, env=self._env, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+                torchrun(self._seats),
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
+                start_new_session=True,
             )
         return ""
 
