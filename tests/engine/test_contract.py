@@ -22,15 +22,20 @@ Plain = dict[str, NDArray[Any]]
 
 @st.composite
 def models(draw: st.DrawFn) -> tuple[ModelConfig, Plain, np.random.Generator]:
-    """Small models of any proportions with weights wild enough to matter."""
+    """Small models of any proportions."""
     heads, features = draw(st.sampled_from([1, 2, 3, 4])), draw(st.sampled_from([2, 4, 6, 16]))
     config = ModelConfig(heads * features, draw(st.integers(1, 48)), draw(st.integers(1, 3)), heads)
     chance = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    return config, wild(config, chance), chance
+
+
+def wild(config: ModelConfig, chance: np.random.Generator) -> Plain:
+    """Weights of a spread at which every part of a model matters."""
     plain: Plain = {}
     for name, shape in weights.tensor_shapes(config).items():
         spread = 1.0 if name == "embedding.weight" else shape[0] ** -0.5 if len(shape) == 2 else 0.3
         plain[name] = (chance.standard_normal(shape) * spread + name.endswith("gamma")).astype(np.float32)
-    return config, plain, chance
+    return plain
 
 
 def ours(plain: Plain) -> Tensors:
@@ -57,13 +62,27 @@ def test_any_model_answers_as_the_transcription_does(
     assert np.abs(together.embedding - embedding).max() <= 1e-4
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.binary(min_size=1, max_size=2100))
-def test_bytes_are_cut_as_the_transcription_cuts_them(data: bytes) -> None:
-    (batch,) = contract.batches(data)
-    rows = transcription.sequences(data)
-    for name in ("tokens", "targets", "positions"):
-        assert np.array_equal(getattr(batch, name).numpy(), getattr(rows, name))
+def test_bytes_are_cut_as_the_transcription_cuts_them() -> None:
+    data = np.random.default_rng(8).bytes(33 * 1024 + 5)
+    for size in (1, 2, 1023, 1024, 1025, 2100, 16 * 1024 - 1, 16 * 1024, 16 * 1024 + 1, 17 * 1024, len(data)):
+        rows, found = transcription.sequences(data[:size]), list(contract.batches(data[:size]))
+        assert all(len(batch.tokens) == contract.BATCH for batch in found[:-1])
+        for name in ("tokens", "targets", "positions"):
+            whole = torch.cat([getattr(batch, name) for batch in found])
+            assert whole.dtype == torch.int64
+            assert np.array_equal(whole.numpy(), getattr(rows, name))
+
+
+@pytest.mark.parametrize(("size", "seed"), [
+    (1, 0), (1023, 1), (1024, 2**32), (1025, 3), pytest.param(17 * 1024, 2**32 - 1, marks=pytest.mark.slow),
+])  # fmt: skip
+def test_bytes_on_every_edge_are_answered_as_the_transcription_answers(size: int, seed: int) -> None:
+    config, chance = ModelConfig(8, 12, 1, 2), np.random.default_rng(size)
+    plain, data = wild(config, chance), chance.bytes(size)
+    loss, embedding = transcription.score(plain, config.heads, data, seed)
+    found = contract.score(config, ours(plain), data, seed)
+    assert found.loss == pytest.approx(loss, rel=1e-5)
+    assert np.abs(found.embedding - embedding).max() <= 1e-5
 
 
 def test_the_transcription_gives_recorded_answers_and_ours() -> None:
