@@ -230,6 +230,8 @@ async def test_names_of_any_making_stand_in_one_line_and_where_room_is_short_the
     tall = [plain(line) for line in below(job, 76, 20)]
     assert [sum(name in line for line in tall) for name in ("SOURCE", "NEAREST", "SCREENING")] == [1, 1, 1]
     assert not any("\n" in plain(line) for line in whole(job, 76))
+    parked = replace(job, metrics=job.metrics | {"shards": 4.0, "shards_live": 3.0, "parked": 1.0, "waiting": 12_345.0})
+    assert plain(below(parked, 76, 20)[3]) == "3 of 4 shards at work  1 parked"
 
 
 async def test_a_failed_job_says_why() -> None:

@@ -84,19 +84,14 @@ def _said(texts: Iterable[str]) -> Cell:
 
 
 def _live(job: JobView, tables: tuple[Table, ...], width: int) -> list[Cell]:
-    """Speed and queue, coverage and what is left, the cards: a line each where there is something to say."""
+    """Speed and queue, what is left and coverage, shards, cards: a line each where there is something to say."""
     if job.kind == "train":
         return []
     groups = dict(figures.groups(job))
     first = (*(t for t in figures.speed(job) if "candidates" not in t), *figures.queue(job))
     left = figures.left(job)
-    second = (
-        *((left,) if left else ()),
-        *groups.get("coverage", ()),
-        *groups.get("sent", ()),
-        *groups.get("shards", ()),
-    )
-    lines = [cut(_said(texts), width) for texts in (first, second) if texts]
+    second = (*((left,) if left else ()), *groups.get("coverage", ()), *groups.get("sent", ()))
+    lines = [cut(_said(texts), width) for texts in (first, second, groups.get("shards", ())) if texts]
     for table in tables:
         if table.name == "gauges":
             lines += [_card(row, width) for row in table.rows[:_CARDS]]
