@@ -15,6 +15,7 @@ from somatui.practice.ledger.store import Store
 T = TypeVar("T")
 WAL_BYTES = 8 * 1024 * 1024
 """A log that has grown this large is folded into the file and begun anew."""
+_CACHE_KIB = 512
 
 
 class _Snapshot(Store):
@@ -23,6 +24,7 @@ class _Snapshot(Store):
     def __init__(self, path: Path) -> None:
         self.sql = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self.sql.execute("PRAGMA query_only=1")
+        self.sql.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
 
     def close(self) -> None:
         """Let go of the connection; the lock is another's."""
