@@ -151,7 +151,8 @@ class Jobs:
     async def close(self) -> None:
         """End all workers; their jobs go on when the agent is started again."""
         self._closing = True
-        await asyncio.gather(*(j.worker.stop() for j in self._jobs.values() if j.worker), return_exceptions=True)
+        workers = [j.worker for j in self._jobs.values() if j.worker]
+        await asyncio.gather(*(w.stop(cmd="pause") for w in workers), return_exceptions=True)
         # Hits that wait to be submitted are told again at the next start.
         telling = [task for job in self._jobs.values() for task in job.tells]
         tasks = [t for t in (*self._tasks.values(), *telling) if not t.done()]

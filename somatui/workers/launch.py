@@ -106,11 +106,14 @@ class WorkerProcess:
         await asyncio.shield(self._reader)
         return await self._process.wait()
 
-    async def stop(self, grace_s: float = 5) -> int:
-        """Ask; after `grace_s` SIGTERM to the process group; after as long again SIGKILL. Returns the exit status."""
+    async def stop(self, grace_s: float = 5, cmd: str = "stop") -> int:
+        """Ask; after `grace_s` SIGTERM to the process group; after as long again SIGKILL. Returns the exit status.
+
+        `cmd` is "pause" where the job goes on later without anybody's asking.
+        """
         assert self._process is not None
         ended = asyncio.create_task(self.wait())
-        asked = asyncio.create_task(self._tell({"cmd": "stop"}))
+        asked = asyncio.create_task(self._tell({"cmd": cmd}))
         try:
             for how in (signal.SIGTERM, signal.SIGKILL):
                 await asyncio.wait({ended}, timeout=grace_s)

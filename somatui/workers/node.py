@@ -106,6 +106,8 @@ class Seat:
             case "leave":
                 self.left = True
                 self.end()
+            case "pause":
+                self.end()
             case "stop":
                 (Path(self._here.folder) / OVER).touch()
                 self.end()

@@ -240,8 +240,9 @@ class Nodes:
     def _dismiss(self) -> None:
         """Have everybody save their work, and hear what they still have to say."""
         self._greet()
+        away = self._session.stopping.is_set() and not self._session.over
         for node in self._nodes.values():
-            self._mailbox.put(f"in/{node.box}", {"cmd": "stop"})
+            self._mailbox.put(f"in/{node.box}", {"cmd": "pause" if away else "stop"})
         until = time.monotonic() + BYE_S
         while self._nodes and time.monotonic() < until:
             for node in tuple(self._nodes.values()):

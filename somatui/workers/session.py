@@ -32,13 +32,14 @@ class ParkedError(JobError):
 
 
 class Session:
-    """The line to the parent. `stopping` is set by a stop command, by SIGTERM, and when the parent is gone."""
+    """The line to the parent. `stopping` is set by a stop or pause command, by SIGTERM, and when the parent is gone;
+    `over` by a stop alone: the job itself is to end."""
 
     def __init__(self, emitter: Emitter, secrets: dict[str, str] | None = None, orphan_s: float = ORPHAN_S) -> None:
         self.emitter = emitter
         self._orphan_s = orphan_s
         self.secrets = secrets or {}
-        self.stopping = threading.Event()
+        self.stopping, self.over = threading.Event(), False
         self.board_changed = threading.Event()
 
     def say(self, level: str, text: str) -> None:
@@ -70,7 +71,8 @@ class Session:
             except (ValueError, KeyError, TypeError):
                 self.say("warn", "a line that is no command was ignored")
                 continue
-            if command == "stop":
+            if command in ("stop", "pause"):
+                self.over = self.over or command == "stop"
                 self.stopping.set()
             elif command == "board":
                 self.board_changed.set()

@@ -270,6 +270,27 @@ def test_a_seat_that_was_taken_for_lost_ends_so_that_torchrun_starts_it_again(tm
     assert seat.left and not (tmp_path / "node" / OVER).exists()
 
 
+@pytest.mark.parametrize(("said", "over"), [("stop", True), ("pause", False), (None, False)])
+def test_a_machine_leaves_for_good_when_the_job_is_stopped_and_comes_again_when_the_agent_was_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, over: bool
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({"cmd": said}) + "\n" if said else ""))
+    monkeypatch.setattr("os._exit", lambda status: None)
+    job, here = Job(tmp_path, 1), Here("", "", str(tmp_path / "node"), "/w")
+    job.session._orphan_s = 0.0
+    seat = Seat(here, Place("processor", "cpu"), Mailbox(job.store, KEY), "0", 1)
+    seat._mailbox.put(f"out/{seat._name}", seat._hello)
+    seat._mailbox.knock(seat._name)
+    job.step()
+    job.session._follow()
+    monkeypatch.setattr(nodes, "BYE_S", 0.0)
+    job.nodes._dismiss()
+    seat._folder.mkdir(parents=True)
+    for told in seat._mailbox.taken(f"in/{seat._name}"):
+        seat._told(told)
+    assert (seat._session.stopping.is_set(), (tmp_path / "node" / OVER).exists()) == (True, over)
+
+
 def test_machines_of_one_name_with_the_same_folders_have_places_of_their_own(tmp_path: Path) -> None:
     job, at = Job(tmp_path, 2), Place("processor", "cpu")
     machines = [Here("", "", str(tmp_path / "node"), "/w") for _ in range(2)]
