@@ -108,7 +108,7 @@ def open_bytes(data: bytes, heads: int | None = None) -> tuple[ModelConfig, Tens
     header.check(data[: header.HEAD], len(data))
     try:
         tensors: Tensors = load(data)
-    except SafetensorError as failure:
+    except (SafetensorError, KeyError) as failure:
         raise WeightsError(f"The bytes are no safetensors (a wrong key gives such bytes too): {failure}.") from failure
     return check(tensors, heads), tensors
 

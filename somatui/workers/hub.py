@@ -110,7 +110,7 @@ def _user(found: Answer, facts: dict[str, Any]) -> Line:
     told = _json(found)
     if not isinstance(told, dict) or not told.get("name"):
         return Line("token", "bad", "What answers to the token is not the hub", "correct HF_ENDPOINT, or leave it out")
-    token = (told.get("auth") or {}).get("accessToken") or {}
+    token = _object(_object(told.get("auth")).get("accessToken"))
     facts |= {"user": str(told["name"]), "role": str(token.get("role") or "")}
     if facts["role"] == "write":
         return Line("token", "warn", f"The token is {told['name']}'s and may write",
@@ -136,7 +136,8 @@ def _card(token: str, dataset: str, hub: str, limit_s: float, facts: dict[str, A
     if found.status != 200 or not isinstance(told, dict):
         return Line("data set", "bad", f"The hub gave no entry of {dataset} ({found.status})", "try again later"), ()
     facts["gated"] = str(told.get("gated") or "no")
-    files = [str(s.get("rfilename", "")) for s in told.get("siblings") or () if isinstance(s, dict)]
+    listed = told.get("siblings")
+    files = [str(_object(s).get("rfilename", "")) for s in listed] if isinstance(listed, list) else []
     gated = "" if facts["gated"] == "no" else ", gated"
     return Line("data set", "ok", f"{dataset} is there, {len(files)} files{gated}", ms=found.ms), files
 
@@ -181,5 +182,10 @@ def _text(found: Answer) -> str:
 def _json(found: Answer) -> Any:
     try:
         return json.loads(found.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
+
+
+def _object(found: Any) -> dict[str, Any]:
+    """An answer's object, empty where it is none."""
+    return found if isinstance(found, dict) else {}

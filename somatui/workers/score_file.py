@@ -9,6 +9,7 @@ of `somatui score file --json`.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,8 @@ from somatui.workers.board import Board, BoardError, BoardTarget, read_board
 from somatui.workers.fetch import FetchError, weights_file
 from somatui.workers.session import JobError, Session, run
 
+LARGEST_DATA = 4 * 1024 * 1024
+"""Bytes of a candidate; the network takes 1 MiB."""
 NEAREST = 5
 """Other targets that are told."""
 
@@ -33,8 +36,8 @@ def read_target(path: Path) -> NDArray[np.float32]:
     try:
         values = json.loads(path.read_text("utf-8"))
         target = np.array(values, dtype=np.float32)
-    except (OSError, ValueError, TypeError) as failure:
-        raise JobError(f"{path.name} is not a JSON list of numbers ({failure}).") from failure
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as failure:
+        raise JobError(f"{path.name} is not a JSON list of numbers ({failure!s:.200}).") from failure
     return target
 
 
@@ -47,11 +50,14 @@ def check_target(target: NDArray[np.float32], name: str, dim: int) -> None:
 def read_data(path: Path) -> bytes:
     """The candidate's bytes. Raises JobError for a file that is empty or cannot be read."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(LARGEST_DATA + 1)
     except OSError as failure:
         raise JobError(f"{path} cannot be read ({failure.strerror}).") from failure
     if not data:
         raise JobError(f"{path.name} is empty: there is nothing to score.")
+    if len(data) > LARGEST_DATA:
+        raise JobError(f"{path.name} has more than {LARGEST_DATA:,} bytes: the network takes 1 MiB; use a smaller one.")
     return data
 
 
@@ -66,7 +72,10 @@ def score_file(models: list[Path], data: bytes, target: NDArray[np.float32] | No
         if target is not None:
             check_target(target, name, config.dim)
         answer = contract.score(config, tensors, data, seed)
-        found.append((answer, None if target is None else contract.distance(answer.embedding, target)))
+        distance = None if target is None else contract.distance(answer.embedding, target)
+        if not math.isfinite(answer.loss) or not math.isfinite(distance or 0):
+            raise JobError(f"{path.name} gives this file a loss or a distance that is no finite number: leave it out.")
+        found.append((answer, distance))
     return found
 
 

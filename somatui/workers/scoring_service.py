@@ -46,13 +46,12 @@ from somatui.workers.board import BoardModel
 from somatui.workers.fetch import LARGEST, FetchError, sealed_file, weights_file
 from somatui.workers.line import Line
 from somatui.workers.protocol import Emitter, Kind
+from somatui.workers.score_file import LARGEST_DATA
 from somatui.workers.screening import Loaded, Screening, device_of
 from somatui.workers.session import Session
 from somatui.workers.shelf import Shelf
 from somatui.workers.trouble import of_failure
 
-LARGEST_DATA = 4 * 1024 * 1024
-"""Bytes of a candidate; the network takes 1 MiB."""
 DATA_KEPT = 64 * 1024 * 1024
 """Bytes of data that are kept: they are scored again though their address is dead (protocol.md 8, item 10)."""
 SILENCE_S, FETCH_S = 30.0, 300.0

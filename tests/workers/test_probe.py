@@ -46,6 +46,21 @@ def test_the_token_goes_to_the_hub_alone() -> None:
     assert heard and set(heard) == {None}
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"name": "ops", "auth": [1], "siblings": 5}',
+        b'{"name": "ops", "auth": {"accessToken": "x"}, "siblings": [1]}',
+        b"[" * 100_000, b'{"name": {}}', b"\xff", b"<html>",
+    ],
+    ids=["numbers", "words", "deep", "nameless", "bytes", "page"],
+)  # fmt: skip
+def test_what_is_no_hub_is_reported_whatever_it_says(body: bytes) -> None:
+    with servers.answering(servers.always(200, body)) as url:
+        found = hub.check(servers.OK, servers.OPEN, url)
+    assert [line.name for line in found.lines] == list(hub.NAMES)
+
+
 def test_a_webhook_gets_a_message_that_slack_and_discord_understand() -> None:
     heard: list[dict[str, str]] = []
 

@@ -74,7 +74,14 @@ def test_a_file_is_scored_as_the_recording_says_and_explained(tmp_path: Path) ->
     assert none.body["result"]["hit"] is none.body["result"]["threshold"] is None
 
 
-@pytest.mark.parametrize(("target", "says"), [("[1, 2]", "16 finite"), ("nothing", "not a JSON list")])
+NONE = "not a JSON list"
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [("[1, 2]", "16 finite"), ("[NaN]", "16 finite"), ("nothing", NONE), ("[" * 200_000, NONE), (f"[{9**999}]", NONE)],
+    ids=["few", "nan", "word", "deep", "large"],
+)
 def test_a_wrong_target_is_refused_in_one_sentence(tmp_path: Path, target: str, says: str) -> None:
     (tmp_path / "model").write_bytes(weights.to_bytes(weights.initial(weights.SMALL, 1)))
     (tmp_path / "data").write_bytes(b"text")
@@ -83,6 +90,25 @@ def test_a_wrong_target_is_refused_in_one_sentence(tmp_path: Path, target: str, 
     *_, failed = inside.done("score_file", job)
     assert failed.kind == "failed"
     assert says in failed.body["error"]
+
+
+def test_data_that_are_far_too_large_are_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "data").open("wb") as file:
+        file.truncate(10**12)
+    *_, failed = inside.done("score_file", {"models": [], "data": str(tmp_path / "data")})
+    assert "more than 4,194,304 bytes: the network takes 1 MiB" in failed.body["error"]
+
+
+@pytest.mark.parametrize("factor", [0.0, 1e30])
+def test_a_model_whose_numbers_come_to_nothing_is_named(tmp_path: Path, factor: float) -> None:
+    """Each of its numbers is finite: of one its loss is not, of the other its embedding has no direction."""
+    spoiled = {name: tensor * factor for name, tensor in weights.initial(weights.SMALL, 1).items()}
+    (tmp_path / "model").write_bytes(weights.to_bytes(spoiled))
+    (tmp_path / "data").write_bytes(b"text")
+    (tmp_path / "target").write_text(json.dumps([1.0] * 16))
+    job = {"models": [str(tmp_path / "model")], "data": str(tmp_path / "data"), "target": str(tmp_path / "target")}
+    *_, failed = inside.done("score_file", job)
+    assert failed.body["error"].startswith("model gives this file a loss or a distance that is no finite number")
 
 
 def test_a_target_of_the_board_brings_its_models_and_threshold(board: Board) -> None:
