@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +34,41 @@ class Pace:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        self._sent = deque(ground.journal.signed_since("submit", ground.now_ms() - MINUTE_MS))
+        now, wall = ground.steady_ms(), ground.now_ms()
+        signed = ground.journal.signed_since("submit", wall - MINUTE_MS)
+        self._sent = deque(now - max(wall - at, 0) for at in signed)
         self._turn = asyncio.Lock()
+        self._given_back = asyncio.Event()
 
-    async def turn(self) -> None:
-        """Return when one more may be sent."""
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[Callable[[], None]]:
+        """Wait until one more may be sent. What is given is to be called when it is; else the turn is given back."""
+        mine, used = await self._take(), False
+
+        def use() -> None:
+            nonlocal used
+            used = True
+
+        try:
+            yield use
+        finally:
+            if not used and mine in self._sent:
+                self._sent.remove(mine)
+                self._given_back.set()
+
+    async def _take(self) -> int:
         async with self._turn:
             while True:
-                now = self._ground.now_ms()
+                now = self._ground.steady_ms()
                 while self._sent and self._sent[0] <= now - MINUTE_MS:
                     self._sent.popleft()
                 if len(self._sent) < self._ground.settings.fill_pace_per_minute:
                     self._sent.append(now)
-                    return
-                await asyncio.sleep(max(self._sent[0] + MINUTE_MS - now, 1) / 1_000)
+                    return now
+                self._given_back.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(max(self._sent[0] + MINUTE_MS - now, 1) / 1_000):
+                        await self._given_back.wait()
 
 
 class NotNow(Exception):
@@ -91,8 +114,8 @@ class Submit(Flow):
         if intent.state == SIGNED:
             effects = await self.signer.settle(intent, int(intent.result["bond_shannons"]))
             return self._ended(intent, hit, effects)
-        await self._pace.turn()
-        return await self._send(intent, hit)
+        async with self._pace.turn() as sent:
+            return await self._send(intent, hit, sent)
 
     def back(self, intent: Intent, why: str) -> Intent:
         """The bytes are in the store: sign anew, if the target is still open."""
@@ -117,7 +140,7 @@ class Submit(Flow):
         if why is not None:
             raise NotNow(LOST if target is not None and target.status in ("filled", "claimable") else REFUSED, why)
 
-    async def _send(self, intent: Intent, hit: Hit) -> Intent:
+    async def _send(self, intent: Intent, hit: Hit, sent: Callable[[], None]) -> Intent:
         snapshot, _ = await self.fresh()
         p = snapshot.epoch.parameters
         bond = fees.bond(p, hit.size)
@@ -137,6 +160,10 @@ class Submit(Flow):
                 sweep=sweep,
             )
 
+        def facts(data: TransactionData) -> dict[str, Any]:
+            sent()
+            return {"bond_shannons": bond, "digest": b58encode(data.digest)}
+
         try:
             effects = await self.signer.send(
                 intent,
@@ -145,7 +172,7 @@ class Submit(Flow):
                 bond + fees.submit_fee(p, separate_bond_coin=False).total_shannons,
                 sweep=True,
                 spends_shannons=bond,
-                facts=lambda data: {"bond_shannons": bond, "digest": b58encode(data.digest)},
+                facts=facts,
                 last_look=lambda: self._last_look(hit),
             )
         except NotNow as late:
