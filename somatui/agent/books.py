@@ -29,6 +29,7 @@ class Books:
         self._ground = ground
         self._journal = ground.journal
         self._known: set[str] = set()
+        """Origins of the last listing's coins that are accounted for."""
         self.strangers: set[str] = set()
         """Digests of transactions that somebody else has signed with this wallet's key."""
 
@@ -38,18 +39,19 @@ class Books:
         Left out are new coins of own acts whose end is not written yet: their amounts are still to be read.
         Raises ChainError.
         """
-        origins = {origin for _, origin in listed} - self._known
-        journal = self._journal
+        origins, journal = {origin for _, origin in listed}, self._journal
+        accounted = origins & self._known
         opening = not journal.accounted()
         unwritten = {i.digest for i in journal.unfinished() if i.digest}
-        for origin in sorted(origins):
+        for origin in sorted(origins - accounted):
             if journal.accounted(origin):
-                self._known.add(origin)
+                accounted.add(origin)
             elif origin not in unwritten:
                 coins = [coin for coin, made_by in listed if made_by == origin]
                 await self._write_down(origin, coins, opening=opening)
-                self._known.add(origin)
-        return tuple(coin for coin, origin in listed if origin in self._known or known(coin.id))
+                accounted.add(origin)
+        self._known = accounted
+        return tuple(coin for coin, origin in listed if origin in accounted or known(coin.id))
 
     async def _write_down(self, origin: str, coins: list[CoinView], *, opening: bool) -> None:
         """Book all that one foreign transaction brought; a claim by somebody else touches the system's state."""

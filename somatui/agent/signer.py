@@ -20,6 +20,7 @@ from somatui.agent.purse import Held, Purse
 from somatui.chain.effects import EffectsView
 from somatui.chain.errors import ChainError, NotFound, Refused, Timeout
 from somatui.chain.identity import OtherChain
+from somatui.domain.deadline import pause_s
 from somatui.domain.snapshot import CoinView
 from somatui.wire.text import b58encode, hex_id, parse_address
 from somatui.wire.transaction import SignedTransaction, TransactionData
@@ -261,14 +262,14 @@ class Signer:
                 doubt_s = now_s() if failure.outcome_unknown else doubt_s
                 believed = refusals >= REFUSALS and now_s() - doubt_s > DOUBT_S
                 if not other and (_final(failure) or believed):
-                    for _ in range(LOOKS_AFTER_REFUSAL):
-                        if (found := await self._found(digest)) is not None:
-                            return found
-                        await asyncio.sleep(FIRST_PAUSE_S)
-                    await self._not_taken(_reason(failure))
-                    raise NotTaken(_reason(failure)) from failure
+                    absent, found = await self._absent(digest)
+                    if found is not None:
+                        return found
+                    if absent:
+                        await self._not_taken(_reason(failure))
+                        raise NotTaken(_reason(failure)) from failure
             look_first = True
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause_s(pause, self.ground.snapshot().epoch, self.ground.now_ms()))
             pause = min(pause * 2, MOST_PAUSE_S)
 
     async def _of_this_network(self) -> bool:
@@ -284,6 +285,18 @@ class Signer:
             return await self.ground.chain.transaction(digest)
         except ChainError:
             return None
+
+    async def _absent(self, digest: str) -> tuple[bool, EffectsView | None]:
+        """Whether refused bytes are not on the chain, which silence does not say; or what they did all the same."""
+        for _ in range(LOOKS_AFTER_REFUSAL):
+            try:
+                found = await self.ground.chain.transaction(digest)
+            except ChainError:
+                return False, None
+            if found is not None:
+                return False, found
+            await asyncio.sleep(FIRST_PAUSE_S)
+        return True, None
 
     async def _landed(self, effects: EffectsView, held: Held | None, spends_shannons: int) -> None:
         """Take the effects over and wait for the checkpoint, before which the node tries nothing with these coins."""

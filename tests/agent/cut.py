@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from somatui.chain.client import Chain
-from somatui.chain.effects import EffectsView
+from somatui.chain.effects import EffectsView, TransactionView
 from somatui.chain.errors import Refused, Timeout, Unreachable
 
 
@@ -34,6 +34,7 @@ class Rough(Chain):
         super().__init__(like.endpoints)
         self.executing: list[str] = []
         self.simulating: list[str] = []
+        self.finding: list[str] = []
         self.executed: list[bytes] = []
         self.before_execute: Callable[[], Awaitable[Any]] | None = None
 
@@ -48,6 +49,8 @@ class Rough(Chain):
             raise Refused("The network refused it: for no known reason.", "other")
         if how.startswith("locked"):
             raise Refused("Object is held by another transaction.", "locked", how.removeprefix("locked "))
+        if how == "stale":
+            raise Refused("Object is at another version by now.", "stale")
         if how == "unsent":
             raise Unreachable("The network does not answer.", outcome_unknown=False)
         self.executed.append(signed)
@@ -57,6 +60,11 @@ class Rough(Chain):
         if how == "killed":
             raise Killed("after execution")
         return effects
+
+    async def transaction(self, digest: str) -> TransactionView | None:
+        if (self.finding.pop(0) if self.finding else "") == "away":
+            raise Unreachable("The network does not answer.")
+        return await super().transaction(digest)
 
     async def simulate(self, data: bytes) -> EffectsView:
         how = self.simulating.pop(0) if self.simulating else ""

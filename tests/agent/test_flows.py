@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from somatui.agent.flows import ActLost, ActRefused, OutcomeUnknown
 from somatui.agent.flows.base import key_name
 from somatui.agent.ground import UploadFailed
+from somatui.agent.journal import Journal, JournalError
 from somatui.agent.main import Agent
 from somatui.agent.preview import preview
 from somatui.agent.server import RpcError
@@ -136,6 +138,27 @@ async def test_a_reveal_too_early_or_too_late_is_refused_and_costs_nothing(one: 
     assert one.ground.journal.expected_free_shannons() == free and await one.difference() == 0
 
 
+@pytest.mark.parametrize("trouble", [JournalError("The disk is full: free some space."), ValueError("odd")])
+async def test_a_reveal_that_meets_a_full_disk_or_a_defect_is_made_all_the_same_without_a_restart(
+    one: World, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    model_id = str((await one.publish())["model_id"])
+    await one.advance()
+    enter, journal, left = Journal.enter, one.ground.journal, [3]
+
+    def fails(kept: Journal, intent: str, state: str, *args: Any, **more: Any) -> Any:
+        if left[0] and intent.startswith("reveal"):
+            left[0] -= 1
+            raise trouble
+        return enter(kept, intent, state, *args, **more)
+
+    monkeypatch.setattr(Journal, "enter", fails)
+    async with asyncio.timeout(30):
+        assert (await one.flows.act("reveal", {"model_id": model_id}, "r"))["digest"]
+    states = [s for s, _ in journal.events(journal.intents("reveal")[0].id)]
+    assert left == [0] and states.count("signed") == 1 and await one.difference() == 0
+
+
 async def test_a_key_that_was_not_committed_is_never_sent(one: World) -> None:
     model_id = str((await one.publish())["model_id"])
     await one.advance()
@@ -214,8 +237,8 @@ async def test_bytes_that_changed_since_they_were_scored_are_not_submitted(one: 
 
 async def test_the_pace_of_submissions_is_kept(one: World) -> None:
     await active_model(one)
-    clock = [one.ground.now_ms()]
-    one.ground.now_ms = lambda: clock[0]
+    clock, wall = [one.ground.steady_ms()], one.ground.now_ms()
+    one.ground.steady_ms = lambda: clock[0]
     one.ground.settings = replace(one.ground.settings, fill_pace_per_minute=2)
     tasks = [asyncio.ensure_future(one.flows.act("submit", {"hit": one.hit(n)}, f"s{n}")) for n in range(3)]
     await until(lambda: sum(t.done() for t in tasks) == 2)
@@ -223,12 +246,23 @@ async def test_the_pace_of_submissions_is_kept(one: World) -> None:
     for task in tasks:
         if not task.done():
             task.cancel()
+    one.ground.now_ms = lambda: wall - 3_600_000
     await one.restart()
-    one.ground.now_ms = lambda: clock[0]
     assert [i.state for i in one.ground.journal.intents("submit")].count("done") == 2
     clock[0] += 60_001
     await one.flows.resume()
-    assert one.ground.journal.ledger().hits == 3
+    assert one.ground.journal.ledger().hits == 3, "a clock that was set back holds submissions up"
+
+
+async def test_a_hit_whose_target_went_while_it_waited_takes_no_turn_of_those_that_are_submitted(one: World) -> None:
+    await active_model(one)
+    one.ground.settings = replace(one.ground.settings, fill_pace_per_minute=1)
+    late = await one.flows._flows["submit"].begin({"hit": one.hit()}, "late")
+    await one.advance()
+    await one.flows.resume()
+    assert one.ground.journal.get(late.id).state == "refused"
+    async with asyncio.timeout(20):
+        assert (await one.flows.act("submit", {"hit": one.hit()}, "k"))["digest"]
 
 
 async def test_money_that_somebody_elses_claim_brings_is_found_and_counted_once(one: World, tmp_path: Path) -> None:

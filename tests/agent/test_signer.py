@@ -46,6 +46,15 @@ async def test_a_reply_that_is_lost_is_looked_for_and_nothing_is_signed_twice(on
     assert done["commit_epoch"] == 0 and await one.difference() == 0
 
 
+async def test_a_refusal_is_not_believed_while_nobody_says_whether_the_bytes_landed(one: World) -> None:
+    line = rough(one)
+    line.executing, line.finding = ["lost", "stale"], ["away"] * (1 + signer.LOOKS_AFTER_REFUSAL)
+    await one.publish()
+    events = [s for s, _ in one.ground.journal.events(one.ground.journal.intents("publish")[0].id)]
+    assert events.count("create_signed") == 1, "a second stake was sent after the first"
+    assert await one.difference() == 0
+
+
 async def test_while_the_network_is_away_the_same_bytes_wait(one: World) -> None:
     line = rough(one)
     line.executing = ["away", "unsent", "away"]

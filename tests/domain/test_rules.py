@@ -10,8 +10,8 @@ from somatui.domain import consequence, duties, fees, preflight, versions
 from somatui.domain.actions import Context, by_name
 from somatui.domain.checks import refusal
 from somatui.domain.coins import NoCoin, assign_roles, choose, dust
-from somatui.domain.deadline import Window, claim_window, commit_window, opens_in, reveal_window, span
-from somatui.domain.snapshot import Parameters, WalletView
+from somatui.domain.deadline import Window, claim_window, commit_window, opens_in, pause_s, reveal_window, span
+from somatui.domain.snapshot import EpochView, Parameters, WalletView
 from tests.domain.worlds import HOUR_MS, ME, NOW_MS, OTHER, an_id, coin, model, target, world
 
 P = Parameters()
@@ -68,6 +68,13 @@ def test_claims_open_after_the_audit_epoch() -> None:
 )
 def test_spans_have_two_units_at_most(length: int, words: str) -> None:
     assert span(length) == words
+
+
+@pytest.mark.parametrize(("left_s", "pause"), [(86_400, 300.0), (400, 100.0), (8, 2.0), (0, 1.0), (-60, 15.0)])
+def test_what_an_epochs_end_makes_too_late_is_tried_ever_sooner_towards_it(left_s: int, pause: float) -> None:
+    epoch = EpochView(number=7, starts_at_ms=1_000_000, duration_ms=90_000_000)
+    now = epoch.starts_at_ms + epoch.duration_ms - left_s * 1_000
+    assert pause_s(300.0, epoch, now) == pause and pause_s(0.5, epoch, now) == 0.5
 
 
 def test_opening_times_name_the_epoch_and_the_wait() -> None:

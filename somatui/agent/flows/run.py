@@ -6,7 +6,6 @@ What interrupts a step before anything is signed is tried again or ends the inte
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import Any
 
@@ -24,12 +23,15 @@ from somatui.chain.build import BuildError
 from somatui.chain.errors import ChainError
 from somatui.domain.checks import Check
 from somatui.domain.coins import NoCoin
+from somatui.domain.deadline import pause_s
 from somatui.domain.preflight import WATCH_ONLY
 from somatui.vault.base import VaultError, VaultLocked
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.5, 30.0
+DEFECT_PAUSE_S = 300.0
+"""The longest pause before another try of what must not be left and met something unforeseen."""
 TRIES = 4
 """Tries of a step that may be given up, while the network or the store does not answer."""
 ANSWER_LIMIT_S = 180.0
@@ -134,23 +136,40 @@ class Flows:
             del self._running[intent_id]
 
     async def _carry(self, intent: Intent) -> None:
-        flow = self._flows[intent.action]
-        tries, pause = 0, FIRST_PAUSE_S
+        """Step by step to its end, each from what the journal says, since a step that failed may have written."""
+        flow, journal = self._flows[intent.action], self._ground.journal
+        tries, pause, most = 0, FIRST_PAUSE_S, MOST_PAUSE_S
+        while True:
+            try:
+                intent = journal.get(intent.id)
+                before = intent.state
+                if intent.ended:
+                    return
+                intent = await flow.step(intent)
+                if intent.ended:
+                    return
+                if intent.state != before:
+                    tries, pause, most = 0, FIRST_PAUSE_S, MOST_PAUSE_S
+                continue
+            except Exception as why:
+                tries += 1
+                most = most if isinstance(why, _HINDRANCES) else DEFECT_PAUSE_S
+                if self._after(flow, intent.id, why, tries):
+                    return
+            await asyncio.sleep(pause_s(pause, self._ground.snapshot().epoch, self._ground.now_ms()))
+            pause = min(pause * 2, most)
+
+    def _after(self, flow: Flow, intent_id: str, why: Exception, tries: int) -> bool:
+        """Whether a step that failed is the end of it; while the journal cannot be written it never is."""
         try:
-            while not intent.ended:
-                try:
-                    before = intent.state
-                    intent = await flow.step(intent)
-                    if intent.state != before:
-                        tries, pause = 0, FIRST_PAUSE_S
-                except _HINDRANCES as hindrance:
-                    tries += 1
-                    intent = self._hindered(flow, self._ground.journal.get(intent.id), hindrance, tries)
-                    if not intent.ended:
-                        await asyncio.sleep(pause)
-                        pause = min(pause * 2, MOST_PAUSE_S)
-        except Exception as defect:
-            self._defect(flow, intent, defect)
+            intent = self._ground.journal.get(intent_id)
+            if isinstance(why, _HINDRANCES):
+                return self._hindered(flow, intent, why, tries).ended
+            log.error("%s met something unforeseen", intent_id, exc_info=why)
+            return self._defect(flow, intent, why).ended
+        except Exception as failure:
+            log.warning("%s goes on: %s", intent_id, failure)
+            return False
 
     def _hindered(self, flow: Flow, intent: Intent, why: Exception, tries: int) -> Intent:
         """What becomes of an intent whose step did not succeed, nothing of it being in flight any more."""
@@ -165,14 +184,12 @@ class Flows:
             return intent if intent.note == str(why) else flow.enter(intent, intent.state, note=str(why))
         return flow.refused(intent, str(why))
 
-    def _defect(self, flow: Flow, intent: Intent, defect: Exception) -> None:
-        """A defect ends an intent only where nothing of it is at risk; the next start tries the others again."""
-        log.exception("%s met something unforeseen", intent.id)
-        now = self._ground.journal.get(intent.id)
-        if not now.ended and not now.in_flight and not flow.stubborn(now):
-            why = f"The agent met something unforeseen ({type(defect).__name__}): see agent.log."
-            with contextlib.suppress(JournalError):
-                flow.enter(now, FAILED, note=why)
+    def _defect(self, flow: Flow, intent: Intent, defect: Exception) -> Intent:
+        """A defect ends an intent only where nothing of it is at risk; the others are tried again, and that is told."""
+        if intent.ended or intent.in_flight:
+            return intent
+        why = f"The agent met something unforeseen ({type(defect).__name__}): see agent.log."
+        return flow.enter(intent, intent.state if flow.stubborn(intent) else FAILED, note=why)
 
     def _outcome(self, intent: Intent) -> dict[str, Any]:
         note = intent.note or f"{intent.action} ended as {intent.state}."
