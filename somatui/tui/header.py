@@ -95,12 +95,15 @@ def header(world: World, now_ms: int, width: int) -> Content:
     who: list[Part] = [("wallet ", "$muted"), (wallet.label or short(wallet.address) or "none", "")]
     if not wallet.unlocked and wallet.address:
         who.append((" locked", "bold $warn"))
+    money: Part = (f"{soma(wallet.free_shannons)} SOMA", "bold $money")
     when: list[Part] = [("epoch ", "$muted"), (str(epoch.number), "bold")]
     when += [("  ", ""), (bar(epoch, now_ms), "$accent"), ("  ", "")] if roomy else [(" · ", "$muted")]
     when.append((time_left, ""))
+    if not epoch.starts_at_ms:
+        when, money = [("epoch – ", "$muted")], ("– SOMA", "$muted")
     groups = [
         name + network_parts(snapshot.network), who, when,
-        [(f"{soma(wallet.free_shannons)} SOMA", "bold $money")],
+        [money],
         connection_parts(world, now_ms, roomy=roomy), alert_parts(snapshot),
     ]  # fmt: skip
     groups = [g for g in groups if g]

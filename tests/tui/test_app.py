@@ -9,7 +9,7 @@ import pytest
 from textual.geometry import Size
 
 from somatui.domain.actions import PANES
-from somatui.domain.snapshot import Snapshot
+from somatui.domain.snapshot import EpochView, Snapshot
 from somatui.paths import Paths
 from somatui.tui import early
 from somatui.tui.colours import TABLES
@@ -68,6 +68,14 @@ def test_the_header_speaks_in_minutes_so_that_it_changes_once_a_minute() -> None
     late = replace(busy().epoch, duration_ms=1)
     assert "time is up" in header(seen(replace(busy(), epoch=late)), NOW_MS, 80).plain
     assert bar(late, NOW_MS) == "█" * 14
+
+
+def test_before_the_network_has_answered_no_epoch_and_no_balance_are_claimed() -> None:
+    world = replace(busy(), epoch=EpochView(), wallet=replace(busy().wallet, coins=()))
+    for width in (80, 160):
+        line = header(seen(world), NOW_MS, width).plain
+        assert "epoch –" in line and "– SOMA" in line
+        assert "time is up" not in line and "0.0000" not in line
 
 
 def test_a_named_network_shows_kind_and_name_and_a_locked_wallet_says_so() -> None:

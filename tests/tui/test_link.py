@@ -11,6 +11,7 @@ import pytest
 from somatui.domain.codec import to_json
 from somatui.domain.snapshot import Snapshot
 from somatui.paths import Paths
+from somatui.tui.screens.home import STARTING
 from somatui.tui.state import SECTIONS, World
 from tests.tui.consoles import console
 from tests.tui.serve import Agent, busy
@@ -69,10 +70,12 @@ async def test_it_comes_back_by_itself_when_the_agent_does(paths: Paths) -> None
     async with console(paths) as c:
         await c.agent.stop()
         await c.shows("agent ○ away")
+        c.app.say(STARTING, "accent")
         again = Agent(paths, replace(busy(), epoch=replace(busy().epoch, number=414)))
         await again.start()
         try:
             await c.shows("epoch 414")
+            await c.until(lambda: STARTING not in c.flat, "no word of a start that is over")
             await c.until(lambda: c.app.home and not c.app.home.has_class("-away"), "the panes as they were")
         finally:
             await again.stop()

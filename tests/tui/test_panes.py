@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -287,6 +288,7 @@ async def test_without_the_network_no_pane_claims_that_there_is_nothing(kind: ty
     words = " ".join((await seen(pane, replace(p.nothing(), wallet=wallet))).replace("│", " ").split())
     if pane.NAME in ("wallet", "targets", "models"):
         assert "The network does not answer" in words
+        assert not re.search(r"(?:0 open|0 of 0|(?:free|staked|bonded|claimable) +[0-9])", words)
 
 
 async def test_moving_the_cursor_tells_the_shell_which_row_is_meant() -> None:

@@ -18,6 +18,9 @@ from somatui.tui.table import Column, KeyedTable, Row
 Detail = list[tuple[str, str]]
 """What `enter` shows of a row: names and values, in order; a row with an empty name is free text."""
 
+UNKNOWN: Cell = (("  not known yet", "muted"),)
+"""What a title says before the network has answered for the first time."""
+
 _STYLES = {
     "": "",
     "good": "$good",

@@ -9,7 +9,7 @@ from somatui.domain.ids import short
 from somatui.domain.money import soma_exact
 from somatui.domain.snapshot import Duty, ModelView, Snapshot
 from somatui.tui.format import NOTHING, Cell, amount, bar, bytes_text, cell, due, named, percent, plain
-from somatui.tui.panes.base import Detail, Pane
+from somatui.tui.panes.base import UNKNOWN, Detail, Pane
 from somatui.tui.table import Column, Row
 
 _STATES: dict[str, tuple[Cell, int]] = {
@@ -47,6 +47,8 @@ class ModelsPane(Pane):
 
     def title(self, snapshot: Snapshot) -> Cell:
         """How many of each, and how many are mine."""
+        if not (snapshot.network.reachable or snapshot.models):
+            return UNKNOWN
         active = sum(m.state == "active" for m in snapshot.models)
         mine = sum(m.mine for m in snapshot.models)
         return (

@@ -9,7 +9,7 @@ from somatui.domain.ids import short
 from somatui.domain.money import soma, soma_exact
 from somatui.domain.snapshot import OWN_NETWORKS, Snapshot, TargetView
 from somatui.tui.format import NOTHING, Cell, amount, cell, count, joined, number, tiny
-from somatui.tui.panes.base import Detail, Pane
+from somatui.tui.panes.base import UNKNOWN, Detail, Pane
 from somatui.tui.table import Column, Row
 
 Names = dict[str, tuple[str, bool]]
@@ -45,6 +45,8 @@ class TargetsPane(Pane):
 
     def title(self, snapshot: Snapshot) -> Cell:
         """How many are open, and what is the same for all of them."""
+        if not (snapshot.network.reachable or snapshot.targets):
+            return UNKNOWN
         is_open = sum(t.status == "open" for t in snapshot.targets)
         mine = len(snapshot.claimable)
         threshold, reward = snapshot.epoch.threshold, snapshot.epoch.reward_shannons

@@ -10,7 +10,7 @@ from somatui.domain.consequence import claim_income
 from somatui.domain.ids import short
 from somatui.domain.money import soma_exact
 from somatui.domain.snapshot import CoinView, LedgerView, Snapshot, StakeView
-from somatui.tui.format import Cell, amount_exact, cell, due, many, plain
+from somatui.tui.format import NOTHING, Cell, amount_exact, cell, due, many, plain
 from somatui.tui.panes.base import Detail, Line, Pane
 from somatui.tui.table import Column, Row
 
@@ -126,6 +126,8 @@ def _key(snapshot: Snapshot) -> Cell:
 
 def _money(snapshot: Snapshot) -> list[Entry]:
     wallet, claimable = snapshot.wallet, snapshot.claimable
+    if not snapshot.epoch.starts_at_ms:
+        return [(name, NOTHING, ()) for name in ("free", "staked", "bonded", "claimable")]
     bonds = sum(t.mine for t in snapshot.targets if t.bond_shannons)
     income = sum(claim_income(snapshot.epoch.parameters, t) for t in claimable)
     return [

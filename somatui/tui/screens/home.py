@@ -28,6 +28,7 @@ PANE_TYPES = {pane: (f"somatui.tui.panes.{pane}", f"{pane.capitalize()}Pane") fo
 GRID_ORDER = ("wallet", "targets", "models", "jobs", "epochs")
 MINUTE_MS = 60_000
 CLOCK = frozenset({"clock"})
+STARTING = "Starting the agent…"
 OPENS_A_LINE = ("command", "filter")
 """Done before the next key is looked at, so that a fast hand types into the line and not onto the pane behind it."""
 
@@ -188,8 +189,8 @@ class HomeScreen(SizedScreen[None]):
             self._say_lines()
 
     def forget_trouble(self) -> None:
-        """The connection is back: take down what was said of it."""
-        if self._said[1] == "warn":
+        """The connection is back: take down what was said of it, and that it is being made."""
+        if self._said[1] == "warn" or self._said[0] == STARTING:
             self.say("")
 
     def on_pane_row_changed(self) -> None:
@@ -345,7 +346,7 @@ class HomeScreen(SizedScreen[None]):
         """Start what has gone away: the agent, or the practice network behind it."""
         world = self.somatui.world
         if not world.connected:
-            self.say("Starting the agent…", "accent")
+            self.say(STARTING, "accent")
             self.somatui.call_agent()
         elif world.snapshot is not None and silent(world.snapshot):
             self.say("Starting the practice network…", "accent")
