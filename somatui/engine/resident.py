@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,9 @@ class Resident:
         """Whether a card takes its f32 products in TF32."""
         with torch.inference_mode():
             self.tensors = {name: t.to(device, non_blocking=True) for name, t in tensors.items()}
-            self._turns = contract.turns(config, torch.arange(CHUNK + 1, device=device))
+            # A processor's cosines wherever they are used: so the same as the contract's to the bit.
+            cos, sin = contract.turns(config, torch.arange(CHUNK + 1))
+            self._turns = cos.to(device), sin.to(device)
             self._order = torch.arange(CHUNK, device=device)
             self._noise = contract.projections(config.dim, 0, device).clone()
         self._seed = 0
@@ -114,14 +117,20 @@ class Resident:
         if not self._pinned:
             found = self._means(given, contract.projections(self.config.dim, seed, self.device))
             return lambda: _parts(found.numpy())
+        # Streams, events and captures are of the current card unless they are told another.
+        with torch.cuda.device(self.device):
+            return self._sent(given, seed)
+
+    def _sent(self, given: torch.Tensor, seed: int) -> Callable[[], Rows]:
+        """`begin` on a card; all of it in the card's current stream, one after the other."""
         if seed != self._seed:
             self._noise.copy_(contract.projections(self.config.dim, seed, self.device))
             self._seed = seed
         # PyTorch's switch is the process's; what is captured keeps the way in which it was captured.
         torch.backends.cuda.matmul.allow_tf32 = self.tf32
-        size = next(size for size in SIZES if size >= len(chunks))
+        size = next(size for size in SIZES if size >= len(given))
         sent = torch.full((size, CHUNK), PAD, dtype=torch.int16, pin_memory=True)
-        sent[: len(chunks)] = given
+        sent[: len(given)] = given
         if size not in self._graphs:
             self._graphs[size] = self._captured(size)
         graph = self._graphs[size]
@@ -133,13 +142,14 @@ class Resident:
             found = graph.found
         got = torch.empty(found.shape, pin_memory=True)
         got.copy_(found, non_blocking=True)
-        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        # Blocking: who waits sleeps, and leaves the core to those who read and cut candidates.
+        done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         done.record(torch.cuda.current_stream(self.device))
 
         def end() -> Rows:
             # The only moment at which the processor waits for the card; `sent` has to live until then.
             done.synchronize()
-            return _parts(got[: len(chunks)].numpy(), sent)
+            return _parts(got[: len(given)].numpy(), sent)
 
         return end
 
@@ -157,11 +167,14 @@ class Resident:
 
     def _captured(self, size: int) -> _Graph | None:
         """The forward of this many chunks as one launch, None where the card or the driver will not have it."""
+        now = torch.cuda.current_stream(self.device)
         try:
             return _Graph(self._means, size, self._noise, self.device)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError:
+        except RuntimeError as failure:
+            # PyTorch leaves a failed capture's stream the current one.
+            torch.cuda.set_stream(now)
+            if isinstance(failure, torch.OutOfMemoryError):
+                raise
             torch.cuda.synchronize(self.device)
             return None
 
@@ -188,18 +201,36 @@ def near(plain: contract.Score, quick: contract.Score) -> bool:
     return abs(quick.loss / plain.loss - 1) <= TF32_LOSS and apart <= TF32_DISTANCE
 
 
-@lru_cache(maxsize=8)
-def _pool(device: torch.device) -> tuple[Any, torch.cuda.CUDAGraph]:
-    """The memory of captured forwards, and a graph of nothing that keeps it.
+@dataclass(frozen=True)
+class _Ground:
+    """Where a card's forwards are captured: their memory, a graph of nothing that keeps it, and two streams.
 
-    PyTorch takes no more captures into a pool whose graphs were all let go of, as when models are exchanged.
+    PyTorch takes no more captures into a pool whose graphs were all let go of, as when models are exchanged. With any
+    graph that ends it (2.12 and later) also lets go of the cuBLAS workspace of the stream that the graph was captured
+    on, though others still write there. So that workspace has to lie in the pool, where nothing outlasts a launch:
+    the stream of captures is used for nothing else, and warming up has its own. One for all, since each stream's
+    workspace stays (32 MiB on an H100).
     """
-    pool, keeper = torch.cuda.graph_pool_handle(), torch.cuda.CUDAGraph()
+
+    pool: Any
+    keeper: torch.cuda.CUDAGraph
+    warm: torch.cuda.Stream
+    capture: torch.cuda.Stream
+
+
+@lru_cache(maxsize=8)
+def _ground(device: torch.device) -> _Ground:
     with torch.cuda.device(device), warnings.catch_warnings():
+        warm, capture = (torch.cuda.Stream(device) for _ in range(2))  # type: ignore[no-untyped-call]
+        ground = _Ground(torch.cuda.graph_pool_handle(), torch.cuda.CUDAGraph(), warm, capture)
         warnings.simplefilter("ignore")  # that it is empty
-        with torch.cuda.graph(keeper, pool=pool, capture_error_mode="thread_local"):
+        with _capturing(ground.keeper, ground):
             pass
-    return pool, keeper
+    return ground
+
+
+def _capturing(graph: torch.cuda.CUDAGraph, ground: _Ground) -> torch.cuda.graph:
+    return torch.cuda.graph(graph, pool=ground.pool, stream=ground.capture, capture_error_mode="thread_local")
 
 
 class _Graph:
@@ -211,16 +242,15 @@ class _Graph:
     ) -> None:  # fmt: skip
         self.tokens = torch.full((size, CHUNK), PAD, dtype=torch.int16, device=device)
         self.tokens[:, 0] = 0
-        aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        now = torch.cuda.current_stream(device)
-        aside.wait_stream(now)
-        with torch.cuda.stream(aside):
+        ground, now = _ground(device), torch.cuda.current_stream(device)
+        ground.warm.wait_stream(now)
+        with torch.cuda.stream(ground.warm):
             for _ in range(2):
                 means(self.tokens, noise)
-        now.wait_stream(aside)
+        now.wait_stream(ground.warm)
         self.graph = torch.cuda.CUDAGraph()
         # One pool for all: they run one after the other, and what one has found is copied away before the next begins.
-        with torch.cuda.graph(self.graph, pool=_pool(device)[0], capture_error_mode="thread_local"):
+        with _capturing(self.graph, ground):
             self.found = means(self.tokens, noise)
 
 

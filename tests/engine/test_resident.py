@@ -123,3 +123,15 @@ def test_on_a_card_forwards_are_captured_again_after_all_were_let_go_of() -> Non
         card.parts(PIECES[:1])
         assert card._graphs[1] is not None
         del card
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
+def test_on_a_card_a_model_that_goes_leaves_the_numbers_of_others_alone() -> None:
+    stays, goes = (a_resident(torch.bfloat16, torch.device("cuda")) for _ in range(2))
+    before = stays.parts(PIECES[:1])[0]
+    goes.parts(PIECES[:3])
+    del goes
+    a_resident(torch.float32, torch.device("cuda")).parts(PIECES)
+    after = stays.parts(PIECES[:1])[0]
+    assert (before.cross, before.regular) == (after.cross, after.regular)
+    assert (before.embedding == after.embedding).all()
