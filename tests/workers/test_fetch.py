@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import pickle
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -410,6 +411,42 @@ def test_an_answer_that_is_none_is_told(shop: Shop, address: str, tmp_path: Path
     with pytest.raises(FetchError, match=f"the answer is {status}"):
         fetched(shop.wanted(address), tmp_path)
     assert len(shop.starts) == (fetch.TRIES if status >= 500 else 1)
+
+
+LIES: dict[str, tuple[Callable[[Reply], Reply], str]] = {
+    "a redirect to a file": (lambda _: (302, {"Location": "file:///etc/hostname"}, b""), "answer is 302"),
+    "a redirect to ftp": (lambda _: (302, {"Location": "ftp://127.0.0.1:1/x"}, b""), "no answer"),
+    "a redirect to itself": (lambda _: (302, {"Location": "/"}, b""), "answer is 302"),
+    "a redirect to nowhere": (lambda _: (302, {"Location": "http://[/"}, b""), "address cannot be read|answer is 302"),
+    "packed": (lambda r: (206, r[1] | {"Content-Encoding": "gzip"}, gzip.compress(r[2])), "came|broke|safetensors"),
+    "packed as a whole": (lambda r: (200, {"Content-Encoding": "gzip"}, gzip.compress(r[2])), "lie at its address"),
+    "nothing": (lambda _: (204, {}, b""), "0 bytes lie"),
+    "less than it tells": (
+        lambda r: (200, {"Content-Length": "-5"}, r[2][:9]),
+        "-5 bytes lie|9 bytes came",
+    ),
+    "a range of no size": (lambda r: (206, r[1] | {"Content-Range": "bytes 0-"}, r[2]), "another range"),
+    "a range of another size": (lambda r: (206, r[1] | {"Content-Range": "bytes 0-9/10"}, r[2]), "10 bytes lie at"),
+    "other bytes": (lambda r: (206, r[1], bytes(len(r[2]))), "published|safetensors"),
+}
+
+
+@pytest.mark.parametrize("what", LIES)
+def test_a_server_that_lies_is_refused_and_nothing_of_it_is_used(what: str, shop: Shop, tmp_path: Path) -> None:
+    lie, named = LIES[what]
+    shop.spoil = lambda _n, _s, reply: lie(reply)
+    with answering(shop.reply) as address, pytest.raises((FetchError, WeightsError), match=named):
+        fetched(shop.wanted(address), tmp_path)
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_more_than_was_asked_for_is_left_and_another_host_may_have_it(shop: Shop, tmp_path: Path) -> None:
+    def generous(_number: int, start: int, reply: Reply) -> Reply:
+        return reply[0], reply[1] | {"Content-Range": f"bytes {start}-{len(shop.sealed) - 1}/*"}, reply[2] + b"more"
+
+    shop.spoil = generous
+    with answering(shop.reply) as there, answering(lambda *_: (307, {"Location": there}, b"")) as here:
+        assert fetched(shop.wanted(here), tmp_path) == shop.plain
 
 
 def test_a_range_whose_number_is_endless_is_refused_as_any_other(shop: Shop, address: str, tmp_path: Path) -> None:
