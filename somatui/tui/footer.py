@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 
 from textual.content import Content
 
 from somatui.domain.actions import ACTIONS, PANES, Context
 from somatui.domain.snapshot import OWN_NETWORKS, Snapshot
+from somatui.tui.format import wrapped
 
 AWAY = ("a", "start the agent")
 SILENT = ("a", "start the network")
@@ -85,5 +85,5 @@ def footer(context: Context | None, width: int, *, away: bool = False) -> Conten
 
 def message(text: str, tone: str, width: int) -> Content:
     """What the console says, in three lines at most, the last one ending in … where there is more."""
-    lines = textwrap.wrap(text, max(20, width - 2), max_lines=MOST_LINES, placeholder="…")
+    lines = wrapped(text, max(20, width - 2), max_lines=MOST_LINES, placeholder="…")
     return Content.assemble(("\n".join(lines), f"${tone}" if tone else ""))

@@ -1,8 +1,11 @@
-"""How values look in a pane: cells of toned text, amounts, lengths of time, sizes, bars; holds no state."""
+"""How values look: cells of toned text, amounts, lengths of time, sizes, bars, lines; holds no state."""
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable
+from typing import Any
 
 from somatui.domain.deadline import coarse as coarse
 from somatui.domain.figures import count as count
@@ -19,6 +22,7 @@ Cell = tuple[Span, ...]
 TONES = ("good", "warn", "bad", "muted", "accent", "money", "strong")
 NOTHING: Cell = (("–", "muted"),)
 
+_AMOUNT = re.compile(r"(?<=\d) (?=\d{3}\b|SOMA\b)")
 _EIGHTHS = "▁▂▃▄▅▆▇█"
 _UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
@@ -26,6 +30,12 @@ _UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 def cell(text: str, tone: str = "") -> Cell:
     """One piece of text in one tone."""
     return ((text, tone),)
+
+
+def wrapped(text: str, room: int, **how: Any) -> list[str]:
+    """`text` in lines of at most `room` letters; an amount's groups of digits and its unit stay in one line."""
+    held = _AMOUNT.sub("\u00a0", text)
+    return [line.replace("\u00a0", " ") for line in textwrap.wrap(held, room, **how)]
 
 
 def plain(content: Cell) -> str:

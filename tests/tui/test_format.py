@@ -27,6 +27,14 @@ def test_the_decimals_behind_the_fourth_are_muted_unless_they_are_all_there_is()
     assert f.amount_exact(0) == (("0.0000", "muted"), ("00000", "muted"))
 
 
+def test_no_line_ends_within_an_amount() -> None:
+    text = "Each hit pays a fee of 0.000 002 200 SOMA and locks a bond."
+    for room in range(18, 60):
+        lines = f.wrapped(text, room)
+        assert " ".join(lines) == text and max(map(len, lines)) <= room
+        assert any("0.000 002 200 SOMA" in line for line in lines)
+
+
 def test_an_amount_is_cut_and_never_rounded_up() -> None:
     assert f.plain(f.amount(1_999_999_999)) == "1.9999"
     assert f.plain(f.amount(5_000_000, sign=True)) == "+0.0050"

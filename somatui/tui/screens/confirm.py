@@ -5,7 +5,6 @@ The focus is on cancel; y goes ahead, or a typed word where the registry asks fo
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -19,6 +18,7 @@ from somatui.domain.actions import Action, Context
 from somatui.domain.checks import Check, Consequence, refusal
 from somatui.domain.ids import short
 from somatui.domain.money import soma_exact
+from somatui.tui.format import wrapped
 from somatui.tui.link import Link
 from somatui.tui.screens.panel import Panel, rows
 
@@ -133,13 +133,13 @@ class ConfirmScreen(Panel[bool]):
         )  # fmt: skip
         facts += [(n, f"{soma_exact(v)} SOMA", "$good" if n == "brings" else "") for n, v in amounts if v]
         if said.at_stake_text:
-            facts.append(("at stake", "\n".join(textwrap.wrap(said.at_stake_text, room - LABEL)), "$warn"))
+            facts.append(("at stake", "\n".join(wrapped(said.at_stake_text, room - LABEL)), "$warn"))
         if said.irreversible:
             facts.append(("undo", "cannot be undone", ""))
-        lines = [*(Content(line) for line in textwrap.wrap(said.effect, room)), Content(""), rows(facts), Content("")]
+        lines = [*(Content(line) for line in wrapped(said.effect, room)), Content(""), rows(facts), Content("")]
         lines += self._check_lines(room)
         if self._refused:
-            lines += [Content.assemble((line, "bold $bad")) for line in textwrap.wrap(self._refused, room)]
+            lines += [Content.assemble((line, "bold $bad")) for line in wrapped(self._refused, room)]
         elif self._agreed and not self._tried:
             lines.append(Content.assemble(("Agreed: it goes as soon as the node has tried it.", "$accent")))
         self.put(Content("\n").join([*lines, Content("")]))
@@ -150,7 +150,7 @@ class ConfirmScreen(Panel[bool]):
         shown = [*failed, *held[-MOST_CHECKS:]]
         lines: list[Content] = []
         for check in shown:
-            first, *rest = textwrap.wrap(check.text, room - 2)
+            first, *rest = wrapped(check.text, room - 2)
             lines.append(Content.assemble(("✓ ", "$good") if check.ok else ("✗ ", "bold $bad"), first))
             lines += [Content(f"  {line}") for line in rest]
         more = len(held) - MOST_CHECKS

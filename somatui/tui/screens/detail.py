@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from somatui.tui.format import Cell, cell
+from somatui.tui.format import Cell, cell, wrapped
 from somatui.tui.panes.base import Detail, Line
 from somatui.tui.screens.panel import Panel
 
@@ -47,4 +46,4 @@ def _lines(pairs: Detail, room: int) -> Iterator[Cell]:
 
 
 def _wrapped(text: str, room: int) -> list[str]:
-    return [line for part in text.split("\n") for line in textwrap.wrap(part, room) or [""]]
+    return [line for part in text.split("\n") for line in wrapped(part, room) or [""]]
