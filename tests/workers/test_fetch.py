@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import json
 import os
@@ -155,6 +156,21 @@ def test_a_part_of_another_object_is_begun_anew(shop: Shop, address: str, tmp_pa
 def test_servers_that_do_not_agree_on_a_tag_are_no_obstacle(shop: Shop, address: str, tmp_path: Path) -> None:
     shop.spoil = lambda n, _s, reply: (reply[0], reply[1] | {"ETag": f'"{n % 2}"'}, reply[2])
     assert fetched(shop.wanted(address), tmp_path) == shop.plain
+
+
+def test_what_lies_in_a_folder_that_cannot_be_written_is_read_and_nothing_else_is_had(
+    shop: Shop, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = weights_file(shop.wanted(address), tmp_path, a_session())
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Shelf, "held", refused)
+    assert fetched(shop.wanted(NOBODY), tmp_path) == shop.plain
+    place.unlink()
+    with pytest.raises(FetchError, match=r"cannot be written \(Read-only file system\): free space, or mend it"):
+        fetched(shop.wanted(address), tmp_path)
 
 
 def test_what_was_found_right_and_is_untouched_is_not_hashed_again(
