@@ -6,10 +6,12 @@ import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from somatui.workers.gpu import Found
 from somatui.workers.session import JobError
+from somatui.workers.trouble import FOLLOWING
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ def places(gpus: object, most: int | None, found: Found, visible: str | None) ->
     `visible` is CUDA_VISIBLE_DEVICES, in whose order cards are numbered where it is set, else by their place on the
     bus. There are no more than `most`; on the processor so many. Raises JobError.
     """
-    there = [str(n) for n in range(len(found.cards))] if visible is None else [v for v in visible.split(",") if v]
+    there = [str(n) for n in range(len(found.cards))] if visible is None else _listed(visible)
     if gpus == "none" or (gpus is None and not (found.cards and there)):
         return [Place(f"processor {n}" if most else "processor", "cpu", _hidden()) for n in range(most or 1)]
     if not found.cards or not there:
@@ -39,6 +41,11 @@ def places(gpus: object, most: int | None, found: Found, visible: str | None) ->
     order = {} if visible is not None else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     made = [Place(f"card {n}", "cuda", {"CUDA_VISIBLE_DEVICES": there[n]} | order) for n in numbers]
     return made[:most]
+
+
+def _listed(visible: str) -> list[str]:
+    """What CUDA_VISIBLE_DEVICES names; CUDA sees nothing from the first -1 on."""
+    return [v for v in takewhile(lambda v: not v.strip().startswith("-"), visible.split(",")) if v]
 
 
 def _hidden() -> dict[str, str]:
@@ -59,22 +66,28 @@ class Xids:
 
         self._nvml: Any = pynvml
         self._events: Any = None
+        self._seen: dict[str, int] = {}
         with contextlib.suppress(pynvml.NVMLError):
             pynvml.nvmlInit()
             events = pynvml.nvmlEventSetCreate()
             for index in range(pynvml.nvmlDeviceGetCount()):
-                handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-                pynvml.nvmlDeviceRegisterEvents(handle, pynvml.nvmlEventTypeXidCriticalError, events)
+                # One that is lost, or has no such events, does not take those of the others away.
+                with contextlib.suppress(pynvml.NVMLError):
+                    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+                    pynvml.nvmlDeviceRegisterEvents(handle, pynvml.nvmlEventTypeXidCriticalError, events)
             self._events = events
 
-    def taken(self) -> dict[str, int]:
-        """The last number of each card that had one since the last call, by the card's number on the bus."""
-        found: dict[str, int] = {}
+    def taken(self, card: str) -> int | None:
+        """The last number of a card, by its number on the bus, since it was asked for last; those that only follow
+        from another give way to it. What other cards had is kept for them."""
         with contextlib.suppress(self._nvml.NVMLError):
             while self._events is not None:
                 event = self._nvml.nvmlEventSetWait_v2(self._events, 0)
-                found[str(self._nvml.nvmlDeviceGetIndex(event.device))] = int(event.eventData)
-        return found
+                with contextlib.suppress(self._nvml.NVMLError):
+                    index, number = str(self._nvml.nvmlDeviceGetIndex(event.device)), int(event.eventData)
+                    if number not in FOLLOWING or index not in self._seen:
+                        self._seen[index] = number
+        return self._seen.pop(card, None)
 
 
 def visible() -> str | None:

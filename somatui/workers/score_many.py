@@ -143,8 +143,9 @@ class Many:
 
     def _cause(self, place: Place, told: str) -> str:
         """What the driver says of the card, where it says something; its numbers are those of the bus."""
-        numbers = self._xids.taken() if "CUDA_DEVICE_ORDER" in place.env else {}
-        number = numbers.get(place.env.get("CUDA_VISIBLE_DEVICES", ""))
+        number = self._xids.taken(place.env["CUDA_VISIBLE_DEVICES"]) if "CUDA_DEVICE_ORDER" in place.env else None
+        if told.startswith("out of memory"):  # of which the driver says nothing: its number is of something earlier
+            return told
         return told if number is None else trouble.of_xid(number)
 
 

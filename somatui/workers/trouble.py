@@ -24,14 +24,23 @@ XIDS: Mapping[int, tuple[str, str]] = {
     95: ("ECC: wrong bits, not contained", RESTART),
     119: ("the card's own processor does not answer", RESTART),
     120: ("the card's own processor failed", RESTART),
+    140: ("ECC: wrong bits that could not be mended", RESTART),
+    154: ("the driver says that the card has to recover", "see dmesg for how, or restart this machine"),
 }
 """The driver's error numbers that stop a program, from NVIDIA's catalogue: what each is, and what cures it."""
-_ABSENT = ("no CUDA GPUs are available", "no CUDA-capable device", "not compiled with CUDA", "invalid device ordinal")
+FOLLOWING = frozenset({45, 154})
+"""Those that come after another one, which is the cause."""
+_ABSENT = (
+    "no CUDA GPUs are available", "no CUDA-capable device", "not compiled with CUDA", "invalid device ordinal",
+    "found no NVIDIA driver", "NVIDIA driver on your system is too old", "CUDA driver initialization failed",
+    "CUDA unknown error", "error from cudaGetDeviceCount()",
+)  # fmt: skip
 _LIBRARIES = ("CUBLAS_STATUS", "CUDNN_STATUS", "cuBLAS", "NCCL", "cufft")
 
 
 def of_failure(failure: BaseException) -> str | None:
     """The sentence for an exception that a card caused, None for any other. It begins with the cause."""
+    first = str(failure).strip().partition("\n")[0]
     text = " ".join(str(failure).split())
     lower = text.lower()
     if "OutOfMemoryError" in {c.__name__ for c in type(failure).__mro__} or "cublas_status_alloc_failed" in lower:
@@ -40,7 +49,8 @@ def of_failure(failure: BaseException) -> str | None:
         return f"no card: PyTorch can use none here; {ABSENT}."
     if "CUDA error: " not in text and not any(known in text for known in _LIBRARIES):
         return None
-    what = text.partition("CUDA error: ")[2].partition(" CUDA kernel errors")[0].partition(". ")[0] or text
+    # Where to read more follows in further lines, and is about PyTorch's own code.
+    what = (first.partition("CUDA error: ")[2] or first).rstrip(".")
     if "out of memory" in lower:
         return f"out of memory: the card's memory does not hold what it was given; {MEMORY}."
     if "ecc error" in lower:

@@ -8,9 +8,11 @@ import io
 import os
 import signal
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import psutil
@@ -22,7 +24,7 @@ from hypothesis import strategies as st
 from somatui.workers import score_many
 from somatui.workers.gpu import Card, Found
 from somatui.workers.merging import Merged, Part, allot, figures
-from somatui.workers.places import Place, places
+from somatui.workers.places import Place, Xids, places
 from somatui.workers.protocol import Emitter, Message, parse_message
 from somatui.workers.score_many import Many
 from somatui.workers.session import JobError, Session
@@ -180,20 +182,68 @@ def test_workers_are_told_how_many_of_them_share_the_machine(tmp_path: Path) -> 
         assert line["workers"] == wanted
 
 
-class Xids:
+class Known:
     """What the driver says of the cards of a machine that has some."""
 
-    def taken(self) -> dict[str, int]:
-        return {"1": 79}
+    def taken(self, card: str) -> int | None:
+        return {"1": 79}.get(card)
 
 
 def test_what_the_driver_says_of_a_card_is_its_cause(tmp_path: Path) -> None:
     asked, session = many(tmp_path), Session(Emitter(io.StringIO()))
     cards = [*places("all", None, TWO, None), *places("all", 1, TWO, "1")]
     at = Many(asked, session, cards, Merged(asked, session.emitter, 3, 3))
-    at._xids = Xids()  # type: ignore[assignment]
+    at._xids = Known()  # type: ignore[assignment]
     told = [at._cause(card, "CUDA error: unspecified launch failure.") for card in cards]
     assert [t.partition(":")[0] for t in told] == ["CUDA error", "Xid 79", "CUDA error"]
+    assert at._cause(cards[1], "out of memory: too large; end what else.").startswith("out of memory")
+
+
+class Driver:
+    """In place of NVML, which does not answer here: three cards, of which the first is lost."""
+
+    class NVMLError(Exception):
+        pass
+
+    nvmlEventTypeXidCriticalError = 8
+    events: ClassVar[list[tuple[int, int]]] = []
+
+    def nvmlInit(self) -> None: ...
+
+    def nvmlEventSetCreate(self) -> str:
+        return "set"
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 3
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def nvmlDeviceRegisterEvents(self, handle: int, kinds: int, events: str) -> None:
+        if handle == 0:
+            raise self.NVMLError
+
+    def nvmlEventSetWait_v2(self, events: str, wait_ms: int) -> Any:
+        if not self.events:
+            raise self.NVMLError
+        handle, number = self.events.pop(0)
+        return SimpleNamespace(device=handle, eventData=number)
+
+    def nvmlDeviceGetIndex(self, handle: int) -> int:
+        if handle == 0:
+            raise self.NVMLError
+        return handle
+
+
+def test_each_card_has_its_own_numbers_and_the_cause_counts_more_than_what_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", Driver())
+    xids = Xids()
+    Driver.events += [(0, 79), (1, 45), (2, 31), (1, 48), (1, 45), (1, 154)]
+    assert [xids.taken(card) for card in ("0", "2", "1", "1")] == [None, 31, 48, None]
+    Driver.events += [(2, 45)]
+    assert xids.taken("2") == 45
 
 
 def merged(folder: Path, out: io.StringIO, count: int | None = None, **more: Any) -> Merged:
@@ -241,9 +291,11 @@ def test_places_are_the_cards_that_are_asked_for_or_shares_of_the_processor() ->
     assert places([1, 1], None, TWO, None) == cards[1:] and places("all", 1, TWO, None) == cards[:1]
     named = places("all", None, TWO, "GPU-a,GPU-b")
     assert [p.env for p in named] == [{"CUDA_VISIBLE_DEVICES": "GPU-a"}, {"CUDA_VISIBLE_DEVICES": "GPU-b"}]
-    for shares in (places("none", 3, TWO, None), places(None, 3, Found(), None), places(None, 3, TWO, "")):
+    for shares in (places("none", 3, TWO, None), places(None, 3, Found(), None), places(None, 3, TWO, ""),
+                   places(None, 3, TWO, "-1")):  # fmt: skip
         assert [(p.device, p.env) for p in shares] == [("cpu", {"CUDA_VISIBLE_DEVICES": ""})] * 3
     assert [p.name for p in places("none", None, TWO, None)] == ["processor"]
+    assert [p.env for p in places("all", None, TWO, "1,-1,0")] == [{"CUDA_VISIBLE_DEVICES": "1"}]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,21 @@ SEEN = [
     (RuntimeError("CUDA error: uncorrectable ECC error encountered\nCUDA kernel errors might"), "ECC: "),
     (RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be"), "CUDA error: "),
     (RuntimeError("CUDA error: unspecified launch failure"), "CUDA error: unspecified launch failure"),
+    (
+        RuntimeError(
+            "CUDA error: an illegal instruction was encountered\nSearch for `cudaErrorIllegalInstruction' in "
+            "https://docs.nvidia.com/cuda/ for more information.\nFor more detailed error information, run with"
+        ),
+        "CUDA error: an illegal instruction was encountered; start the job again",
+    ),
+    (RuntimeError("Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU"), "no card: "),
+    (
+        RuntimeError(
+            "Unexpected error from cudaGetDeviceCount(). Did you run some cuda functions before calling "
+            "NumCudaDevices() that might have already set an error? Error 802: system not yet initialized"
+        ),
+        "no card: ",
+    ),
     (RuntimeError("No CUDA GPUs are available"), "no card: "),
     (AssertionError("Torch not compiled with CUDA enabled"), "no card: "),
 ]
