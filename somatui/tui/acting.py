@@ -13,6 +13,7 @@ from somatui.agent.client import AgentError, AgentGone
 from somatui.domain.actions import Action, Context
 from somatui.domain.ids import IdError
 from somatui.domain.money import AmountError, soma_exact
+from somatui.tui.format import bytes_text
 
 if TYPE_CHECKING:
     from somatui.tui.console import SomatuiApp
@@ -53,7 +54,11 @@ def _told(name: str, value: Any) -> str:
         return f"{label} {soma_exact(int(value))} SOMA"
     if isinstance(value, list):
         return f"{len(value)} {label.removesuffix('s') if len(value) == 1 else label}"
-    if isinstance(value, int | float) or (isinstance(value, str) and len(value) <= 24):
+    if name == "size":
+        return f"{label} {bytes_text(int(value))}"
+    if isinstance(value, float):
+        return f"{label} {value:.6g}"
+    if isinstance(value, int) or (isinstance(value, str) and len(value) <= 24):
         return f"{label} {value}"
     return ""
 

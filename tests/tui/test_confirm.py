@@ -11,6 +11,7 @@ from somatui.agent.server import FAILED, RpcError
 from somatui.domain.actions import Action, Context
 from somatui.domain.checks import Consequence
 from somatui.paths import Paths
+from somatui.tui.acting import outcome
 from tests.tui.consoles import console
 from tests.tui.serve import busy
 
@@ -87,6 +88,21 @@ async def test_what_the_agent_refuses_is_said_in_its_own_words(paths: Paths) -> 
         await c.shows("tried by the node")
         await c.press("y")
         await c.shows("Claim 2 targets: The node answered that the target is gone.")
+
+
+def test_what_came_of_an_act_is_told_with_units() -> None:
+    answer = {
+        "result": {
+            "size": 56_304,
+            "commit_epoch": 10,
+            "staked_shannons": 10**9,
+            "distance": 0.45111100912,
+            "ids": ["a"],
+        }
+    }
+    assert outcome("Publish", "act", answer) == (
+        "Publish: done, size 56.3 kB, commit epoch 10, staked 1.000 000 000 SOMA, distance 0.451111, 1 id."
+    )
 
 
 class Burn(Action):
