@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -214,6 +215,27 @@ def test_jobs_start_with_what_was_typed(script: Script, capsys: pytest.CaptureFi
         run(f"score run --yes {typed}", capsys)
         assert script.asked[-1][1]["args"].get("precision") == meant
     assert run("score run --yes --precision half", capsys)[0] == 2
+
+
+def test_what_a_command_is_given_by_a_pipe_is_kept_for_the_job(
+    script: Script, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.answers["job.start"] = {"job_id": "score-1"}
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"text": "one"}\n')))
+    read, write = os.pipe()
+    os.write(write, b"two\n")
+    os.close(write)
+    try:
+        assert run(f"score run --yes --source jsonl:- --source lines:/dev/fd/{read}", capsys)[0] == 0
+    finally:
+        os.close(read)
+    found = [Path(source["path"]) for source in script.asked[-1][1]["args"]["corpus"]["sources"]]
+    assert [path.read_bytes() for path in found] == [b'{"text": "one"}\n', b"two\n"]
+    assert {path.stat().st_mode & 0o077 for path in found} == {0}
+    os.utime(found[0], (0, 0))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    run("score run --yes --source lines:-", capsys)
+    assert [path.exists() for path in found] == [False, True]
     _, _, shown = run("score run --yes --nodes 3 --rendezvous 10.0.0.5:29400", capsys)
     args = script.asked[-1][1]["args"]
     assert (args["nodes"], args["rendezvous"]) == (3, "10.0.0.5:29400")
