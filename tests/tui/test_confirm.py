@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from somatui.agent.server import FAILED, RpcError
-from somatui.domain.actions import Action, Context
+from somatui.domain.actions import Action, Context, by_name
 from somatui.domain.checks import Consequence
 from somatui.paths import Paths
 from somatui.tui.acting import outcome
@@ -43,6 +43,24 @@ async def test_each_yes_has_an_idempotency_key_of_its_own(paths: Paths) -> None:
             await c.press("y")
             await c.until(lambda n=times: len(c.agent.calls("act")) == n, "the act")
         assert len({call["key"] for call in c.agent.calls("act")}) == 2
+
+
+@pytest.mark.parametrize("typed", [False, True])
+async def test_in_a_low_terminal_it_begins_with_what_is_done_and_the_ways_out_stand_below(
+    paths: Paths, typed: bool
+) -> None:
+    world = busy()
+    main = replace(world, network=replace(world.network, colour="main"))
+    async with console(paths, main if typed else world, size=(60, 12)) as c:
+        await c.press("c")
+        await c.shows("[ Cancel ]")
+        await c.pilot.pause()
+        effect = by_name("claim").consequence(c.app.context()).effect  # type: ignore[union-attr, arg-type]
+        assert " ".join(effect.split()[:5]) in c.flat and "network" in c.flat
+        assert ("to go ahead" in c.flat) == typed
+        await c.press("down", "down")
+        await c.until(lambda: " ".join(effect.split()[:5]) not in c.flat, "what is below")
+        assert "[ Cancel ]" in c.flat
 
 
 @pytest.mark.parametrize("key", ["escape", "enter", "n", "q"])

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input, Static
 
@@ -73,18 +73,19 @@ class ConfirmScreen(Panel[bool]):
         self.foot_text = ""
 
     def compose(self) -> ComposeResult:
-        """The text, then the two ways out of it."""
+        """The text, and below it, wherever that is scrolled to, the two ways out of it."""
         word = self._consequence.typed_word
         with self.titled(VerticalScroll(id="frame", can_focus=False)):
             yield Static(id="text")
-            if word:
-                typed = Input(compact=True, placeholder=f"type {word} and enter to go ahead", id="word")
-                typed.cursor_blink = False
-                yield typed
-            with Horizontal(id="ways"):
-                yield Choice("[ Cancel ]", "screen.cancel", id="cancel")
-                if not word:
-                    yield Choice(f" y  {self._action.name.capitalize()} ", "screen.agree", id="agree")
+            with Vertical(id="choice"):
+                if word:
+                    typed = Input(compact=True, placeholder=f"type {word} and enter to go ahead", id="word")
+                    typed.cursor_blink = False
+                    yield typed
+                with Horizontal(id="ways"):
+                    yield Choice("[ Cancel ]", "screen.cancel", id="cancel")
+                    if not word:
+                        yield Choice(f" y  {self._action.name.capitalize()} ", "screen.agree", id="agree")
 
     def on_mount(self) -> None:
         """Show what is known and have the node try it."""
