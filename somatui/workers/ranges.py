@@ -77,7 +77,12 @@ class Download:
         Raises Changed, Unreachable for what may pass, else FetchError, also for an object of another size.
         """
         self.tag = tag
-        answer = self._awaited(aside(lambda: self._open(start, min(start + RANGE, self._size))))
+        opening = aside(lambda: self._open(start, min(start + RANGE, self._size)))
+        try:
+            answer = self._awaited(opening)
+        except Stopped:
+            opening.add_done_callback(_close)
+            raise
         if answer.status != 206:
             yield from self._one_stream(answer, start)
             return
@@ -170,6 +175,11 @@ class Download:
                     held = bytearray()
         if held:
             yield held
+
+
+def _close(opened: Future[Line]) -> None:
+    if opened.exception() is None:
+        opened.result().close()
 
 
 class _named:

@@ -251,6 +251,14 @@ def test_weights_that_come_slowly_give_others_their_turn_and_stay(
     assert (tmp_path / f"{shop.wanted(address).checksum}.part").stat().st_size == fetch.TRIES * STEP
 
 
+def ended(before: int) -> bool:
+    """Whether no more threads are there, soon, than were before."""
+    until = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.01)
+    return threading.active_count() <= before
+
+
 @contextlib.contextmanager
 def dripping(head: bytes, drop: bytes) -> Iterator[str]:
     """A server that says something, and then goes on for ever; its address."""
@@ -292,8 +300,7 @@ def test_a_server_that_goes_on_for_ever_without_content_is_given_up(
     before = threading.active_count()
     with dripping(*DRIPS[what]) as address, pytest.raises(FetchError, match="no answer|came"):
         fetched(shop.wanted(address), tmp_path)
-    while threading.active_count() > before:
-        time.sleep(0.01)
+    assert ended(before)
 
 
 def test_weights_fetched_before_the_reveal_are_opened_without_the_network(shop: Shop, tmp_path: Path) -> None:
@@ -346,6 +353,23 @@ def test_a_worker_told_to_stop_keeps_what_has_come(shop: Shop, address: str, tmp
         weights_file(wanted, tmp_path, session, stop)
     assert (tmp_path / f"{wanted.checksum}.part").stat().st_size >= 4 * STEP
     assert fetched(wanted, tmp_path) == shop.plain
+
+
+def test_a_worker_told_to_stop_waits_for_no_server_and_leaves_no_line(shop: Shop, tmp_path: Path) -> None:
+    session, go = a_session(), threading.Event()
+
+    def late(_number: int, _start: int, reply: Reply) -> Reply:
+        session.stopping.set()
+        go.wait(30)
+        return reply
+
+    shop.spoil, before = late, threading.active_count()
+    with answering(shop.reply) as address:
+        with pytest.raises(fetch.Stopped):
+            weights_file(shop.wanted(address), tmp_path, session)
+        assert not go.is_set()
+        go.set()
+    assert ended(before)
 
 
 def zipped(_plain: bytes) -> bytes:
