@@ -89,7 +89,7 @@ def _kept(where: str, folder: Path) -> Path:
     except BaseException as failure:
         path.unlink(missing_ok=True)
         if isinstance(failure, OSError):
-            text = f"{where} cannot be kept in {folder} ({failure.strerror}): make room, or name a FIFO or program:COMMAND."
-            raise Problem(text, FAILED) from None
+            cure = "make room, or name a FIFO or program:COMMAND"
+            raise Problem(f"{where} cannot be kept in {folder} ({failure.strerror}): {cure}.", FAILED) from None
         raise
     return path
