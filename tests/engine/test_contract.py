@@ -85,6 +85,17 @@ def test_bytes_on_every_edge_are_answered_as_the_transcription_answers(size: int
     assert np.abs(found.embedding - embedding).max() <= 1e-5
 
 
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-6), (torch.bfloat16, 2**-8)])
+def test_on_a_card_heads_turn_as_on_a_processor(dtype: torch.dtype, most: float) -> None:
+    generator = torch.Generator().manual_seed(3)
+    fused = torch.randn((2, 40, 3 * 4 * 16), generator=generator).to(dtype)
+    heads = fused.chunk(3, dim=-1)[1].view(2, 40, 4, 16).transpose(1, 2)
+    known = contract.turns(ModelConfig(64, 64, 1, 4), torch.arange(1000, 1040))
+    plain, quick = contract._rotate(heads, *known), contract._rotate_on_card(heads, *known)
+    assert plain.dtype == quick.dtype == dtype
+    assert ((plain - quick).abs() <= most * plain.abs().clamp(min=1)).all()
+
+
 def test_the_transcription_gives_recorded_answers_and_ours() -> None:
     for name in ("small-text-2", "small-seed-max32"):
         assert scoring_contract.compare(name, models=1).within
