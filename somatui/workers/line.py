@@ -46,6 +46,13 @@ class _Plain(_Noting, urllib.request.HTTPHandler): ...
 class _Secret(_Noting, urllib.request.HTTPSHandler): ...
 
 
+class _NoFtp(urllib.request.FTPHandler):
+    """A redirect may lead there, which nobody would watch."""
+
+    def ftp_open(self, req: urllib.request.Request) -> Any:
+        raise ValueError(f"{req.type} is no http address")
+
+
 class Line:
     """An answer under way; `silence_s` is the longest silence of its server."""
 
@@ -55,7 +62,7 @@ class Line:
         self._waits, self._waited, self._cut, self._over = True, 0, False, threading.Event()
         threading.Thread(target=self._watch, name="line", daemon=True).start()
         try:
-            way = opener(asked.full_url, _Plain(self._sockets), _Secret(self._sockets))
+            way = opener(asked.full_url, _Plain(self._sockets), _Secret(self._sockets), _NoFtp())
             answer = way.open(asked, timeout=silence_s)
             if not isinstance(answer, http.client.HTTPResponse):
                 answer.close()

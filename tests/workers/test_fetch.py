@@ -455,7 +455,7 @@ def test_an_answer_that_is_none_is_told(shop: Shop, address: str, tmp_path: Path
 
 LIES: dict[str, tuple[Callable[[Reply], Reply], str]] = {
     "a redirect to a file": (lambda _: (302, {"Location": "file:///etc/hostname"}, b""), "answer is 302"),
-    "a redirect to ftp": (lambda _: (302, {"Location": "ftp://127.0.0.1:1/x"}, b""), "no answer"),
+    "a redirect to ftp": (lambda _: (302, {"Location": "ftp://127.0.0.1:1/x"}, b""), "address cannot be read"),
     "a redirect to itself": (lambda _: (302, {"Location": "/"}, b""), "answer is 302"),
     "a redirect to nowhere": (lambda _: (302, {"Location": "http://[/"}, b""), "address cannot be read|answer is 302"),
     "packed": (lambda r: (206, r[1] | {"Content-Encoding": "gzip"}, gzip.compress(r[2])), "came|broke|safetensors"),
