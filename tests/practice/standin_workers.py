@@ -33,6 +33,8 @@ def score() -> None:
         if "health" in asked:
             print(json.dumps({"id": asked["id"], "ok": True, "well": True}), flush=True)
             continue
+        if "give_up" in asked:
+            continue
         if asked["data_url"].endswith("die"):
             sys.exit(1)
         answer = {"ok": True, "winner": 0, "loss": 1.5, "embedding": [0.25] * 16, "distance": 0.5}
