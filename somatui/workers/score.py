@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
+import os
 import sys
 import time
 from collections import deque
@@ -237,4 +238,7 @@ def work(job: dict[str, Any], session: Session) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(run("score", work, BoardError, CorpusError))
+    status = run("score", work, BoardError, CorpusError)
+    # Candidates under way are not wanted any more, and Python would wait for their threads, minutes with large models.
+    sys.stderr.flush()
+    os._exit(status)

@@ -262,6 +262,19 @@ def test_enough_hits_are_enough(board: Board, tmp_path: Path) -> None:
     assert (source["given"], source["hits"]) == (1, 1), "one candidate that hits three targets is one of one"
 
 
+@pytest.mark.slow
+def test_a_worker_that_is_done_does_not_stay_for_candidates_under_way(board: Board, tmp_path: Path) -> None:
+    board.add_target(100, [board.add_model(1)])
+    board.write(threshold=EVERYTHING)
+    asked = job(tmp_path, 1, max_hits=1, threads=2)
+    asked["corpus"] |= {"max_bytes": 1 << 23, "seed": 3}
+    (tmp_path / "sources" / "large.py").write_text("".join(f"def f{n}(): return {n}\n" for n in range(100_000)))
+    process = start("score", asked)
+    told = through(process, "done")
+    assert [Path(h["name"]).name for h in hits(told)] == ["0.py"]
+    assert (process.wait(10), rest(process)) == (0, [])
+
+
 def an_aim(name: str, vector: list[float], *models: str) -> BoardTarget:
     return BoardTarget(name, np.array(vector, dtype=np.float32), models)
 
