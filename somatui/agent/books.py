@@ -18,6 +18,8 @@ from somatui.wire.text import hex_id
 
 Listed = Sequence[tuple[CoinView, str]]
 SYSTEM_STATE = hex_id(SYSTEM_STATE_ID)
+MOST_STRANGERS = 20
+"""Transactions of somebody else with the key that are told; more of them say nothing new, and may be one a second."""
 RECONCILE_LOOKS = 10
 RECONCILE_PAUSE_S = 0.3
 
@@ -59,7 +61,7 @@ class Books:
         ground = self._ground
         if self._journal.accounted(origin) or origin in {i.digest for i in self._journal.unfinished()}:
             return
-        if not opening and effects is not None and _spends(effects, coins):
+        if not opening and effects is not None and _spends(effects, coins) and len(self.strangers) < MOST_STRANGERS:
             self.strangers.add(origin)
         total = sum(c.balance_shannons for c in coins)
         epoch = effects.epoch if effects else ground.snapshot().epoch.number

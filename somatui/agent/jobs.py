@@ -92,9 +92,12 @@ class Jobs:
         for job in self._jobs.values():
             if job.alive and job.id not in self._tasks:
                 self._launch(job)
+            elif not job.owes:
+                continue
+            try:
                 self._tell_again(job)
-            elif job.owes:
-                self._tell_again(job)
+            except Exception:
+                log.exception("not all hits of job %s are handed on", job.id)
 
     def _tell_again(self, job: Job) -> None:
         """Hand on once more the hits that it was told of; how they end is counted anew.
@@ -298,7 +301,8 @@ class Jobs:
         target = str(hit.get("target_id", ""))
         job.told.add(target)
         name = f"{title(str(hit.get('name', '')))} → {short(target)}"
-        self._say(job, f"hit {name} distance {float(hit.get('distance', 0)):.4f}")
+        distance = hit.get("distance")
+        self._say(job, f"hit {name} distance {distance:.4f}" if isinstance(distance, float) else f"hit {name}")
         if job.asked.get("submit"):
             task = asyncio.get_running_loop().create_task(self._tell(job, name, hit))
             job.tells.add(task)

@@ -110,7 +110,7 @@ class Agent:
         self.jobs.resume()
         await self.methods.leave.wait()
         log.info("leaving")
-        for task in (watching, resuming):
+        for task in (watching, resuming, *self._tasks):
             task.cancel()
         await self.server.close()
         await self.keeper.close()

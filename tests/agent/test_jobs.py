@@ -240,22 +240,23 @@ def test_hits_that_nobody_took_before_the_agent_died_are_taken_by_the_next_and_w
                     await asyncio.sleep(0.01)
 
         made = jobs_on(ground).start("told", {"how": "hears", "lines": [hit], "submit": True})
-        (made.folder / joblog.HITS).write_text(hit + "\n")
+        odd = Message(1, 1, "hit", {"target_id": "0x9", "distance": None}).to_line()
+        (made.folder / joblog.HITS).write_text(f"{odd}\n{hit}\n")
         (made.folder / "job.json").write_text(json.dumps(made.card() | {"state": "stopping"}))
         jobs = jobs_on(ground, hits)
         jobs.resume()
-        await taken(1)
+        await taken(2)
         assert jobs.get(made.id).state == "stopped"
         jobs.restart(made.id)
         await until(jobs, made.id, lambda j: j.last_lines[-1:] == ("begun",))
-        await taken(2)
+        await taken(4)
         await jobs.stop(made.id)
         later = jobs_on(ground, hits)
         later.resume()
         assert not later.telling, "what has ended is told for ever"
         return hits
 
-    assert [hit["target_id"] for hit in asyncio.run(day())] == ["0x1", "0x1"]
+    assert [hit["target_id"] for hit in asyncio.run(day())] == ["0x9", "0x1"] * 2
 
 
 @pytest.mark.parametrize("how", ["hears", ""])
