@@ -195,11 +195,18 @@ def _corpus(args: dict[str, Any]) -> dict[str, Any]:
     return {"paths": None, "max_bytes": 16_384, "seed": 0} | (args.get("corpus") or {})
 
 
+def _source_name(source: dict[str, Any]) -> str:
+    """Its file's name, or the program's, or the set's."""
+    if source.get("path"):
+        return Path(str(source["path"])).name
+    words = str(source.get("command") or source.get("name") or source.get("kind")).split()
+    return Path(words[0]).name if words else "source"
+
+
 def _corpus_name(args: dict[str, Any]) -> str:
     paths, sources = _corpus(args)["paths"], _corpus(args).get("sources") or ()
     if sources:
-        named = [str(s.get("path") or s.get("command") or s.get("name") or s.get("kind")) for s in sources]
-        told = [Path((n.split() or [n])[0]).name for n in named]
+        told = [_source_name(source) for source in sources]
         return ", ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
     if not paths:
         return "Python's standard library"

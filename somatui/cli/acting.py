@@ -133,8 +133,9 @@ def _rehearsed(plan: Plan) -> Answer:
 
 def _report(plan: Plan, result: dict[str, Any]) -> str:
     known = [(k.removesuffix("_shannons"), _shown(k, v)) for k, v in result.items() if isinstance(v, str | int | float)]
-    title = plan.consequence.title if plan.consequence else plan.action.help().rstrip(".")
-    return "\n".join(part for part in (f"Done: {title}", fields(known)) if part)
+    title = plan.consequence.title if plan.consequence else plan.action.name
+    head = f"Started: {title}" if plan.method in ("job.start", "job.restart") else f"Done: {title}"
+    return "\n".join(part for part in (head, fields(known)) if part)
 
 
 def _shown(key: str, value: object) -> str:

@@ -28,6 +28,8 @@ def test_a_job_is_named_by_what_it_reads() -> None:
     program = {"kind": "program", "command": "/usr/bin/gen --key value"}
     many = [*HUB["corpus"]["sources"], *FILE["corpus"]["sources"], program, program]
     assert KINDS["score"].title({"limit": 5, "corpus": {"sources": many}}) == "score 5 of set, b.jsonl, gen and 1 more"
+    spaced = [{"kind": "jsonl", "path": "/my data/a b.jsonl"}, {"kind": "program", "command": "bin/gen --all"}]
+    assert KINDS["score"].title({"corpus": {"sources": spaced}}) == "score a b.jsonl, gen"
 
 
 def test_a_job_is_done_at_one_place_unless_cards_or_shards_are_named() -> None:

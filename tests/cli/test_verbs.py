@@ -200,6 +200,8 @@ def test_what_the_agent_answers_becomes_the_status(
 
 def test_jobs_start_with_what_was_typed(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
     script.answers["job.start"] = {"job_id": "score-1"}
+    assert entry(["score", "run", "--no-submit"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["Started: score", "job_id  score-1"]
     assert run("score run --limit 3 --max-hits 2 --yes", capsys)[1]["result"] == {"job_id": "score-1"}
     args = script.asked[-1][1]["args"]
     assert (args["limit"], args["max_hits"], args["submit"]) == (3, 2, True)
