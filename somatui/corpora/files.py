@@ -21,6 +21,14 @@ LEFT_OUT = frozenset({"__pycache__", "site-packages", ".git", "node_modules"})
 class CorpusError(ValueError):
     """A corpus that cannot be read; the text is one sentence with the cure."""
 
+    @classmethod
+    def of_nothing(cls, dropped: Mapping[str, int]) -> CorpusError:
+        """There is no candidate, after so many were left out."""
+        told = ", ".join(f"{count} {why}" for why, count in sorted(dropped.items()))
+        return cls(
+            f"The corpus has no candidate{told and f' (left out: {told})'}: name other files, fields or windows."
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -82,7 +90,7 @@ class FileCorpus:
     """Files of some folders, those of one shard; `dropped` counts by reason what was left out.
 
     Without folders it is the standard library, of which the sources alone are read. `picky` leaves out what a machine
-    wrote and what says next to nothing as well.
+    wrote and what says next to nothing as well, and complains where there is no candidate at all.
     """
 
     paths: tuple[Path, ...] = ()
@@ -113,13 +121,19 @@ class FileCorpus:
     @property
     def over(self) -> bool:
         """Whether every file has been read."""
-        return self.position >= len(self._files)
+        return self.position >= len(self._files) and not self._nothing
+
+    @property
+    def _nothing(self) -> bool:
+        return self.picky and self.shard.count == 1 and not self._seen
 
     def take(self) -> Candidate | None:
-        """The next candidate, None when there is no more."""
-        while not self.over:
+        """The next candidate, None when there is no more. Raises CorpusError where a picky one had none at all."""
+        while self.position < len(self._files):
             if (candidate := self._read()) is not None:
                 return candidate
+        if self._nothing:
+            raise CorpusError.of_nothing(self.dropped)
         return None
 
     def learn(self, source: str, hits: int = 1) -> None:

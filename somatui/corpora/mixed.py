@@ -155,16 +155,18 @@ class MixedCorpus:
         for name, told in (cursor["sources"] if cursor is not None else {}).items():
             if name in self._readers:
                 self._readers[name].go_on(told)
-        self._given = sum(r.given for r in self._readers.values())
+        self._given, self._whole = sum(r.given for r in self._readers.values()), shard.count == 1
         self._chance = random.Random(f"{seed}:{self._given}")
         for reader in self._readers.values():
             reader.start()
 
     @property
     def over(self) -> bool:
-        """Whether every source has given all it has."""
+        """Whether every source has given all it has, and `take` has nothing to complain of."""
         with self._change:
-            return all(r.over and not r.ready for r in self._readers.values())
+            readers = self._readers.values()
+            done = all(r.over and not r.ready and r.error is None for r in readers)
+            return done and not self._has_nothing
 
     @property
     def dropped(self) -> Counter[str]:
@@ -173,7 +175,10 @@ class MixedCorpus:
             return sum((r.dropped + r.repeated for r in self._readers.values()), Counter())
 
     def take(self) -> Candidate | None:
-        """The next candidate; None when there is none yet, or no more. Raises CorpusError when every source fails."""
+        """The next candidate; None when there is none yet, or no more.
+
+        Raises CorpusError when every source fails, and when none has had a candidate.
+        """
         while (found := self._next()) is not None:
             reader, piece = found
             reader.mark = piece.mark
@@ -190,7 +195,14 @@ class MixedCorpus:
             name = piece.path or self._spool.keep(told, piece.data, digest)
             return Candidate(name, piece.data, digest, source)
         self._complain()
+        if self._has_nothing and all(r.over and not r.ready for r in self._readers.values()):
+            raise CorpusError.of_nothing(self.dropped)
         return None
+
+    @property
+    def _has_nothing(self) -> bool:
+        """Whether no candidate came of all sources; one shard's part may well be empty."""
+        return self._whole and not self._given
 
     def learn(self, source: str, hits: int = 1) -> None:
         """Note that so many more candidates of this source hit."""

@@ -20,7 +20,7 @@ from somatui.corpora.files import Candidate, CorpusError
 from somatui.corpora.lines import Lines
 from somatui.corpora.opening import Corpus, open_corpus
 from somatui.corpora.program import Program
-from somatui.corpora.source import Circumstances
+from somatui.corpora.source import Circumstances, Shard
 from somatui.corpora.tables import Parquet
 
 PATIENCE_S = 30.0
@@ -88,10 +88,28 @@ def test_an_item_that_has_no_window_is_counted(tmp_path: Path) -> None:
     asked = jsonl(tmp_path / "a.jsonl", {"text": "short"}, {"text": " "}, {"text": "", "name": "a.py"})
     for window in ("chunk", "function"):
         corpus = open_corpus(spec(asked, window=window), tmp_path / window)
-        told = {"chunk": {"no_window": 1, "empty": 2}, "function": {"empty": 2}}
-        assert len(everything(corpus)) == (window == "function")
-        assert corpus.dropped == told[window]
+        if window == "chunk":
+            with pytest.raises(CorpusError, match=r"no candidate \(left out: 2 empty, 1 no_window\): name other files"):
+                everything(corpus)
+        else:
+            assert [c.data for c in everything(corpus)] == [b"short"]
+            assert corpus.dropped == {"empty": 2}
         corpus.close()
+
+
+def test_a_corpus_without_a_candidate_says_so_unless_it_is_one_shard_s_part(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    for asked in (
+        spec(jsonl(tmp_path / "a.jsonl")), spec(script(tmp_path / "p.py", "")), spec(paths=[str(tmp_path / "files")]),
+        {"paths": [str(tmp_path / "files")]},
+    ):  # fmt: skip
+        corpus = open_corpus(asked, tmp_path / "work")
+        with pytest.raises(CorpusError, match="^The corpus has no candidate: name other files"):
+            everything(corpus)
+        part = open_corpus(asked, tmp_path / "part", shard=Shard(0, 2))
+        assert everything(part) == [] and part.over
+        for one in (corpus, part):
+            one.close()
 
 
 def test_nobody_waits_for_a_slow_program_while_another_source_has_candidates(tmp_path: Path) -> None:
