@@ -27,7 +27,7 @@ PASSING = ("_per_s", "_s", "_share", "under_way", "ready")
 TELL_EVERY_S, SAID_S = 0.5, 10.0
 TRIES = 2
 """Places at which a shard may fail before it is left for who asks again."""
-_VERSION = 1
+_VERSION, _HITS = 1, "told.json"
 
 
 @dataclass
@@ -97,7 +97,7 @@ def _one(name: str, values: list[float]) -> float:
 class Merged:
     """A job's shards as its parent sees them. How many there are, what they stand at and which targets were told of is
     kept in a file of the work folder; `count` of another number begins anew. With `remembers`, their cursors are kept
-    as well: it is for workers whose own folders may be lost."""
+    as well, and hits, which are told again: it is for workers whose own folders may be lost."""
 
     def __init__(
         self, job: Mapping[str, Any], emitter: Emitter, count: int | None, default: int, *, remembers: bool = False
@@ -108,6 +108,7 @@ class Merged:
         self.most_hits, self.limit = job.get("max_hits"), job.get("limit")
         self.hits, self.reported, self.parked = 0, set[str](), list[str]()
         self._passed = set[str]()
+        self._kept = dict[str, Mapping[str, Any]]()
         self.parts: list[Part] = []
         self._texts: dict[str, float] = {}
         self._told, self._news = 0.0, False
@@ -117,9 +118,13 @@ class Merged:
             if self.parts:
                 self.say(f"this job stood in {len(self.parts)} shards and has {wanted} now: it is begun anew")
             self.hits, self.reported, self.parts = 0, set(), [Part(n) for n in range(wanted)]
+            self._kept = {}
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.share_out()
         self.save()
+        for target, hit in self._kept.items():
+            self._emitter.send("hit", **hit)
+            self._passed.add(target)
 
     def _read(self) -> None:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -133,6 +138,8 @@ class Merged:
                 self.hits, self.reported = int(told["hits"]), set(told["reported"])
                 for part, owed in zip(self.parts, told.get("owed") or (), strict=False):
                     part.figures["owed"] = float(owed)
+                if self._remembers:
+                    self._kept = json.loads(self._path.with_name(_HITS).read_text("utf-8"))
 
     def save(self) -> None:
         """Write down what it stands at."""
@@ -160,7 +167,9 @@ class Merged:
     def follow(self, board: Path) -> None:
         """Another board: targets that are no more on it, if it can be read, may be told of anew."""
         with contextlib.suppress(BoardError):
-            self.reported &= {t.id for t in read_board(board).targets}
+            there = {t.id for t in read_board(board).targets}
+            self.reported &= there
+            self._kept = {target: hit for target, hit in self._kept.items() if target in there}
 
     def named(self, part: Part) -> str:
         """What people call a shard."""
@@ -209,13 +218,17 @@ class Merged:
     def _hit(self, hit: Mapping[str, Any]) -> None:
         """Pass a hit on, the first of its target and as many as are wanted.
 
-        What an earlier life has passed on is passed on once more when it is told again: nobody may have heard it.
+        What an earlier life has passed on is passed on once more: nobody may have heard it. Where no worker's record
+        outlives it, it is written down before the cursor behind it.
         """
         target = hit["target_id"]
         if target in self._passed or (self.enough and target not in self.reported):
             return
-        self._emitter.send("hit", **hit)
         self._passed.add(target)
+        if self._remembers:
+            self._kept[target] = dict(hit)
+            write_whole(self._path.with_name(_HITS), json.dumps(self._kept).encode())
+        self._emitter.send("hit", **hit)
         if target not in self.reported:
             self.hits += 1
             self.reported.add(target)
