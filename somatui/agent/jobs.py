@@ -17,10 +17,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from somatui.agent import joblog
+from somatui.agent.flows.base import OutcomeUnknown
 from somatui.agent.ground import Ground
 from somatui.agent.job import HISTORY, Job, tables
 from somatui.agent.kinds import KINDS, Kind, KindError
-from somatui.chain.errors import ChainError
+from somatui.chain.errors import ChainError, Timeout, Unreachable
 from somatui.domain.figures import SENT, WAITING, title
 from somatui.domain.ids import short
 from somatui.domain.snapshot import JobState, JobView
@@ -322,14 +323,20 @@ class Jobs:
         self._touch(job)
 
     async def _tell(self, job: Job, name: str, hit: dict[str, Any]) -> None:
-        try:
-            async with self._turns:
-                ended = await self._on_hit(job.id, hit)
-        except Exception as failure:
-            job.owes = job.owes or isinstance(failure, VaultLocked)
-            log.warning("a hit of %s was not submitted: %s", job.id, failure)
-            self._say(job, f"{name}: {failure}")
-            ended = "failed"
+        ended, pause = "", 1
+        while not ended:
+            try:
+                async with self._turns:
+                    ended = await self._on_hit(job.id, hit)
+            except Exception as failure:
+                if isinstance(failure, OutcomeUnknown) or isinstance(failure.__cause__, Unreachable | Timeout):
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, AWAY_S)
+                    continue
+                job.owes = job.owes or isinstance(failure, VaultLocked)
+                log.warning("a hit of %s was not submitted: %s", job.id, failure)
+                self._say(job, f"{name}: {failure}")
+                ended = "failed"
         job.metrics[ended] = job.metrics.get(ended, 0.0) + 1
         self._touch(job)
 

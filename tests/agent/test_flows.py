@@ -12,6 +12,7 @@ import pytest
 
 from somatui.agent.flows import ActLost, ActRefused, OutcomeUnknown
 from somatui.agent.flows.base import key_name
+from somatui.agent.flows.run import TRIES
 from somatui.agent.ground import UploadFailed
 from somatui.agent.journal import Journal, JournalError
 from somatui.agent.main import Agent
@@ -206,6 +207,35 @@ async def test_a_target_that_expired_before_signing_is_refused_without_a_fee(one
     ended = one.ground.journal.get(begun.id)
     assert ended.state == "refused" and "expired" in (ended.note or "")
     assert one.ground.journal.sums()["fee"] == fees
+
+
+async def test_a_hit_waits_for_a_store_or_network_that_is_away_and_only_until_its_target_is_over(
+    one: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("somatui.agent.flows.run.MOST_PAUSE_S", 0.02)
+    monkeypatch.setattr("somatui.agent.flows.run.FIRST_PAUSE_S", 0.01)
+    await active_model(one)
+    ground, tries = one.ground, [0]
+    assert isinstance(ground, KeptUploads)
+
+    def away(_key: bytes | None) -> None:
+        tries[0] += 1
+        raise UploadFailed("The store does not answer.")
+
+    ground.before_upload = away
+    first = asyncio.ensure_future(one.flows.act("submit", {"hit": one.hit(0)}, "first"))
+    await until(lambda: tries[0] > 3 * TRIES)
+    ground.before_upload = None
+    line = Rough(ground.chain)
+    line.simulating, ground.chain = ["away"] * 3 * TRIES, line
+    assert (await first)["digest"] and line.simulating == []
+    ground.before_upload = away
+    late = asyncio.ensure_future(one.flows.act("submit", {"hit": one.hit(1)}, "late"))
+    tries[0] = 0
+    await until(lambda: tries[0] > 3 * TRIES)
+    await one.advance()
+    with pytest.raises(ActRefused, match="expired"):
+        await late
 
 
 async def test_the_operators_limits_refuse_a_hit(one: World) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from somatui.agent import joblog
+from somatui.agent.flows import ActRefused, OutcomeUnknown
 from somatui.agent.ground import Ground
 from somatui.agent.job import Job, tables
 from somatui.agent.jobs import AT_ONCE, RESTARTS, Jobs, JobsError
@@ -22,7 +23,7 @@ from somatui.agent.kinds import BOARD, KINDS, Kind, Score
 from somatui.agent.methods import Methods
 from somatui.agent.server import RpcError
 from somatui.chain.client import Chain, Endpoints
-from somatui.chain.errors import Unreachable
+from somatui.chain.errors import ChainError, Unreachable
 from somatui.config import Profile, Settings
 from somatui.domain.codec import from_json, to_json
 from somatui.domain.snapshot import JobView
@@ -363,6 +364,26 @@ def test_a_job_waits_for_a_network_that_is_away_as_long_as_it_is_and_can_be_stop
         return second.state, done
 
     assert asyncio.run(day()) == ("stopped", "done")
+
+
+def test_a_hit_waits_for_a_network_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, "told", Told())
+    monkeypatch.setattr("somatui.agent.jobs.AWAY_S", 0.01)
+    hit = Message(1, 1, "hit", {"target_id": "0x1", "distance": 0.5}).to_line()
+    troubles: list[Exception] = [OutcomeUnknown("digest", "It goes on."), Unreachable("The network does not answer.")]
+
+    async def take(_job: str, _hit: dict[str, Any]) -> str:
+        if not troubles:
+            return "submitted"
+        if isinstance(trouble := troubles.pop(), ChainError):
+            raise ActRefused((), str(trouble)) from trouble
+        raise trouble
+
+    async def day() -> JobView:
+        jobs = Jobs(ground_in(tmp_path), take, lambda: None)
+        return await until(jobs, jobs.start("told", {"lines": [hit], "submit": True}).id, ended)
+
+    assert asyncio.run(day()).metrics == {"submitted": 1}
 
 
 def test_a_defect_ends_a_job_as_failed_and_a_full_disk_loses_no_hit(

@@ -73,6 +73,10 @@ class Flow:
         """Whether giving up would cost money, so that it is tried until it works or `step` ends it."""
         return False
 
+    def waits(self, why: Exception) -> bool:
+        """Whether what hinders a step is waited for, since `step` knows when it is too late."""
+        return False
+
     def rejected(self, intent: Intent, why: Rejected) -> Intent | None:
         """The end that a failed trial means; None when it may be tried again."""
         return None

@@ -12,12 +12,13 @@ from typing import Any
 from somatui.agent.flows.base import ActRefused, Flow, demand
 from somatui.agent.flows.hit import Hit, checks
 from somatui.agent.flows.publish import checksum_of
-from somatui.agent.ground import Ground
+from somatui.agent.ground import Ground, UploadFailed
 from somatui.agent.journal import Intent, Money
 from somatui.agent.signer import Rejected, Signer
 from somatui.agent.states import DONE, LOST, PLANNED, REFUSED, SIGNED, UPLOADED
 from somatui.chain import build
 from somatui.chain.effects import EffectsView
+from somatui.chain.errors import Timeout, Unreachable
 from somatui.domain import fees
 from somatui.domain.checks import Check, refusal
 from somatui.domain.snapshot import CoinView, TargetView
@@ -108,8 +109,16 @@ class Submit(Flow):
 
     async def step(self, intent: Intent) -> Intent:
         """One state further."""
+        try:
+            return await self._further(intent)
+        except NotNow as late:
+            return self.enter(intent, late.state, note=str(late))
+
+    async def _further(self, intent: Intent) -> Intent:
         hit = Hit.read(intent.args["hit"])
         if intent.state == PLANNED:
+            if intent.note:
+                await self._last_look(hit)
             return await self._upload(intent, hit)
         if intent.state == SIGNED:
             effects = await self.signer.settle(intent, int(intent.result["bond_shannons"]))
@@ -120,6 +129,10 @@ class Submit(Flow):
     def back(self, intent: Intent, why: str) -> Intent:
         """The bytes are in the store: sign anew, if the target is still open."""
         return self.enter(intent, UPLOADED, note=why)
+
+    def waits(self, why: Exception) -> bool:
+        """A network or a store that is away comes back; the looks at the target end what is too late by then."""
+        return isinstance(why, Unreachable | Timeout | UploadFailed)
 
     def rejected(self, intent: Intent, why: Rejected) -> Intent | None:
         """Somebody was faster, or the node knows better; nothing was paid."""
@@ -164,19 +177,16 @@ class Submit(Flow):
             sent()
             return {"bond_shannons": bond, "digest": b58encode(data.digest)}
 
-        try:
-            effects = await self.signer.send(
-                intent,
-                SIGNED,
-                make,
-                bond + fees.submit_fee(p, separate_bond_coin=False).total_shannons,
-                sweep=True,
-                spends_shannons=bond,
-                facts=facts,
-                last_look=lambda: self._last_look(hit),
-            )
-        except NotNow as late:
-            return self.enter(intent, late.state, note=str(late))
+        effects = await self.signer.send(
+            intent,
+            SIGNED,
+            make,
+            bond + fees.submit_fee(p, separate_bond_coin=False).total_shannons,
+            sweep=True,
+            spends_shannons=bond,
+            facts=facts,
+            last_look=lambda: self._last_look(hit),
+        )
         return self._ended(intent, hit, effects)
 
     def _ended(self, intent: Intent, hit: Hit, effects: EffectsView) -> Intent:
