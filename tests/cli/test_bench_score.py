@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
 
 import pytest
 
+from somatui.cli.nouns import bench
 from somatui.engine.bench.measure import Findings, in_turn, ratio
 
 RATIOS = {
@@ -35,6 +37,7 @@ def test_the_bench_of_scoring_tells_gates_and_figures() -> None:
     assert "value" in found["score.card"] or "no card" in found["score.card"]["skipped"]
     assert "same work ×" in found["score.reload"]["note"]
     assert document["model"]["rounds"] == document["machine"]["threads"] == 1
+    assert not any("met" in one for one in found.values()), "a quick look judges nothing"
 
 
 def test_a_speed_without_its_gate_is_void() -> None:
@@ -55,3 +58,33 @@ def test_both_ways_take_turns_after_one_that_does_not_count() -> None:
     assert order == ["a", "b"] * 4
     assert {name: len(times) for name, times in spent.items()} == {"a": 3, "b": 3}
     assert ratio({"a": [2.0, 3.0, 9.0], "b": [1.0, 1.0, 1.0]}, "a", "b") == 3.0
+
+
+def test_the_markdown_table_says_what_was_found_its_goal_and_whether_that_is_met(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = Findings()
+    found.gate("gate.right", off=(0.1, 0.2))
+    found.gate("gate.wrong", off=(0.3, 0.2))
+    found.figure("compose", "gate.right", 38_041.2, goal=10_000, note="files")
+    found.figure("card", "gate.right", 230.44, "chunks/s", goal=250)
+    found.figure("plain", "gate.right", 6.7654)
+    found.figure("spoilt", "gate.wrong", 9.9, goal=1)
+    document = {"machine": {"cpus": 2}, "model": {"dim": 64}, "gates": found.gates, "results": found.results}
+    monkeypatch.setattr(bench, "worker", lambda *_: document)
+    answer = bench.score(argparse.Namespace(short=False, rounds=None, markdown=True))
+    assert answer.text.splitlines() == [
+        "| figure | beside the published packages | goal | met | what |",
+        "|---|--:|--:|---|---|",
+        "| compose | × 38,040 | ≥ 10,000 | met | files |",
+        "| card | 230.4 chunks/s | ≥ 250 | NOT met |  |",
+        "| plain | × 6.765 |  |  |  |",
+        "| spoilt | – |  |  | void: gate.wrong has not passed |",
+        "",
+        "- machine: cpus 2",
+        "- model: dim 64",
+        "- gates: not passed: gate.wrong",
+    ]
+    assert (
+        "38,040  ≥ 10,000: met  files" in bench.score(argparse.Namespace(short=False, rounds=None, markdown=False)).text
+    )

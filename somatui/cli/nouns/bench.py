@@ -36,26 +36,32 @@ def score(args: Arguments) -> Answer:
     """Scoring beside the published packages; exit status 1 when a number is wrong, whatever the speeds."""
     job = {"job": "bench_score", "version": VERSION, "short": args.short, "rounds": args.rounds}
     document = worker("somatui.workers.bench_score", job, lambda done: note(f"{done:.0%} done"))
-    rows = [(one["name"], *_told(one)) for one in document["results"]]
-    for name in ("machine", "model"):
-        rows.append((name, ", ".join(f"{k} {v}" for k, v in document[name].items()), "", ""))
     failed = [gate["name"] for gate in document["gates"] if not gate["passed"]]
-    rows.append(("gates", f"not passed: {', '.join(failed)}" if failed else "all passed", "", ""))
+    below = [(name, ", ".join(f"{k} {v}" for k, v in document[name].items())) for name in ("machine", "model")]
+    below.append(("gates", f"not passed: {', '.join(failed)}" if failed else "all passed"))
+    rows = [(one["name"], *_told(one)) for one in document["results"]]
     if args.markdown:
-        lines = ["| | found | goal | |", "|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
-        text = "\n".join(lines)
+        lines = ["| figure | beside the published packages | goal | met | what |", "|---|--:|--:|---|---|"]
+        lines += [f"| {' | '.join(row)} |" for row in rows]
+        text = "\n".join([*lines, "", *(f"- {name}: {told}" for name, told in below)])
     else:
-        text = fields((name, "  ".join(filter(None, rest))) for name, *rest in rows)
+        short = [(name, "  ".join(filter(None, (found, f"{goal}: {met}" if goal else "", rest))))
+                 for name, found, goal, met, rest in rows]  # fmt: skip
+        text = fields([*short, *below])
     return Answer(document, text, FAILED if failed else 0)
 
 
-def _told(one: dict[str, Any]) -> tuple[str, str, str]:
-    """A figure, its goal and its note, for people."""
+def _told(one: dict[str, Any]) -> tuple[str, str, str, str]:
+    """A figure, its goal, whether that is met, and its note, for people."""
     if why := one.get("skipped") or one.get("void"):
-        return "–", "", f"{'skipped' if 'skipped' in one else 'void'}: {why}"
-    found = f"{one['value']:,} {one['unit']}" if "unit" in one else f"× {one['ratio']:,}"
-    goal = "" if "goal" not in one else f"≥ {one['goal']:,}: {'met' if one['met'] else 'NOT met'}"
-    return found, goal, one.get("note", "")
+        return "–", "", "", f"{'skipped' if 'skipped' in one else 'void'}: {why}"
+    found = f"{_number(one['value'])} {one['unit']}" if "unit" in one else f"× {_number(one['ratio'])}"
+    goal, met = (f"≥ {_number(one['goal'])}", "met" if one["met"] else "NOT met") if "goal" in one else ("", "")
+    return found, goal, met, one.get("note", "")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
 VERBS = (
