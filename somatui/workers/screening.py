@@ -181,6 +181,9 @@ class Screening:
         return self._chunks.through(name, partial(self._device.parts, key, source), data, seed)
 
     def _compare(self, screened: Score, exact: Score, aims: Aims) -> None:
+        if not (math.isfinite(screened.loss) or math.isfinite(exact.loss)):
+            # A model whose weights make no numbers says nothing about screening: else one would end it for all.
+            return
         loss, distance = abs(screened.loss / exact.loss - 1), aims.apart(screened, exact)
         with self._lock:
             self._verified += 1

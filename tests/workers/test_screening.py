@@ -169,6 +169,18 @@ def test_screening_ends_when_its_numbers_are_off_by_more_than_the_margin(wrong: 
     assert [text for level, text in said if level == "warn"][0].endswith("all is scored exactly from here on")
 
 
+def test_a_model_that_makes_no_numbers_either_way_ends_no_screening() -> None:
+    said: Said = []
+    broken = (CONFIG, {name: torch.full_like(tensor, float("nan")) for name, tensor in trained().items()})
+    made, data = a_screening(said), texts()[:300]
+    made.follow({"wide": (CONFIG, trained()), "broken": broken})
+    first = made.score("broken", broken, data, None, AIMS)
+    again = made.score("broken", broken, data, first, AIMS)
+    made.close()
+    assert not (np.isfinite(first.loss) or np.isfinite(again.loss))
+    assert made.at_work and not [text for level, text in said if level == "warn"]
+
+
 def test_what_was_screened_before_screening_ended_is_verified_whatever_its_numbers_promise() -> None:
     made, data, loaded = a_screening([]), texts()[:300], (CONFIG, trained())
     plan, scores = Plan(("wide",), (0,), AIMS, within=-1.0), dict[str, Score]()
