@@ -64,14 +64,16 @@ def torchrun(places: int) -> list[str]:
     """The command line that keeps so many processes on this machine, and starts them again when one dies.
 
     Machines meet in the job's own store: torchrun's meeting has all of them begin anew when one is lost, each loading
-    its models again, and takes what it finds there for pickles (torch.distributed.elastic.rendezvous).
+    its models again, and takes what it finds there for pickles (torch.distributed.elastic.rendezvous). Its folders for
+    logs would be left empty in /tmp, some for each start.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     return [
         sys.executable, "-P", "-m", "torch.distributed.run", f"--nproc-per-node={places}", "--nnodes=1",
         "--node-rank=0", "--rdzv-backend=static", "--master-addr=127.0.0.1", f"--master-port={port}",
-        f"--max-restarts={MOST_RESTARTS}", "--monitor-interval=0.5", "-m", "somatui.workers.node",
+        f"--max-restarts={MOST_RESTARTS}", "--monitor-interval=0.5",
+        f"--log-dir={os.devnull}", "-m", "somatui.workers.node",
     ]  # fmt: skip
 
 
