@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -81,6 +82,9 @@ def place() -> Iterator[tuple[str, list[SimpleNamespace]]]:
 async def test_the_sdk_gets_the_references_answer_and_its_refusals_until_ctrl_c(tmp_path: Path) -> None:
     target, data, best = recipe.target(16, CASE["target_seed"]).tolist(), files()["/data"], ANSWER["models"][0]
     with serving(tmp_path) as (process, ready), place() as (url, models):
+        old = Path(ready["weights"]) / f"{'2' * 44}.safetensors"
+        old.write_bytes(b"x")
+        os.utime(old, (1, 1))
         sdk = await SomaClient(rpc_url=NOBODY, scoring_url=ready["url"])
         assert await sdk.scoring_health()
         for one in await asyncio.gather(*(sdk.score(f"{url}/data", models, target, data=data) for _ in range(3))):
@@ -108,7 +112,7 @@ async def test_the_sdk_gets_the_references_answer_and_its_refusals_until_ctrl_c(
         lines = [json.loads(line) for line in process.stdout]
         assert [line["event"] for line in lines] == ["scored"] * 3 + ["refused"] * 3 + ["ended"]
         assert lines[-1] == {"event": "ended", "scored": 3, "refused": 3}
-        assert process.stderr.read() == "" and not worker.is_running()
+        assert process.stderr.read() == "1 old weights were removed (0.00 GB)\n" and not worker.is_running()
     assert {p.name.partition(".")[0] for p in Path(ready["weights"]).iterdir()} == {m.checksum for m in models}
 
 
