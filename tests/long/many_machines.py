@@ -1,10 +1,10 @@
 """A score job on several machines, here as many process trees, of which processes and whole machines are killed.
 
-`python -m tests.long.many_machines [--machines 3] [--candidates 600] [--kills 2]`, or `--short`. The job's own machine
+`python -m tests.long.many_machines [--machines 3] [--candidates 600] [--kills 3]`, or `--short`. The job's own machine
 is one of them, the others join by the command line, each with a home of its own. Once scoring is under way a process of
-another machine is killed with -9, then all that runs on one, turn about; each time the others go on and take over its
-shard. In the end every candidate is counted once, and the targets hit are those that one worker alone hits. Exit status
-1 when not.
+another machine is killed with -9, then the job's own worker, which is started again as the agent does, then all that
+runs on one machine, turn about; each time the others go on or come again, and take over its shard. In the end every
+candidate is counted once, and the targets hit are those that one worker alone hits. Exit status 1 when not.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.workers.processes import start
 from tests.workers.test_score import job
 
 TARGETS, THRESHOLD = 8, 0.9
-PATIENCE_S = 600.0
+PATIENCE_S, AGAIN_S = 600.0, 1.0
 NODE, TORCHRUN = "somatui.workers.node", "torch.distributed.run"
 
 
@@ -95,12 +95,13 @@ def go(folder: Path, machines: int, candidates: int, kills: int) -> dict[str, An
         asked |= {"job": "score", "gpus": "none", "work_dir": str(folder / "work"),
                   "nodes": {"count": machines, "at": at}}  # fmt: skip
         began, run = time.monotonic(), Run(folder, at, machines - 1, kills)
-        process = start("nodes", asked)
         try:
-            return judge(run, process, candidates, alone, began)
+            run.live(asked, candidates)
+            return judge(run, candidates, alone, began)
         finally:
-            process.kill()
-            process.wait()
+            if run.own is not None:
+                run.own.kill()
+                run.own.wait()
             for machine in run.others:
                 machine.die()
 
@@ -112,47 +113,65 @@ class Run:
         self.key, self.kills = folder / "work" / KEY, kills
         own_key(self.key)
         self.others = [Machine(folder, number, at, self.key) for number in range(others)]
-        self.hits: list[str] = []
+        self.own: subprocess.Popen[str] | None = None
+        self.hits: list[list[str]] = []
+        """The targets that each life of the job's own worker told of."""
         self.last: Message | None = None
         self.said: list[str] = []
         self.killed = 0
-        self._marks = 0
+        self._came = self._marks = 0
+        self._until = time.monotonic() + PATIENCE_S
+
+    def live(self, asked: dict[str, Any], candidates: int) -> None:
+        """Listen to the end of the job, and start its own worker again where that was killed. Raises Broken."""
+        while self.own is None or self.own.wait() == -signal.SIGKILL:
+            if self.own is not None:
+                time.sleep(AGAIN_S)
+            self.own, self._came, self._marks = start("nodes", asked), 0, 0
+            self.hits.append([])
+            for message in lives(self.own):
+                self.hear(message, candidates)
+                if time.monotonic() > self._until:
+                    raise Broken(f"not over after {PATIENCE_S:g} s: {self.said}")
 
     def hear(self, message: Message, candidates: int) -> None:
         """Kill some once all take part, while there is much to do."""
         self.last = message
         match message.kind:
             case "hit":
-                self.hits.append(message.body["target_id"])
+                self.hits[-1].append(message.body["target_id"])
             case "log":
                 self.said.append(message.body["text"])
-                self._marks = 0 if message.body["text"].endswith("takes part") else self._marks
+                if message.body["text"].endswith("takes part"):
+                    self._came, self._marks = self._came + 1, 0
             case "checkpoint":
                 self._marks += 1
         scored = int(message.body.get("scored", 0)) if message.kind == "checkpoint" else candidates
-        come = sum(text.endswith("takes part") for text in self.said) > len(self.others)
+        come = self._came > sum(m.process.poll() is None for m in self.others)
         ready = [m for m in self.others if m.nodes()] if come else []
         if self.killed < self.kills and self._marks >= 3 and scored < candidates * 3 // 4 and ready:
-            if self.killed % 2 == 0:
-                ready[0].nodes()[0].kill()
-            else:
-                ready[0].die()
+            match self.killed % 3:
+                case 0:
+                    ready[0].nodes()[0].kill()
+                    self._came -= 1
+                case 1 if self.own is not None:
+                    self.own.kill()
+                case _:
+                    ready[0].die()
             self.killed, self._marks = self.killed + 1, 0
 
 
-def judge(run: Run, process: subprocess.Popen[str], candidates: int, alone: set[str], began: float) -> dict[str, Any]:
-    """Listen to the end, and hold what was told against what one worker tells."""
-    for message in lives(process):
-        run.hear(message, candidates)
-        if time.monotonic() - began > PATIENCE_S:
-            raise Broken(f"not over after {PATIENCE_S:g} s: {run.said}")
+def judge(run: Run, candidates: int, alone: set[str], began: float) -> dict[str, Any]:
+    """Hold what was told against what one worker tells."""
     if run.last is None or run.last.kind != "done":
         raise Broken(f"it ended with {run.last}")
     told = run.last.body["result"]
     if (told["scored"], told["reason"]) != (candidates, "corpus"):
         raise Broken(f"{told['scored']} of {candidates} candidates are counted, and it ended by {told['reason']}")
-    if len(set(run.hits)) != len(run.hits) or set(run.hits) != alone:
-        raise Broken(f"targets hit: {sorted(run.hits)}, by one worker alone: {sorted(alone)}")
+    # A new life tells again what an earlier one may have told nobody of.
+    found = set().union(*run.hits)
+    if found != alone or told["hits"] != len(alone) or any(len(set(life)) != len(life) for life in run.hits):
+        raise Broken(f"targets hit: {run.hits}, by one worker alone: {sorted(alone)}")
     if run.killed < run.kills:
         raise Broken(f"it was over after {run.killed} kills: give it more candidates")
     for machine in run.others:
@@ -164,7 +183,7 @@ def judge(run: Run, process: subprocess.Popen[str], candidates: int, alone: set[
         raise Broken(f"processes that are left: {left}")
     return {
         "seconds": round(time.monotonic() - began, 1), "machines": len(run.others) + 1, "kills": run.killed,
-        "scored": told["scored"], "hits": len(run.hits), "taken over": sum("elsewhere" in s for s in run.said),
+        "scored": told["scored"], "hits": len(found), "taken over": sum("elsewhere" in s for s in run.said),
     }  # fmt: skip
 
 
@@ -173,7 +192,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.long.many_machines")
     parser.add_argument("--machines", type=int, default=3)
     parser.add_argument("--candidates", type=int, default=600)
-    parser.add_argument("--kills", type=int, default=2)
+    parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--short", action="store_true", help="two machines, one kill")
     args = parser.parse_args()
     if args.short:

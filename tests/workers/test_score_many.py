@@ -223,7 +223,7 @@ class Driver:
         if handle == 0:
             raise self.NVMLError
 
-    def nvmlEventSetWait_v2(self, events: str, wait_ms: int) -> Any:
+    def nvmlEventSetWait_v2(self, events: str, _wait_ms: int) -> Any:
         if not self.events:
             raise self.NVMLError
         handle, number = self.events.pop(0)
