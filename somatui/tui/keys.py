@@ -27,6 +27,7 @@ SHELL_KEYS: tuple[ShellKey, ...] = (
     ShellKey("slash", "/", "filter", "Filter the rows of this pane; !word leaves out.", "filter"),
     ShellKey("colon", ":", "", "Type an act with its words, like claim all.", "command"),
     ShellKey("question_mark", "?", "help", "Say what can be done here.", "help"),
+    ShellKey("exclamation_mark", "!", "alerts", "Read every alert; the line below shows the worst one.", "alerts"),
     ShellKey("ctrl+p", "ctrl+p", "palette", "Find anything by name.", "command_palette"),
     ShellKey("y", "y", "copy", "Send the id under the cursor to the terminal's clipboard.", "copy_row"),
     ShellKey("v", "v", "qr", "Show the wallet's address as a QR code.", "qr"),

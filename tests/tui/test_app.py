@@ -9,7 +9,7 @@ import pytest
 from textual.geometry import Size
 
 from somatui.domain.actions import PANES
-from somatui.domain.snapshot import EpochView, Snapshot
+from somatui.domain.snapshot import Alert, EpochView, Snapshot
 from somatui.paths import Paths
 from somatui.tui import early
 from somatui.tui.colours import TABLES
@@ -186,6 +186,19 @@ async def test_alerts_are_read_on_the_message_line_until_something_else_is_said(
         await c.shows("train: A train job runs already")
         await c.press("escape")
         await c.shows("▲ latex-01 is revealed in this epoch")
+
+
+async def test_of_several_alerts_the_worst_is_said_and_all_are_read_with_a_key(paths: Paths) -> None:
+    told = ("The store is away.", "latex-01 burns half of its stake.", "Coins are low.")
+    alerts = tuple(Alert(s, text) for s, text in zip(("warn", "bad", "warn"), told, strict=True))  # type: ignore[arg-type]
+    async with console(paths, replace(busy(), alerts=alerts)) as c:
+        await c.shows("▲ latex-01 burns half of its stake. (2 more: !)")
+        await c.press("exclamation_mark")
+        await c.shows("▲ latex-01 burns half of its stake. ▲ The store is away. ▲ Coins are low.")
+        c.agent.show(replace(busy(), alerts=()))
+        await c.shows("Nothing wants to be read.")
+        await c.press("escape")
+        await c.until(lambda: c.app.screen is c.app.home, "home again")
 
 
 async def test_the_agents_unreadable_future_does_not_end_the_console(paths: Paths) -> None:

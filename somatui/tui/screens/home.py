@@ -179,8 +179,11 @@ class HomeScreen(SizedScreen[None]):
             return self._said
         snapshot = self.somatui.world.snapshot
         loud = [a for a in snapshot.alerts if a.severity != "info"] if snapshot else []
-        first = next((a for a in loud if a.severity == "bad"), loud[0] if loud else None)
-        return (f"▲ {first.text}", first.severity) if first else ("", "")
+        if not loud:
+            return "", ""
+        first = next((a for a in loud if a.severity == "bad"), loud[0])
+        more = f"  ({len(loud) - 1} more: !)" if len(loud) > 1 else ""
+        return f"▲ {first.text}{more}", first.severity
 
     def say(self, text: str, tone: str = "") -> None:
         """One sentence on the message line."""
@@ -262,6 +265,12 @@ class HomeScreen(SizedScreen[None]):
         from somatui.tui.screens.help import HelpScreen
 
         self.app.push_screen(HelpScreen(self.current, self._panes.get(self.current)))
+
+    def action_alerts(self) -> None:
+        """Read every alert."""
+        from somatui.tui.screens.alerts import AlertsScreen
+
+        self.app.push_screen(AlertsScreen())
 
     async def action_filter(self) -> None:
         """Open the `/` line on this pane's filter."""
