@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -38,6 +39,8 @@ SILENCE_S = 20.0
 TICK_S, BYE_S, END_S, AGAIN_S = 0.2, 5.0, 1.5, 2.0
 ALONE_S = 60.0
 """How long a machine may join once every place is parked; by then torchrun has also started again what had died."""
+HELD_S = 20.0
+"""How long the worker of an agent that was killed may still hold the address, while the machines save their work."""
 RESTARTS = 5
 """Times in a row that this machine's torchrun may end before anybody takes part."""
 
@@ -251,6 +254,17 @@ class Nodes:
             time.sleep(TICK_S / 4)
 
 
+def served(host: str, port: int, session: Session) -> Any:
+    """The store, served at an address once it is free. Raises OSError."""
+    until = time.monotonic() + HELD_S
+    while True:
+        try:
+            return opened(host, port, serve=True)
+        except OSError as failure:
+            if failure.errno != errno.EADDRINUSE or time.monotonic() >= until or session.stopping.wait(TICK_S):
+                raise
+
+
 def work(job: dict[str, Any], session: Session) -> dict[str, Any]:
     """Do the job. Raises JobError for an address that cannot be used, or for cards that are not there."""
     asked = job["nodes"]
@@ -259,7 +273,7 @@ def work(job: dict[str, Any], session: Session) -> dict[str, Any]:
     at = places(here.gpus, None, look(), visible())
     try:
         host, port = host_port(here.at)
-        store = opened(host, port, serve=True)
+        store = served(host, port, session)
     except ValueError:
         raise JobError(f"{here.at} is no address to meet at: write HOST:PORT.") from None
     except OSError as failure:

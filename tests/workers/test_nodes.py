@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -268,6 +269,28 @@ def test_a_seat_that_was_taken_for_lost_ends_so_that_torchrun_starts_it_again(tm
     Mailbox(job.store, KEY).put(f"in/{seat._name}", {"cmd": "leave"})
     seat.run()
     assert seat.left and not (tmp_path / "node" / OVER).exists()
+
+
+def test_an_address_that_an_earlier_worker_still_holds_is_waited_for_and_another_s_is_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session, port = Session(Emitter(io.StringIO())), free_port()
+    held = socket.create_server(("127.0.0.1", port))
+    monkeypatch.setattr(nodes, "TICK_S", 0.01)
+    monkeypatch.setattr(nodes, "HELD_S", 0.1)
+    with pytest.raises(OSError, match="in use"):
+        nodes.served("127.0.0.1", port, session)
+    monkeypatch.setattr(nodes, "HELD_S", 60.0)
+    tries: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        tries.append(seconds)
+        if len(tries) == 3:
+            held.close()
+        return False
+
+    monkeypatch.setattr(session.stopping, "wait", wait)
+    assert nodes.served("127.0.0.1", port, session).check(["anything"]) is False and len(tries) == 3
 
 
 @pytest.mark.parametrize(("said", "over"), [("stop", True), ("pause", False), (None, False)])
