@@ -90,7 +90,7 @@ def _there(model: Published, shelf: Shelf, place: Path, session: Session, came: 
 def _judge(model: Published) -> None:
     """Raise FetchError for a manifest that cannot be one of a model."""
     try:
-        checksum = base58.b58decode(model.checksum)
+        checksum = base58.b58decode(model.checksum[:64])
     except ValueError:
         checksum = b""
     if len(checksum) != 32 or base58.b58encode(checksum).decode() != model.checksum:

@@ -56,6 +56,8 @@ DATA_KEPT = 64 * 1024 * 1024
 """Bytes of data that are kept: they are scored again though their address is dead (protocol.md 8, item 10)."""
 SILENCE_S, FETCH_S = 30.0, 300.0
 """How long a server of data may say nothing, and how long all of it may take: others wait behind it."""
+MOST_LETTERS = 64
+"""Of a checksum or a key, with a few to spare."""
 TIDY_S = 3600.0
 """So often at most old weights are looked for."""
 PROCESSOR = torch.device("cpu")
@@ -131,6 +133,9 @@ def _given_up() -> RequestError:
 
 
 def _decoded(text: str, name: str) -> bytes:
+    # What is far too long would take hours: decoding takes the square of its length.
+    if len(text) > MOST_LETTERS:
+        raise RequestError(f"Invalid {name}: it has {len(text)} letters, 32 bytes in Base58 have at most 44")
     try:
         return base58.b58decode(text)
     except ValueError:

@@ -104,13 +104,15 @@ class Shelf:
             path.unlink(missing_ok=True)
             os.close(lock)
 
-    def standing(self) -> list[Standing]:
-        """What is here, the longest unused first."""
+    def standing(self, but: str = "") -> list[Standing]:
+        """What is here, the longest unused first; `but` is an ending that does not count."""
         found: dict[str, tuple[int, float]] = {}
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(self.folder):
                 checksum, _, ending = entry.name.partition(".")
                 if not f".{ending}".startswith((PLAIN, SEALED, PART, LOCK)) or not _CHECKSUM.fullmatch(checksum):
+                    continue
+                if f".{ending}" == but:
                     continue
                 with contextlib.suppress(FileNotFoundError):
                     told = entry.stat()
@@ -147,15 +149,12 @@ class Shelf:
 
     def remove(self, checksum: str) -> None:
         """Remove all files of a checksum; its lock must be held."""
-        for path in self._files(checksum):
-            path.unlink(missing_ok=True)
-
-    def _files(self, checksum: str) -> list[Path]:
-        return [path for path in self.folder.glob(f"{checksum}.*") if path.suffix != LOCK]
+        for path in self.folder.glob(f"{checksum}.*"):
+            if path.suffix != LOCK:
+                path.unlink(missing_ok=True)
 
     def _used_at(self, checksum: str) -> float:
-        told = [path.stat() for path in self._files(checksum)]
-        return max((max(one.st_atime, one.st_mtime) for one in told), default=0.0)
+        return max((one.used_at for one in self.standing(but=LOCK) if one.checksum == checksum), default=0.0)
 
 
 def _size(path: Path) -> int | None:

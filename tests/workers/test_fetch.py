@@ -427,6 +427,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "far too large": ({"size": 10**15}, "at most 6.4 GB"),
     "empty": ({"size": 0}, "at most 6.4 GB"),
     "short checksum": ({"checksum": b58(bytes(31))}, "not 32 bytes"),
+    "checksum without an end": ({"checksum": "2" * 10**6}, "not 32 bytes"),
     "checksum that is a path": ({"checksum": "../../x"}, "not 32 bytes"),
     "another scheme": ({"url": "file:///etc/passwd"}, "no http address"),
     "half an address": ({"url": "http://[::1"}, "address cannot be read"),

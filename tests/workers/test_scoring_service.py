@@ -126,6 +126,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"data_checksum": "1" * 32}, "Checksum mismatch"),
     ({"data_checksum": "0OIl"}, "Invalid checksum"),
     ({"data_checksum": "abc"}, "Invalid checksum"),
+    ({"data_checksum": "2" * 4_000_000}, "Invalid checksum: it has 4000000 letters"),
     ({"data_size": 1499}, "Runtime competition error: Blob error: size mismatch: expected 1499 bytes, got 1500 bytes"),
     ({"data_size": 1501}, "size mismatch: expected 1501 bytes, got 1500 bytes"),
     ({"data_size": 2**40}, "Invalid size"),
