@@ -92,6 +92,7 @@ class Resident:
             self._noise = contract.projections(config.dim, 0, device).clone()
         self._seed = 0
         self._graphs: dict[int, _Graph | None] = {}
+        self._met: set[int] = set()
 
     @property
     def nbytes(self) -> int:
@@ -126,15 +127,17 @@ class Resident:
         if seed != self._seed:
             self._noise.copy_(contract.projections(self.config.dim, seed, self.device))
             self._seed = seed
-        # PyTorch's switch is the process's; what is captured keeps the way in which it was captured.
+        # PyTorch's switch is the process's.
         torch.backends.cuda.matmul.allow_tf32 = self.tf32
         size = next(size for size in SIZES if size >= len(given))
         sent = torch.full((size, CHUNK), PAD, dtype=torch.int16, pin_memory=True)
         sent[: len(given)] = given
-        if size not in self._graphs:
+        # The first batch of a size goes through as it is: it warms up what a capture needs, and a model that soon makes
+        # place for another is spared one.
+        if size in self._met and size not in self._graphs:
             self._graphs[size] = self._captured(size)
-        graph = self._graphs[size]
-        if graph is None:
+        self._met.add(size)
+        if (graph := self._graphs.get(size)) is None:
             found = self._means(sent.to(self.device, non_blocking=True), self._noise)
         else:
             graph.tokens.copy_(sent, non_blocking=True)
@@ -152,6 +155,11 @@ class Resident:
             return _parts(got[: len(given)].numpy(), sent)
 
         return end
+
+    def again(self) -> None:
+        """Capture anew from here on: a captured forward keeps the precision in which it was captured."""
+        self._graphs.clear()
+        self._met.clear()
 
     def _means(self, given: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Of tokens [chunks, 1024]: cross-entropy, SIGReg and mean state, f32 [chunks, 2 + dim], on the device."""
@@ -184,14 +192,17 @@ def tf32(device: Resident) -> bool:
 
     The network's own scorer takes them so on such cards (scoring.md 0.8).
     """
-    found = []
-    for quick in (False, True):
-        device.tf32 = quick
-        device._graphs.clear()
-        found.append(contract.together([device.parts([_KNOWN])]))
-    device.tf32 = near(*found)
-    device._graphs.clear()
-    return device.tf32
+    found, good = [], False
+    try:
+        for quick in (False, True):
+            device.tf32 = quick
+            device.again()
+            found.append(contract.together([device.parts([_KNOWN])]))
+        good = near(*found)
+    finally:
+        device.tf32 = good
+        device.again()
+    return good
 
 
 def near(plain: contract.Score, quick: contract.Score) -> bool:
@@ -203,26 +214,24 @@ def near(plain: contract.Score, quick: contract.Score) -> bool:
 
 @dataclass(frozen=True)
 class _Ground:
-    """Where a card's forwards are captured: their memory, a graph of nothing that keeps it, and two streams.
+    """Where a card's forwards are captured: their memory, a graph of nothing that keeps it, and a stream.
 
     PyTorch takes no more captures into a pool whose graphs were all let go of, as when models are exchanged. With any
     graph that ends it (2.12 and later) also lets go of the cuBLAS workspace of the stream that the graph was captured
     on, though others still write there. So that workspace has to lie in the pool, where nothing outlasts a launch:
-    the stream of captures is used for nothing else, and warming up has its own. One for all, since each stream's
-    workspace stays (32 MiB on an H100).
+    nothing but captures is done in their stream.
     """
 
     pool: Any
     keeper: torch.cuda.CUDAGraph
-    warm: torch.cuda.Stream
-    capture: torch.cuda.Stream
+    stream: torch.cuda.Stream
 
 
 @lru_cache(maxsize=8)
 def _ground(device: torch.device) -> _Ground:
     with torch.cuda.device(device), warnings.catch_warnings():
-        warm, capture = (torch.cuda.Stream(device) for _ in range(2))  # type: ignore[no-untyped-call]
-        ground = _Ground(torch.cuda.graph_pool_handle(), torch.cuda.CUDAGraph(), warm, capture)
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        ground = _Ground(torch.cuda.graph_pool_handle(), torch.cuda.CUDAGraph(), stream)
         warnings.simplefilter("ignore")  # that it is empty
         with _capturing(ground.keeper, ground):
             pass
@@ -230,7 +239,7 @@ def _ground(device: torch.device) -> _Ground:
 
 
 def _capturing(graph: torch.cuda.CUDAGraph, ground: _Ground) -> torch.cuda.graph:
-    return torch.cuda.graph(graph, pool=ground.pool, stream=ground.capture, capture_error_mode="thread_local")
+    return torch.cuda.graph(graph, pool=ground.pool, stream=ground.stream, capture_error_mode="thread_local")
 
 
 class _Graph:
@@ -241,16 +250,9 @@ class _Graph:
         device: torch.device,
     ) -> None:  # fmt: skip
         self.tokens = torch.full((size, CHUNK), PAD, dtype=torch.int16, device=device)
-        self.tokens[:, 0] = 0
-        ground, now = _ground(device), torch.cuda.current_stream(device)
-        ground.warm.wait_stream(now)
-        with torch.cuda.stream(ground.warm):
-            for _ in range(2):
-                means(self.tokens, noise)
-        now.wait_stream(ground.warm)
         self.graph = torch.cuda.CUDAGraph()
         # One pool for all: they run one after the other, and what one has found is copied away before the next begins.
-        with _capturing(self.graph, ground):
+        with _capturing(self.graph, _ground(device)):
             self.found = means(self.tokens, noise)
 
 

@@ -223,7 +223,7 @@ def card(bench: Bench) -> None:
     screened = contract.together([model.parts(pieces[:1])])
     off = _apart(screened, contract.together([exact]), _directions(config.dim))
     bench.found.gate("gate.card", loss=(off[0], margins[0]), distance=(off[1], margins[1]))
-    # Each size that is met is captured at its first use.
+    # A size is captured at its second use.
     model.parts(pieces)
     began = time.perf_counter()
     model.parts(pieces)

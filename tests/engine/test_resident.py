@@ -95,6 +95,20 @@ def test_tf32_is_taken_only_while_numbers_stay() -> None:
     assert not resident.near(plain, contract.Score(float("nan"), plain.embedding))
 
 
+def test_a_trial_of_tf32_that_fails_leaves_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = a_resident(torch.float32)
+
+    def parts(chunks: list[bytes], seed: int = 0) -> list[Part]:
+        if model.tf32:
+            raise torch.OutOfMemoryError
+        return [exact(0)]
+
+    monkeypatch.setattr(model, "parts", parts)
+    with pytest.raises(torch.OutOfMemoryError):
+        resident.tf32(model)
+    assert not model.tf32
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
 def test_tf32_is_tried_on_the_card_itself() -> None:
     card = a_resident(torch.float32, torch.device("cuda"))
@@ -113,6 +127,8 @@ def test_what_is_no_chunk_is_refused() -> None:
 def test_on_a_card_every_batch_is_one_launch() -> None:
     card = a_resident(torch.bfloat16, torch.device("cuda"))
     card.parts(PIECES)
+    assert not card._graphs
+    card.parts(PIECES)
     assert all(card._graphs[size] is not None for size in (4, 16))
 
 
@@ -120,7 +136,8 @@ def test_on_a_card_every_batch_is_one_launch() -> None:
 def test_on_a_card_forwards_are_captured_again_after_all_were_let_go_of() -> None:
     for _ in range(3):
         card = a_resident(torch.bfloat16, torch.device("cuda"))
-        card.parts(PIECES[:1])
+        for _ in range(2):
+            card.parts(PIECES[:1])
         assert card._graphs[1] is not None
         del card
 
@@ -128,8 +145,9 @@ def test_on_a_card_forwards_are_captured_again_after_all_were_let_go_of() -> Non
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
 def test_on_a_card_a_model_that_goes_leaves_the_numbers_of_others_alone() -> None:
     stays, goes = (a_resident(torch.bfloat16, torch.device("cuda")) for _ in range(2))
-    before = stays.parts(PIECES[:1])[0]
-    goes.parts(PIECES[:3])
+    for _ in range(2):
+        before = stays.parts(PIECES[:1])[0]
+        goes.parts(PIECES[:3])
     del goes
     a_resident(torch.float32, torch.device("cuda")).parts(PIECES)
     after = stays.parts(PIECES[:1])[0]
