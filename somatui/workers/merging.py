@@ -121,6 +121,8 @@ class Merged:
             self._kept = {}
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.share_out()
+        self.hits += len(self._kept.keys() - self.reported)
+        self.reported |= self._kept.keys()
         self.save()
         for target, hit in self._kept.items():
             self._emitter.send("hit", **hit)

@@ -119,6 +119,10 @@ class Nodes:
                 if said := self._own.keep():
                     self._merged.say(said)
                 self._session.stopping.wait(TICK_S)
+        except BrokenPipeError:
+            # The agent is gone, which its end of the other pipe may not have told yet.
+            self._session.stopping.set()
+            raise
         finally:
             self._dismiss()
             self._own.end()
@@ -249,7 +253,7 @@ class Nodes:
         until = time.monotonic() + BYE_S
         while self._nodes and time.monotonic() < until:
             for node in tuple(self._nodes.values()):
-                with contextlib.suppress(JobError):
+                with contextlib.suppress(JobError, BrokenPipeError):
                     self._hear(node)
             time.sleep(TICK_S / 4)
 

@@ -314,6 +314,35 @@ def test_a_machine_leaves_for_good_when_the_job_is_stopped_and_comes_again_when_
     assert (seat._session.stopping.is_set(), (tmp_path / "node" / OVER).exists()) == (True, over)
 
 
+class Gone(io.StringIO):
+    """The pipe to an agent that was killed."""
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+def test_an_agent_that_is_killed_finds_what_was_told_last_when_it_comes_back_hits_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "BYE_S", 0.3)
+    job, data = Job(tmp_path, 1, limit=20), b"print()\n"
+    place = At(job, "one")
+    job.step()
+    place.say("hit", target_id="0x1", checksum=base58.b58encode(cipher.checksum(data)).decode(), path="/elsewhere",
+              data=base64.b64encode(data).decode())  # fmt: skip
+    place.say("checkpoint", scored=6, cursor={"position": 9})
+    job.session.emitter._out = Gone()
+    with pytest.raises(BrokenPipeError):
+        job.nodes.run()
+    assert [told["cmd"] for told in place.heard()][-1] == "pause"
+    out = io.StringIO()
+    again = Merged({"work_dir": str(tmp_path / "work"), "corpus": {}, "limit": 20}, Emitter(out), None, 1,
+                   remembers=True)  # fmt: skip
+    (hit,) = [m.body for m in map(parse_message, out.getvalue().splitlines()) if m.kind == "hit"]
+    assert Path(hit["path"]).read_bytes() == data
+    assert (again.hits, again.scored, again.parts[0].cursor) == (1, 6, {"position": 9})
+
+
 def test_machines_of_one_name_with_the_same_folders_have_places_of_their_own(tmp_path: Path) -> None:
     job, at = Job(tmp_path, 2), Place("processor", "cpu")
     machines = [Here("", "", str(tmp_path / "node"), "/w") for _ in range(2)]
