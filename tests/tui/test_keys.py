@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import replace
 
 import pytest
+from textual import events
 
 from somatui.domain.actions import ACTIONS, PANES, Context
 from somatui.paths import Paths, command
@@ -91,6 +92,17 @@ async def test_numbers_and_tab_move_among_panes(paths: Paths) -> None:
         await c.until(lambda: c.app.home and c.app.home.current == PANES[0], "round to the first")
         await c.press("shift+tab")
         await c.until(lambda: c.app.home and c.app.home.current == PANES[-1], "back to the last")
+
+
+async def test_keys_that_come_at_once_are_meant_for_the_pane_that_the_first_leads_to(paths: Paths) -> None:
+    async with console(paths) as c:
+        for key in ("5", "j", "x"):
+            c.app.post_message(events.Key(key, key))
+        await c.until(lambda: c.agent.calls("job.stop"), "the act")
+        assert c.agent.calls("job.stop") == [{"job_id": "job-7"}], "the second row, where j has led"
+        await c.press("slash", "4", "tab")
+        await c.until(lambda: getattr(c.app.focused, "value", "") == "4", "what is typed into a line is typed")
+        assert c.app.home and c.app.home.current == "jobs"
 
 
 async def test_help_names_every_act_of_the_pane_and_every_key(paths: Paths) -> None:

@@ -29,8 +29,8 @@ GRID_ORDER = ("wallet", "targets", "models", "jobs", "epochs")
 MINUTE_MS = 60_000
 CLOCK = frozenset({"clock"})
 STARTING = "Starting the agent…"
-OPENS_A_LINE = ("command", "filter")
-"""Done before the next key is looked at, so that a fast hand types into the line and not onto the pane behind it."""
+MOVES_THE_FOCUS = ("command", "filter", "pane", "step")
+"""Done before the next key is looked at: what a fast hand or a slow line sends after it is meant for where it leads."""
 
 
 async def _to_tmux(text: str) -> None:
@@ -54,7 +54,7 @@ class HomeScreen(SizedScreen[None]):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(a.key, f"app.act('{a.name}')", a.name, id=f"act.{a.name}") for a in ACTIONS if a.key),
-        *(Binding(k.key, k.call, k.command, id=f"shell.{k.command or k.key}", priority=k.call in OPENS_A_LINE)
+        *(Binding(k.key, k.call, k.command, id=f"shell.{k.command or k.key}", priority=k.call.partition("(")[0] in MOVES_THE_FOCUS)
           for k in SHELL_KEYS if not k.key.startswith("ctrl")),
     ]  # fmt: skip
 
@@ -216,7 +216,7 @@ class HomeScreen(SizedScreen[None]):
         self._lay_out()
         await self._mount_pane(name)
         self._tell_panes()
-        self._panes[name].focus()
+        self.set_focus(self._panes[name].table)
         self._say_lines()
 
     async def action_step(self, by: int) -> None:
@@ -290,8 +290,8 @@ class HomeScreen(SizedScreen[None]):
         self.set_focus(entry.input)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A line that is open takes `:` and `/` as what is typed."""
-        return not (action in OPENS_A_LINE and self.query("#entry"))
+        """A line that is open takes `:`, `/`, digits and tab as what is typed."""
+        return not (action in MOVES_THE_FOCUS and self.query("#entry"))
 
     async def _close_entry(self) -> None:
         # The focus first: what has it when it is removed hands it to its neighbour, which would be another pane.
