@@ -54,7 +54,8 @@ class HomeScreen(SizedScreen[None]):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(a.key, f"app.act('{a.name}')", a.name, id=f"act.{a.name}") for a in ACTIONS if a.key),
-        *(Binding(k.key, k.call, k.command, id=f"shell.{k.command or k.key}", priority=k.call.partition("(")[0] in MOVES_THE_FOCUS)
+        *(Binding(k.key, k.call, k.command, id=f"shell.{k.command or k.key}",
+                  priority=k.call.partition("(")[0] in MOVES_THE_FOCUS)
           for k in SHELL_KEYS if not k.key.startswith("ctrl")),
     ]  # fmt: skip
 
