@@ -195,6 +195,8 @@ class Audits:
                 self._next_ms = min(self._next_ms, self._ground.steady_ms() + AGAIN_MS)
         except (UploadFailed, OSError, LookupError) as failure:
             log.warning("what lies in the store was not looked at: %s", failure)
+        except Exception:
+            log.exception("what lies in the store was not looked at")
         finally:
             self._round = None
         self._changed()

@@ -13,7 +13,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from somatui.agent.ground import Ground, UploadFailed, run_worker
+from somatui.agent.ground import Ground, run_worker
 from somatui.agent.outbox import Outbox
 from somatui.agent.server import Method
 from somatui.domain.secret_names import WEBHOOK
@@ -101,8 +101,8 @@ class Herald:
         try:
             line = (await run_worker("somatui.workers.probe", job, {"url": address}, log_file))["lines"][0]
             error, cure = ("", "") if line["status"] == "ok" else (str(line["detail"]), str(line["cure"]))
-        except (UploadFailed, OSError, LookupError) as failure:
-            error, cure = str(failure).rstrip("."), ""
+        except Exception as failure:
+            error, cure = str(failure).rstrip(".") or type(failure).__name__, ""
         finally:
             self._sending = None
         if error:

@@ -106,11 +106,11 @@ class Agent:
         _tell(ready, "ready")
         log.info("ready: profile %s, wallet %s", self.ground.profile.name, self.ground.address[:8] or "none")
         watching = asyncio.create_task(self.watcher.run())
-        resuming = asyncio.create_task(self.flows.resume())
+        self._aside(self.flows.resume())
         self.jobs.resume()
         await self.methods.leave.wait()
         log.info("leaving")
-        for task in (watching, resuming, *self._tasks):
+        for task in (ending := (watching, *self._tasks)):
             task.cancel()
         await self.server.close()
         await self.keeper.close()
@@ -118,7 +118,7 @@ class Agent:
         await self.herald.close()
         await self.jobs.close()
         await self.flows.close()
-        await asyncio.gather(watching, resuming, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
         await self.ground.chain.aclose()
         self.ground.journal.close()
 
@@ -171,7 +171,12 @@ class Agent:
         """Do it beside everything else; nobody waits for it."""
         task = asyncio.ensure_future(doing)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            log.error("something beside met what was not foreseen", exc_info=failure)
 
     @contextlib.asynccontextmanager
     async def _quiet(self) -> AsyncIterator[None]:

@@ -101,6 +101,14 @@ async def test_a_hit_that_came_while_the_vault_was_locked_is_submitted_once_it_i
     await agent.flows.close()
 
 
+async def test_what_goes_on_beside_and_fails_is_in_the_log(one: World, caplog: pytest.LogCaptureFixture) -> None:
+    async def fails() -> None:
+        raise JournalError("The journal is held by another process: stop that one first.")
+
+    Agent(one.ground, WalletInUse(one.ground))._aside(fails())
+    await until(lambda: "held by another process" in caplog.text)
+
+
 async def test_weights_that_changed_since_their_key_was_made_are_not_encrypted_with_it(one: World) -> None:
     path = one.weights()
     begun = one.ground.journal.begin("publish", "w", {"weights": str(path), "embedding": ""}, "k", 1)

@@ -135,6 +135,21 @@ async def test_what_was_not_taken_goes_out_again_and_is_said_meanwhile(tmp_path:
         await herald.close()
 
 
+async def test_what_nobody_foresaw_is_told_and_tried_again_after_a_pause(
+    tmp_path: Path, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def odd(*_: Any) -> dict[str, Any]:
+        raise ValueError
+
+    monkeypatch.setattr("somatui.agent.herald.run_worker", odd)
+    async with ground(tmp_path, channel) as agent:
+        herald = Herald(agent)
+        for _ in range(3):
+            herald.look(seen(SLASH))
+            await asyncio.sleep(0)
+        assert ((await herald.status())["error"], herald._outbox.tries) == ("ValueError", 1)
+
+
 async def test_a_vault_that_locks_itself_is_told_of_all_the_same(tmp_path: Path, channel: Channel) -> None:
     locked = Alert("bad", "The key is locked: unlock the vault, the keeper cannot act.", NOW_MS, "key")
     async with ground(tmp_path, channel) as agent:
