@@ -127,8 +127,9 @@ class Resident:
         if seed != self._seed:
             self._noise.copy_(contract.projections(self.config.dim, seed, self.device))
             self._seed = seed
-        # PyTorch's switch is the process's.
+        # PyTorch's switches are the process's. Sums of bf16 stay f32, as where the margins of screening were measured.
         torch.backends.cuda.matmul.allow_tf32 = self.tf32
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
         size = next(size for size in SIZES if size >= len(given))
         sent = torch.full((size, CHUNK), PAD, dtype=torch.int16, pin_memory=True)
         sent[: len(given)] = given
