@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +28,8 @@ from somatui.workers.stand import Stand
 
 SLACK = 1e-4
 """Distances computed for many targets at once differ less than this from the contract's."""
+_ROWS = 128
+"""Rows that are copied at once."""
 
 
 class Hits:
@@ -101,16 +103,15 @@ class Hits:
         """Whether there is a model that a candidate with these scores has not been through."""
         return any(column not in scores for column in self._kept.columns)
 
-    def promising(self, screened: bool) -> Callable[[str, bytes], bool]:
-        """Whether a candidate, by name and digest, may hit by what is known of it once it has been through more."""
-        plan = self.plan(False)
-        plan = self.screening(plan) if screened else plan
-
-        def promises(name: str, digest: bytes) -> bool:
-            known = self._kept.known(Named(name, digest))
-            return bool(known) and plan.following(known) is not None
-
-        return promises
+    def promising(self, named: Iterable[Named], screened: bool) -> set[Named]:
+        """Those that, by what is known of them, may hit once they have been through more models."""
+        within = self._board.threshold + SLACK + (DISTANCE_MARGIN if screened else 0)
+        rows, found = self._kept.rows(named), set[Named]()
+        for part in (rows[at : at + _ROWS] for at in range(0, len(rows), _ROWS)):
+            far, _, reached = self._aims.near(*self._kept.view(part), 2 * LOSS_MARGIN if screened else 0)
+            more = (np.isinf(far) & (reached <= within)).any(axis=1)
+            found |= {self._kept[row] for row, wants in zip(part, more, strict=True) if wants}
+        return found
 
     def known(self, candidate: Candidate) -> dict[str, Score]:
         """The scores that a candidate has already, by column."""
@@ -135,7 +136,7 @@ class Hits:
         told = np.where(sure, far, far + DISTANCE_MARGIN)
         self.nearest.see(told, named, None if aims is self._aims else [t.id for t in aims.targets])
         screened = (~np.isnan(losses) & ~self._kept.exact(rows)).any(axis=1, keepdims=True)
-        far = np.where(screened, np.minimum(far, reached - DISTANCE_MARGIN), far)
+        far = np.where(screened & np.isfinite(far), np.minimum(far, reached - DISTANCE_MARGIN), far)
         before = self._stand.hits
         for number in np.flatnonzero((far <= self._board.threshold + SLACK).any(axis=0)):
             target = aims.targets[number]

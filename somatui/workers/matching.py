@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +39,8 @@ class Aims:
         """Distances, winners, what is reached, [candidates, targets], of losses [candidates, models] and embeddings.
 
         The winner is a place in the target's own list: the lowest loss, the first on ties. A candidate that lacks the
-        score of one of a target's models is infinitely far from it. Distances are good to about 1e-6. Reached is the
-        least of them with any winner whose loss is within the relative `margin` of the least.
+        score of one of a target's models is infinitely far from it. Distances are good to about 1e-6. What is reached
+        is each candidate's `reach`.
         """
         count, columns = losses.shape
         far = np.full((count, len(self.targets)), np.inf, dtype=np.float32)
@@ -52,13 +52,16 @@ class Aims:
                 part = slice(at, at + step)
                 told = losses[part][:, self._models]
                 places[part] = told.argmin(axis=2)
-                distances = 1 - units[part] @ self._units.T
+                # All rows as one matrix: many small products take some ten times as long.
+                flat = units[part].reshape(len(told) * columns, units.shape[2]) @ self._units.T
+                distances = 1 - flat.reshape(len(told), columns, len(self.targets))
                 each = distances[:, self._models, np.arange(len(self.targets))[:, None]]
                 found = np.take_along_axis(each, places[part][..., None], axis=2)[..., 0]
                 known = ~np.isnan(told).any(axis=2) & ~np.isnan(found)
                 far[part] = np.where(known, found, np.inf)
-                able = (told <= told.min(axis=2, keepdims=True) * (1 + margin)) & ~np.isnan(each)
-                reached[part] = np.where(known, np.where(able, each, np.inf).min(axis=2), np.inf)
+                least = np.where(np.isnan(told), np.inf, told).min(axis=2, keepdims=True)
+                able = (told <= least * (1 + margin)) & ~np.isnan(each)
+                reached[part] = np.where(able, each, np.inf).min(axis=2)
         return far, places, reached
 
     def reach(self, losses: Losses, embeddings: Vectors, margin: float) -> Vectors:
@@ -164,6 +167,10 @@ class Kept:
                 self._exact[row, place] = score.exact
         return row
 
+    def rows(self, named: Iterable[Named]) -> list[int]:
+        """Where those of some candidates are that are kept."""
+        return [self._rows[one] for one in named if one in self._rows]
+
     def known(self, named: Named) -> dict[str, Score]:
         """What is known of a candidate: nothing when it is not kept."""
         row = self._rows.get(named)
@@ -179,10 +186,10 @@ class Kept:
             if not np.isnan(self._losses[row, place])
         }
 
-    def view(self, rows: slice) -> tuple[Losses, Vectors]:
+    def view(self, rows: slice | list[int]) -> tuple[Losses, Vectors]:
         """Losses [rows, columns] and embeddings [rows, columns, dim]."""
-        rows = slice(*rows.indices(len(self)))
-        return self._losses[rows], self._embeddings[rows]
+        at = slice(*rows.indices(len(self))) if isinstance(rows, slice) else rows
+        return self._losses[at], self._embeddings[at]
 
     def exact(self, rows: slice) -> NDArray[np.bool_]:
         """Which of their scores were not screened, [rows, columns]; False where there is none."""

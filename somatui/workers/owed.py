@@ -3,11 +3,12 @@ come back to them, also to those that came from a program or a pipe and could no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from somatui.corpora.files import Candidate
 from somatui.engine.cipher import checksum
+from somatui.workers.matching import Named
 from somatui.workers.stand import Stand
 
 MOST = 2000
@@ -39,11 +40,12 @@ class Owed:
         if more:
             self._coming[told] = None
 
-    def again(self, promises: Callable[[str, bytes], bool]) -> None:
+    def again(self, promising: Callable[[list[Named]], Collection[Named]]) -> None:
         """There is a model that they may lack: all are given out once more, those that promise something first."""
-        waiting = {told: name for told, name in self._stand.owed.items() if told not in self._given}
-        self._coming = dict.fromkeys(waiting)
-        self._first = [told for told, name in waiting.items() if promises(name, bytes.fromhex(told))][::-1]
+        waiting = {told: Named(name, bytes.fromhex(told)) for told, name in self._stand.owed.items()}
+        self._coming = dict.fromkeys(told for told in waiting if told not in self._given)
+        first = promising([waiting[told] for told in self._coming])
+        self._first = [told for told in self._coming if waiting[told] in first][::-1]
 
     def done(self, candidate: Candidate) -> None:
         """This one lacks nothing any more."""

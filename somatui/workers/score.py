@@ -141,7 +141,7 @@ class Scoring:
         with self._stand.step():
             self._hits.follow(board, usable, {c: config.dim for c, (config, _) in self._models.loaded.items()})
         if self._models.loaded.keys() - before:
-            self._owed.again(self._hits.promising(self._screening.at_work))
+            self._owed.again(partial(self._hits.promising, screened=self._screening.at_work))
 
     def _renew(self) -> None:
         if not self._session.board_changed.is_set():

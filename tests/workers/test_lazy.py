@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,14 @@ from hypothesis import strategies as st
 from somatui.corpora.files import Candidate
 from somatui.engine import cipher
 from somatui.engine.contract import Score
-from somatui.workers.board import BoardTarget
+from somatui.workers.board import Board as BoardFile
+from somatui.workers.board import BoardModel, BoardTarget
+from somatui.workers.hits import Hits
 from somatui.workers.lazy import Plan, Shares
 from somatui.workers.matching import Aims, Kept, Named
 from somatui.workers.owed import Owed
+from somatui.workers.protocol import Emitter
+from somatui.workers.session import Session
 from somatui.workers.stand import Stand
 from tests.storage import stores
 from tests.workers.boards import Board
@@ -160,15 +165,34 @@ def test_when_a_model_comes_all_are_given_out_again_and_those_that_promise_somet
         for candidate in made:
             owed.add(candidate, more=False)
         assert owed.next() is None
-        owed.again(lambda name, digest: False)
+        owed.again(lambda named: ())
         under_way = owed.next()
         assert (under_way, owed.first()) == (made[0], None)
         owed.done(made[1])
-        owed.again(lambda name, digest: name in ("line 0", "line 1", "line 4"))
+        owed.again(lambda named: [n for n in named if n.name in ("line 0", "line 1", "line 4")])
         assert [owed.first(), owed.first()] == [made[4], None]
         assert [owed.next(), owed.next(), owed.next()] == [made[2], made[3], None]
         owed.add(made[0], more=True)
         assert [owed.next(), owed.next()] == [made[0], None]
+
+
+def test_a_candidate_promises_something_while_it_is_near_a_target_that_lists_a_model_it_lacks(tmp_path: Path) -> None:
+    with contextlib.closing(Stand.of({"work_dir": str(tmp_path)})) as stand:
+        found = Hits(tmp_path, Session(Emitter(io.StringIO())), stand, None)
+        models = {name: BoardModel(name, "", name, 1, b"") for name in "ab"}
+        usable, dims = {name: name for name in "ab"}, dict.fromkeys("ab", 2)
+        near, far = np.array([1, 0], dtype=np.float32), np.array([-1, 0], dtype=np.float32)
+        made = [Candidate(name, name.encode(), cipher.checksum(name.encode())) for name in ("near", "far", "done")]
+        named = [Named(c.name, c.digest) for c in made]
+        with stand.step():
+            found.follow(BoardFile(1, -1.0, (), models), usable, dims)
+            assert found.promising(named, False) == set()
+            found.deal(made[0], {"a": Score(1.0, near)})
+            found.deal(made[1], {"a": Score(1.0, far)})
+            found.deal(made[2], {"a": Score(1.0, far), "b": Score(2.0, near)})
+            assert found.promising(named, True) == set()
+            found.follow(BoardFile(1, 0.1, (BoardTarget("t", near, ("a", "b")),), models), usable, dims)
+            assert [one.name for one in found.promising([*named, Named("else", bytes(32))], False)] == ["near"]
 
 
 @pytest.mark.slow
