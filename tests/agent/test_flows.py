@@ -217,7 +217,7 @@ async def test_a_target_that_expired_before_signing_is_refused_without_a_fee(one
     assert one.ground.journal.sums()["fee"] == fees
 
 
-async def test_a_hit_waits_for_a_store_or_network_that_is_away_and_only_until_its_target_is_over(
+async def test_a_hit_waits_for_store_network_and_vault_and_only_until_its_target_is_over(
     one: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("somatui.agent.flows.run.MOST_PAUSE_S", 0.02)
@@ -237,6 +237,13 @@ async def test_a_hit_waits_for_a_store_or_network_that_is_away_and_only_until_it
     line = Rough(ground.chain)
     line.simulating, ground.chain = ["away"] * 3 * TRIES, line
     assert (await first)["digest"] and line.simulating == []
+    vault = ground.vault
+    assert vault is not None
+    ground.before_upload = lambda _: vault.lock()
+    locked = asyncio.ensure_future(one.flows.act("submit", {"hit": one.hit(2)}, "locked"))
+    await until(lambda: any("locked" in (i.note or "") for i in ground.journal.unfinished()))
+    vault.unlock("practice")
+    assert (await locked)["digest"]
     ground.before_upload = away
     late = asyncio.ensure_future(one.flows.act("submit", {"hit": one.hit(1)}, "late"))
     tries[0] = 0

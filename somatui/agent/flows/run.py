@@ -180,7 +180,7 @@ class Flows:
             return intent
         if isinstance(why, Rejected) and (ended := flow.rejected(intent, why)) is not None:
             return ended
-        if flow.stubborn(intent) or (isinstance(why, _PASSING) and (tries < TRIES or flow.waits(why))):
+        if flow.stubborn(intent) or flow.waits(why) or (isinstance(why, _PASSING) and tries < TRIES):
             return intent if intent.note == str(why) else flow.enter(intent, intent.state, note=str(why))
         return flow.refused(intent, str(why))
 

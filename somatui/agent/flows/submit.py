@@ -22,6 +22,7 @@ from somatui.chain.errors import Timeout, Unreachable
 from somatui.domain import fees
 from somatui.domain.checks import Check, refusal
 from somatui.domain.snapshot import CoinView, TargetView
+from somatui.vault.base import VaultLocked
 from somatui.wire.text import b58encode
 from somatui.wire.transaction import TransactionData
 
@@ -131,8 +132,8 @@ class Submit(Flow):
         return self.enter(intent, UPLOADED, note=why)
 
     def waits(self, why: Exception) -> bool:
-        """A network or a store that is away comes back; the looks at the target end what is too late by then."""
-        return isinstance(why, Unreachable | Timeout | UploadFailed)
+        """Network and store come back, a vault is unlocked; the looks at the target end what is too late by then."""
+        return isinstance(why, Unreachable | Timeout | UploadFailed | VaultLocked)
 
     def rejected(self, intent: Intent, why: Rejected) -> Intent | None:
         """Somebody was faster, or the node knows better; nothing was paid."""
@@ -149,7 +150,9 @@ class Submit(Flow):
 
     async def _last_look(self, hit: Hit) -> None:
         found, target = await self._checked(hit)
-        why = refusal(found)
+        why, vault = refusal(found), self.ground.vault
+        if why is not None and target is not None and target.status == "open" and vault is not None and vault.locked:
+            raise VaultLocked(why)
         if why is not None:
             raise NotNow(LOST if target is not None and target.status in ("filled", "claimable") else REFUSED, why)
 
