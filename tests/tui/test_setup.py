@@ -22,6 +22,7 @@ from somatui.domain.setup.steps import OWN_WALLETS, Answers, Choices, Field
 from somatui.paths import Paths
 from somatui.tui.screens.setup.entries import Entry
 from somatui.tui.screens.setup.screen import SetupScreen, title
+from somatui.tui.screens.setup.words import WordsScreen
 from somatui.tui.screenshots import take_setup
 from somatui.tui.setup.walk import Say, Walk
 from tests.chain.nets import gate_beside
@@ -134,6 +135,20 @@ async def test_who_goes_back_while_a_step_is_told_meets_nothing_of_it_elsewhere(
         await asyncio.gather(hand.app.screen._open(), hand.app.screen.action_back())
         await hand.step("Vault")
         assert [w.field.name for w in hand.app.screen.query(Entry)] == ["passphrase"]
+
+
+async def test_a_comparison_that_comes_after_esc_finds_nothing_to_compare(tmp_path: Path) -> None:
+    walk = AtTheWallet(Paths.for_profile("practice", tmp_path), Setup().done().done().done())
+    async with setting_up(tmp_path, walk=walk) as hand:
+        await hand.step("Wallet")
+        await hand.app.push_screen(WordsScreen(" ".join(["word"] * 12), lambda count: (0, 1)))
+        await hand.press("enter")
+        await hand.shows("Which are word 1 and word 2?")
+        await hand.press("escape")
+        await hand.shows("Write them on paper, in order.")
+        assert isinstance(hand.app.screen, WordsScreen)
+        hand.app.screen._compare()
+        assert isinstance(hand.app.screen, WordsScreen), "the words were not asked back"
 
 
 async def test_from_nothing_to_a_funded_wallet_with_a_tested_store(home: Path, net: Network) -> None:

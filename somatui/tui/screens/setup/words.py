@@ -101,7 +101,9 @@ class WordsScreen(ModalScreen[bool], SizedScreen[bool]):
             self.dismiss(False)
 
     def _compare(self) -> None:
-        """The end, when both words are right."""
+        """The end, when both words are right; nothing where the questions have gone meanwhile."""
+        if not self._asking:
+            return
         for place, entry in zip(self._asked, self.query(Entry), strict=True):
             if entry.value.strip().lower() != self._words[place]:
                 self._say(f"Word {place + 1} is another one. Type it again, or esc shows the words.")
