@@ -91,7 +91,7 @@ class Many:
         """A shard's worker at a place, started again when it dies; its last message, None when it had none."""
         folder = self._folder / "shards" / str(part.index)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        deaths = 0
+        log, deaths = folder / "worker.log", 0
         ended: list[Message] = []
 
         def hear(message: Message) -> None:
@@ -103,7 +103,7 @@ class Many:
             before, worker = part.scored, WorkerProcess()
             await worker.start(
                 "somatui.workers.score", self._line(part, place, folder), secrets=dict(self._session.secrets) or None,
-                stderr_path=folder / "worker.log", on_message=hear, env=place.env,
+                stderr_path=log, on_message=hear, env=place.env,
             )  # fmt: skip
             self._workers[part.index] = worker
             status = await (worker.stop(GRACE_S) if self._end.is_set() else worker.wait())
@@ -112,7 +112,7 @@ class Many:
                 return ended[-1] if ended else None
             deaths = 1 if part.scored > before else deaths + 1
             if deaths > RESTARTS:
-                return Message(0, 0, "failed", {"error": trouble.of_status(status, deaths), "parked": True})
+                return Message(0, 0, "failed", {"error": trouble.of_status(status, deaths, log), "parked": True})
             wait_s = 2 ** (deaths - 1)
             who = f"{self._merged.named(part)}, {place.name}"
             self._merged.say(f"{who}: the worker died (status {status}): again in {wait_s} s")

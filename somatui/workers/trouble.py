@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 MEMORY = "end what else uses the card (nvidia-smi shows it), or score with fewer models at once"
 RESTART = "restart this machine, and have the card looked at when it happens again"
@@ -64,9 +65,9 @@ def of_xid(number: int) -> str:
     return f"Xid {number}: {what}; {cure}."
 
 
-def of_status(status: int, times: int) -> str:
+def of_status(status: int, times: int, log: Path) -> str:
     """The sentence for a worker that died and died again, told by its last exit status (negative for a signal)."""
     if status == -9:
         return (f"killed {times} times: the system ended the worker, as it does when memory is short; "
                 "free memory, or score with fewer shards.")  # fmt: skip
-    return f"died {times} times: the worker ended with status {status}; see its log, and start the job again."
+    return f"died {times} times: the worker ended with status {status}; see {log}, and start the job again."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,7 +57,8 @@ def test_a_number_of_the_driver_is_told_with_what_it_means() -> None:
     assert of_xid(79).startswith("Xid 79: the card has fallen off the bus; see to its power")
     assert of_xid(48).startswith("Xid 48: ECC")
     assert of_xid(999).startswith("Xid 999: ")
-    assert "memory is short" in of_status(-9, 4) and "status 3" in of_status(3, 4)
+    log = Path("/jobs/score-1/shards/0/worker.log")
+    assert "memory is short" in of_status(-9, 4, log) and f"status 3; see {log}, and" in of_status(3, 4, log)
 
 
 def ended(failure: Exception) -> tuple[int, dict[str, Any]]:
