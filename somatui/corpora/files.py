@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import os
 import stat
@@ -67,10 +68,19 @@ def listed(paths: Sequence[Path], suffixes: tuple[str, ...], seed: int) -> list[
     Raises CorpusError for a path that is not there.
     """
 
-    def order(name: str) -> bytes:
-        return hashlib.blake2b(f"{seed}:{name}".encode(errors="surrogatepass")).digest()
+    return sorted(_found(paths, suffixes), key=lambda name: _place(name, seed))
 
-    return sorted(_found(paths, suffixes), key=order)
+
+def behind(files: Sequence[str], seed: int, cursor: Mapping[str, Any]) -> int:
+    """How many of the listed files lie before a cursor, whatever came or went since that was taken."""
+    last = cursor.get("last")
+    if not isinstance(last, str):
+        return int(cursor["position"])
+    return bisect.bisect_right(files, _place(last, seed), key=lambda name: _place(name, seed))
+
+
+def _place(name: str, seed: int) -> bytes:
+    return hashlib.blake2b(f"{seed}:{name}".encode(errors="surrogatepass")).digest()
 
 
 def _found(paths: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[str]:
@@ -101,17 +111,19 @@ class FileCorpus:
     dropped: Counter[str] = field(default_factory=Counter)
     shard: Shard = WHOLE
     picky: bool = False
+    last: str | None = None
 
     def __post_init__(self) -> None:
         if self.suffixes is None:
             self.suffixes = () if self.paths else (".py",)
         self._files = listed(self.paths, self.suffixes, self.seed)
         self._seen: set[bytes] = set()
-        behind, self.position, counts = self.position, 0, self.dropped
+        before = behind(self._files, self.seed, {"position": self.position, "last": self.last})
+        self.position, counts = 0, self.dropped
         self.dropped = Counter()
-        for _ in range(behind):
+        for _ in range(before):
             self._read()
-        if behind:
+        if before:
             self.dropped = counts
 
     def __iter__(self) -> Iterator[Candidate]:
@@ -189,6 +201,7 @@ class FileCorpus:
         """Where the run stands, as JSON; what was given out before it is not given out again."""
         return {
             "position": self.position, "seed": self.seed, "dropped": dict(self.dropped), "suffixes": self.suffixes,
+            "last": self._files[self.position - 1] if self.position else None,
         }  # fmt: skip
 
     @classmethod
@@ -200,4 +213,5 @@ class FileCorpus:
         return cls(
             paths, max_bytes, int(cursor["seed"]), tuple(cursor.get("suffixes", (".py",))),
             position=int(cursor["position"]), dropped=Counter(cursor["dropped"]), shard=shard, picky=picky,
+            last=cursor.get("last"),
         )  # fmt: skip

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from somatui.corpora.files import is_text, listed
+from somatui.corpora.files import behind, is_text, listed
 from somatui.corpora.source import Circumstances, Cursor, Gives, Item
 
 
@@ -21,14 +21,15 @@ class Folders:
     ) -> None:
         self.gives: Gives = "all"
         self.name = paths[0].name if len(paths) == 1 else "files"
-        self._around, self._files = around, listed(paths, suffixes, seed)
+        self._around, self._seed, self._files = around, seed, listed(paths, suffixes, seed)
 
     def items(self, cursor: Cursor | None) -> Iterator[tuple[Item, Cursor]]:
-        """Files from a position on."""
-        for position in range(int(cursor["position"]) if cursor else 0, len(self._files)):
+        """Files behind the cursor's."""
+        for position in range(behind(self._files, self._seed, cursor) if cursor else 0, len(self._files)):
             if self._around.stop():
                 return
-            yield self._item(self._files[position]), {"position": position + 1}
+            path = self._files[position]
+            yield self._item(path), {"position": position + 1, "last": path}
 
     def close(self) -> None:
         """Nothing is held."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from somatui.corpora.files import Candidate, CorpusError, Share
 from somatui.corpora.filters import Near, Seen, reason, windows
-from somatui.corpora.source import WHOLE, Cursor, Shard, Source
+from somatui.corpora.source import WHOLE, Cursor, Item, Shard, Source
 from somatui.corpora.spool import MOST_FILES, Spool
 
 AHEAD = 32
@@ -42,7 +42,8 @@ class _Piece:
     data: bytes
     path: str
     mark: dict[str, Any]
-    """Where the source stands behind this piece: the cursor before its item, its number, and what was left out."""
+    """Where the source stands behind this piece: the cursor before its item, the item, the piece's number in it, and
+    what was left out."""
 
 
 @dataclass
@@ -85,12 +86,14 @@ class _Reader:
     def _read(self) -> None:
         before, skip = self.mark["at"], int(self.mark["piece"])
         for item, after in self.source.items(before):
+            if skip and self.mark.get("item") not in (None, item.name):
+                skip = 0  # what was there is gone
             if item.cut:
                 self._drop(item.cut, item.name.encode(errors="surrogatepass"))
             else:
                 python, number = item.name.endswith(".py"), 0
                 for number, (suffix, data) in enumerate(windows(item.data, self.rules.window, python), 1):
-                    if number > skip and not self._offer(item.name + suffix, data, item.path, before, number):
+                    if number > skip and not self._offer(item, suffix, data, before, number):
                         return
                 if not number:
                     self._drop("no_window" if item.data.strip() else "empty", item.data)
@@ -101,7 +104,7 @@ class _Reader:
             with self.change:
                 self.dropped[why] += 1
 
-    def _offer(self, name: str, data: bytes, path: str, before: Cursor | None, number: int) -> bool:
+    def _offer(self, item: Item, suffix: str, data: bytes, before: Cursor | None, number: int) -> bool:
         """Have a piece ready, or count why it is none; False when nobody wants any more."""
         why = reason(data, self.rules.max_bytes, any_bytes=self.rules.any_bytes, window=self.rules.window)
         if why:
@@ -111,9 +114,9 @@ class _Reader:
         with self.change:
             while len(self.ready) >= AHEAD and not self.closed:
                 self.change.wait()
-            mark = {"at": before, "piece": number, "dropped": dict(self.dropped)}
-            whole = path if self.rules.window == "file" else ""
-            self.ready.append(_Piece(name, data, whole, mark))
+            mark = {"at": before, "item": item.name, "piece": number, "dropped": dict(self.dropped)}
+            whole = item.path if self.rules.window == "file" else ""
+            self.ready.append(_Piece(item.name + suffix, data, whole, mark))
             self.late = False
             self.change.notify_all()
         return not self.closed
@@ -124,7 +127,9 @@ class _Reader:
 
     def go_on(self, told: Mapping[str, Any]) -> None:
         """Begin where a cursor says."""
-        self.mark = {"at": told["at"], "piece": int(told["piece"]), "dropped": dict(told["dropped"])}
+        self.mark = {
+            "at": told["at"], "item": told.get("item"), "piece": int(told["piece"]), "dropped": dict(told["dropped"]),
+        }  # fmt: skip
         self.given, self.repeated = int(told["given"]), Counter(told["repeated"])
 
 

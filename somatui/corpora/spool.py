@@ -27,9 +27,12 @@ class Spool:
         """The path under which the bytes are from now on."""
         told = re.sub(r"[^\w.#-]+", "-", name)[-80:]
         path = self._folder / f"{told}-{digest.hex()[:24]}"
-        if not path.exists():
-            path.write_bytes(data)
-            self._count(str(path), len(data))
+        with contextlib.suppress(OSError):
+            # One of another length was left by a worker that was killed while it wrote.
+            if path.stat().st_size == len(data):
+                return str(path)
+        path.write_bytes(data)
+        self._count(str(path), len(data))
         return str(path)
 
     def _count(self, path: str, size: int) -> None:

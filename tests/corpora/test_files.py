@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from somatui.corpora.files import CorpusError, FileCorpus
+from somatui.corpora.opening import open_corpus
+from tests.corpora.test_sources import everything
 
 CONTENT = {
     "a.py": b"print(1)\n",
@@ -73,6 +75,24 @@ def test_a_resumed_corpus_goes_on_where_it_stood(folder: Path) -> None:
     resumed = FileCorpus.resumed(cursor)
     assert resumed.dropped == corpus.dropped
     assert begun + [c.digest for c in islice(resumed, 25)] == whole
+
+
+@pytest.mark.parametrize("near", [False, True])
+def test_files_that_come_and_go_between_leave_no_other_out(tmp_path: Path, near: bool) -> None:
+    (tmp_path / "in").mkdir()
+    for n in range(30):
+        (tmp_path / "in" / f"{n}.txt").write_text(f"number {n} in words of its own\n")
+    asked = {"paths": [str(tmp_path / "in")], "seed": 3, "near": near}
+    corpus = open_corpus(asked, tmp_path / "work")
+    given = everything(corpus, 12)
+    cursor = json.loads(json.dumps(corpus.cursor()))
+    corpus.close()
+    for candidate in (*given[:5], given[-1]):
+        (tmp_path / "in" / Path(candidate.name).name).unlink()
+    rest = everything(open_corpus(asked, tmp_path / "work", cursor))
+    assert sorted(c.data for c in [*given, *rest]) == sorted(
+        f"number {n} in words of its own\n".encode() for n in range(30)
+    )
 
 
 def test_a_duplicate_of_something_before_the_cursor_stays_left_out(folder: Path) -> None:

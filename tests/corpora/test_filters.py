@@ -102,6 +102,9 @@ def test_kept_bytes_are_bounded_and_the_newest_stay(tmp_path: Path) -> None:
     paths = [Path(spool.keep(f"../x y/{n}", bytes([n]) * 300, bytes([n]) * 32)) for n in range(6)]
     assert [p.exists() for p in paths] == [False] * 3 + [True] * 3
     assert all(p.parent == tmp_path for p in paths)
+    paths[5].write_bytes(b"half")
+    assert spool.keep("../x y/5", bytes([5]) * 300, bytes([5]) * 32) == str(paths[5])
+    assert paths[5].read_bytes() == bytes([5]) * 300
     again = Spool(tmp_path, most_bytes=1000)
     again.keep("more", b"z" * 300, bytes(32))
     assert sum(p.exists() for p in paths) == 2
