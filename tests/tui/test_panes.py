@@ -231,6 +231,12 @@ async def test_names_of_any_making_stand_in_one_line_and_where_room_is_short_the
     tall = [plain(line) for line in below(job, 76, 20)]
     assert [sum(name in line for line in tall) for name in ("SOURCE", "NEAREST", "SCREENING")] == [1, 1, 1]
     assert not any("\n" in plain(line) for line in whole(job, 76))
+    narrow = [plain(line) for line in below(job, 64, 20)]
+    assert narrow[0].split("  ")[-1].startswith("best 0.9553 ") and "this hour" not in narrow[0]
+    assert narrow[1:3] == [
+        "61.8 chunks/s  86% of peak  64 read ahead  3 under way  …",
+        "12m left  31 of 87 targets covered  90% in about 2h 05m  …",
+    ]
     parked = replace(job, metrics=job.metrics | {"shards": 4.0, "shards_live": 3.0, "parked": 1.0, "waiting": 12_345.0})
     assert plain(below(parked, 76, 20)[3]) == "3 of 4 shards at work  1 parked"
 

@@ -27,7 +27,7 @@ def locked() -> Snapshot:
 
 async def test_the_passphrase_goes_to_the_agent_and_is_not_shown(paths: Paths) -> None:
     async with console(paths, locked()) as c:
-        await c.shows("✗ key locked: u opens the vault")
+        await c.shows("✗ key locked: press u")
         assert "u open the vault" in c.flat
         c.agent.answers["vault.unlock"] = RpcError(-32010, "That is not this vault's passphrase.")
         await c.press("u")

@@ -35,6 +35,8 @@ _BESIDE = 92
 _BETWEEN = 3
 _CARDS = 2
 _CURVE, _WORDS = 6, 2
+_TITLE = 16
+"""Cells that a job's title has at least."""
 
 
 def below(job: JobView, width: int, room: int) -> list[Cell]:
@@ -69,8 +71,10 @@ def _heading(job: JobView, width: int) -> Cell:
     texts = figures.found(job) if job.kind != "train" else figures.found(job)[:1]
     if job.kind == "train" and (left := figures.left(job)):
         texts += (left,)
+    while texts and width - 4 - sum(len(text) + 2 for text in texts) < _TITLE:
+        texts = texts[:-1]
     said, used = _said(texts), sum(len(text) + 2 for text in texts)
-    title = cut(cell(job.title or job.id, "strong"), max(16, width - 4 - used))
+    title = cut(cell(job.title or job.id, "strong"), max(_TITLE, width - 4 - used))
     rule = "─" * max(0, width - 4 - sum(cell_len(t) for t, _ in title) - used)
     return (("── ", "muted"), *title, ("  " if texts else "", ""), *said, (f" {rule}", "muted"))
 
@@ -83,6 +87,14 @@ def _said(texts: Iterable[str]) -> Cell:
     )
 
 
+def _within(texts: tuple[str, ...], width: int) -> Cell:
+    """As many of the figures as fit whole, and … for the others."""
+    kept = texts
+    while len(kept) > 1 and len("  ".join((*kept, "…") if kept != texts else kept)) > width:
+        kept = kept[:-1]
+    return cut(_said(kept if kept == texts else (*kept, "…")), width)
+
+
 def _live(job: JobView, tables: tuple[Table, ...], width: int) -> list[Cell]:
     """Speed and queue, what is left and coverage, shards, cards: a line each where there is something to say."""
     if job.kind == "train":
@@ -91,7 +103,7 @@ def _live(job: JobView, tables: tuple[Table, ...], width: int) -> list[Cell]:
     first = (*(t for t in figures.speed(job) if "candidates" not in t), *figures.queue(job))
     left = figures.left(job)
     second = (*((left,) if left else ()), *groups.get("coverage", ()), *groups.get("sent", ()))
-    lines = [cut(_said(texts), width) for texts in (first, second, groups.get("shards", ())) if texts]
+    lines = [_within(texts, width) for texts in (first, second, groups.get("shards", ())) if texts]
     for table in tables:
         if table.name == "gauges":
             lines += [_card(row, width) for row in table.rows[:_CARDS]]

@@ -118,7 +118,7 @@ def _key(snapshot: Snapshot) -> Cell:
     if wallet.watch_only:
         state = cell("○ watching only", "muted")
     elif not wallet.unlocked:
-        state = cell("✗ key locked: u opens the vault", "bad")
+        state = cell("✗ key locked: press u", "bad")
     label = ((f"{wallet.label}  ", "strong"),) if wallet.label else ()
     more = f"  and {len(wallet.others)} more: w" if wallet.others else ""
     return (*label, (f"{short(wallet.address)}  ", "muted"), *state, (more, "muted"))
