@@ -26,6 +26,8 @@ BATCH = 16
 """Sequences of one batch; more than one batch has no single answer (scoring.md 0.6)."""
 PAD, EOS = 256, 257
 SLICES, POINTS, T_MAX, SIGREG_WEIGHT = 256, 17, 3.0, 0.02
+MASKED = -1e4
+"""The score of what attention may not see (protocol.md 5.2); elsewhere it is taken for minus infinity."""
 FUSED = "fused"
 """Where an attention's three first matrices lie side by side, [in, 3 out], if they do (`resident`)."""
 _BLOCK, _BLOCK_ON_CARD = 256, 16 * 1024
@@ -132,12 +134,32 @@ def _heads(normed: torch.Tensor, config: ModelConfig, tensors: Tensors, at: str)
         yield part.view(*normed.shape[:2], config.heads, -1).transpose(1, 2)
 
 
+def _masks_little(query: torch.Tensor, key: torch.Tensor) -> bool:
+    """Whether scores may be so low that masked ones, which the network sets to MASKED, weigh beside them.
+
+    Weights can be made for that. Looked for on a processor alone: a card would have to be waited for.
+    """
+    if query.device != _CPU or torch.is_grad_enabled():
+        return False
+    lowest = float(query.norm(dim=-1).max()) * float(key.norm(dim=-1).max()) / math.sqrt(query.shape[-1])
+    return lowest > 0.9 * -MASKED
+
+
+def _masked(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    scores = query.float() @ key.float().transpose(-1, -2) / math.sqrt(query.shape[-1])
+    later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+    return (scores.masked_fill(later, MASKED).softmax(-1) @ value.float()).to(value.dtype)
+
+
 def _attended(
     normed: torch.Tensor, config: ModelConfig, tensors: Tensors, at: str, known: Turns, mask: torch.Tensor | None
 ) -> torch.Tensor:
     query, key, value = _heads(normed, config, tensors, at)
     query, key = (_rotate(part, *known) for part in (query, key))
-    mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
+    if mask is None and _masks_little(query, key):
+        mixed = _masked(query, key, value)
+    else:
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
     return _linear(mixed.transpose(1, 2).reshape(normed.shape), tensors, at + "output")
 
 

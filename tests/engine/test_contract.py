@@ -85,6 +85,20 @@ def test_bytes_on_every_edge_are_answered_as_the_transcription_answers(size: int
     assert np.abs(found.embedding - embedding).max() <= 1e-5
 
 
+def test_scores_below_those_of_the_masked_let_the_mask_be_seen_through() -> None:
+    config, chance = ModelConfig(8, 12, 1, 2), np.random.default_rng(4)
+    plain = wild(config, chance)
+    plain["encoder.layers.0.attention.query.bias"] += np.float32(150)
+    plain["encoder.layers.0.attention.key.bias"] -= np.float32(150)
+    tokens = chance.integers(0, weights.VOCABULARY, (2, 12))
+    rows = transcription.Rows(tokens, chance.integers(0, 256, tokens.shape), np.zeros_like(tokens))
+    loss, embedding = transcription.batch(plain, config.heads, rows, 0)
+    batch = contract.Batch(*map(torch.from_numpy, (rows.tokens, rows.targets, rows.positions)))
+    found = contract.together([contract.parts(config, ours(plain), batch, 0)])
+    assert found.loss == pytest.approx(loss, rel=1e-4)
+    assert np.abs(found.embedding - embedding).max() <= 1e-3
+
+
 @pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-6), (torch.bfloat16, 2**-8)])
 def test_on_a_card_heads_turn_as_on_a_processor(dtype: torch.dtype, most: float) -> None:
     generator = torch.Generator().manual_seed(3)
