@@ -64,6 +64,7 @@ class _Reader:
     """Whether it was waited for in vain: until it has something, nobody waits for it again while others have."""
     closed: bool = False
     error: CorpusError | None = None
+    told: bool = False
     dropped: Counter[str] = field(default_factory=Counter)
 
     def start(self) -> None:
@@ -169,21 +170,24 @@ class MixedCorpus:
     def over(self) -> bool:
         """Whether every source has given all it has, and `take` has nothing to complain of."""
         with self._change:
-            readers = self._readers.values()
-            done = all(r.over and not r.ready and r.error is None for r in readers)
-            return done and not self._has_nothing
+            return self._is_over and self._failure is None and not self._untold
 
     @property
     def dropped(self) -> Counter[str]:
         """What was left out so far, by reason, of all sources."""
         with self._change:
-            return sum((r.dropped + r.repeated for r in self._readers.values()), Counter())
+            return self._left_out
+
+    @property
+    def _left_out(self) -> Counter[str]:
+        return sum((r.dropped + r.repeated for r in self._readers.values()), Counter())
 
     def take(self) -> Candidate | None:
         """The next candidate; None when there is none yet, or no more.
 
-        Raises CorpusError when every source fails, and when none has had a candidate.
+        Raises CorpusError when every source has failed, and when none has had a candidate.
         """
+        self._complain()
         while (found := self._next()) is not None:
             reader, piece = found
             reader.mark = piece.mark
@@ -200,14 +204,7 @@ class MixedCorpus:
             name = piece.path or self._spool.keep(told, piece.data, digest)
             return Candidate(name, piece.data, digest, source)
         self._complain()
-        if self._has_nothing and all(r.over and not r.ready for r in self._readers.values()):
-            raise CorpusError.of_nothing(self.dropped)
         return None
-
-    @property
-    def _has_nothing(self) -> bool:
-        """Whether no candidate came of all sources; one shard's part may well be empty."""
-        return self._whole and not self._given
 
     def learn(self, source: str, hits: int = 1) -> None:
         """Note that so many more candidates of this source hit."""
@@ -263,15 +260,33 @@ class MixedCorpus:
             return self._chance.choice(live)
         return max(live, key=lambda r: self._chance.betavariate(1 + r.hits, 1 + max(0, r.given - r.hits)))
 
+    @property
+    def _is_over(self) -> bool:
+        return all(r.over and not r.ready for r in self._readers.values())
+
+    @property
+    def _failure(self) -> CorpusError | None:
+        """Why the corpus, once it is over, is no good: all sources failed, or none of them had a candidate, which may
+        well be so of one shard's part."""
+        errors = [r.error for r in self._readers.values() if r.error is not None]
+        nothing = self._whole and not self._given
+        if errors and (nothing or len(errors) == len(self._readers)):
+            return errors[0]
+        return CorpusError.of_nothing(self._left_out) if nothing else None
+
+    @property
+    def _untold(self) -> list[_Reader]:
+        """Sources that have failed while others have not, and of which nobody knows yet."""
+        failed = [r for r in self._readers.values() if r.error is not None]
+        return [r for r in failed if not r.told] if len(failed) < len(self._readers) else []
+
     def _complain(self) -> None:
+        """Tell of sources that have failed, each once, while others go on."""
         with self._change:
-            failed = [r for r in self._readers.values() if r.error is not None]
-            fatal = len(failed) == len(self._readers)
-            errors = [r.error for r in failed if r.error is not None]
-            for reader in failed:
-                if not fatal:
-                    reader.error = None
-        for error in errors:
-            if fatal and not any(r.ready for r in self._readers.values()):
-                raise error
-            self._tell(str(error))
+            if self._is_over and (failure := self._failure) is not None:
+                raise failure
+            fresh = self._untold
+            for reader in fresh:
+                reader.told = True
+        for reader in fresh:
+            self._tell(str(reader.error))

@@ -97,6 +97,22 @@ def test_an_item_that_has_no_window_is_counted(tmp_path: Path) -> None:
         corpus.close()
 
 
+def test_a_source_that_fails_is_told_of_while_others_go_on_and_when_all_fail_the_corpus_does(tmp_path: Path) -> None:
+    good = jsonl(tmp_path / "a.jsonl", *({"text": f"number {n}"} for n in range(200)))
+    bad, worse = (jsonl(tmp_path / f"{n}.jsonl", {"title": n}) for n in ("b", "c"))
+    said: list[str] = []
+    corpus = open_corpus(spec(good, bad), tmp_path / "one", tell=said.append)
+    assert len(everything(corpus, 100)) == 100
+    assert [one[:36] for one in said] == ["b.jsonl has no text in text, content"]
+    assert len(everything(corpus)) == 100 and corpus.over and len(said) == 1
+    corpus.close()
+    for sources in ((bad, worse), (bad, jsonl(tmp_path / "d.jsonl"))):
+        corpus = open_corpus(spec(*sources), tmp_path / "two", tell=said.append)
+        with pytest.raises(CorpusError, match="^b.jsonl has no text in text"):
+            everything(corpus)
+        corpus.close()
+
+
 def test_a_corpus_without_a_candidate_says_so_unless_it_is_one_shard_s_part(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     for asked in (
