@@ -62,11 +62,8 @@ def left(job: JobView) -> str | None:
     """About how long it still takes, None where nothing says so."""
     if job.state != "running" or not job.done or job.done >= 1.0:
         return None
-    if (told := job.metrics.get("left_s")) is not None:
-        return f"{coarse(int(told * 1000))} left"
-    if job.kind == "train" and job.done > 0.02:
-        return f"{coarse(int((job.updated_at_ms - job.started_at_ms) * (1 / job.done - 1)))} left"
-    return None
+    told = job.metrics.get("left_s")
+    return None if told is None else f"{coarse(int(told * 1000))} left"
 
 
 def groups(job: JobView) -> tuple[tuple[str, Texts], ...]:

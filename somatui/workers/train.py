@@ -133,8 +133,9 @@ class _Run:
             step, now = self.trainer.step, time.monotonic()
             if now - told >= METRIC_EVERY_S or step == steps:
                 told = now
-                rate = (step - begun_at) * tokens / (now - began)
-                send("metric", step=step, steps=steps, loss=self.loss, tokens_per_s=rate)
+                made, took = step - begun_at, now - began
+                left_s = (steps - step) * took / made if made > 1 or step == steps else None
+                send("metric", step=step, steps=steps, loss=self.loss, tokens_per_s=made * tokens / took, left_s=left_s)
                 send("progress", done=step / steps)
             if step % save_every == 0:
                 self.save()

@@ -52,7 +52,9 @@ def test_a_scoring_that_has_ended_tells_nothing_of_the_moment() -> None:
 def test_what_is_left_of_a_training_is_told_once_there_is_ground_for_it() -> None:
     training = JobView("train-1", "train", "train", "running", 0, 600_000, 0.02, {"step": 1.0, "steps": 50.0})
     assert figures.left(training) is None
-    assert figures.left(replace(training, done=0.25)) == "30m left"
+    told = replace(training, metrics=training.metrics | {"left_s": 1_800.0})
+    assert figures.left(told) == "30m left", "whatever pauses it had since it was first started"
+    assert figures.left(replace(told, state="stopped")) is None
     assert figures.found(training) == ("step 1/50",)
     assert figures.groups(replace(training, done=None, metrics={})) == ()
 

@@ -38,7 +38,9 @@ def test_training_ends_with_weights_that_load_and_an_embedding(tmp_path: Path) -
     assert np.linalg.norm(np.frombuffer(base64.b64decode(result["embedding"]), "<f4")) == pytest.approx(1, abs=1e-5)
     assert (result["step"], result["steps"]) == (15, 15)
     metrics = [m for m in messages if m.kind == "metric"]
-    assert all({"step", "steps", "loss", "tokens_per_s"} == m.body.keys() for m in metrics)
+    assert all({"step", "steps", "loss", "tokens_per_s", "left_s"} == m.body.keys() for m in metrics)
+    assert metrics[0].body["left_s"] is None or metrics[0].body["left_s"] > 0
+    assert metrics[-1].body["left_s"] == 0
     assert metrics[-1].body["loss"] == result["loss"]
     assert all(later.at - earlier.at >= 249 for earlier, later in pairwise(metrics[:-1]))
     assert sorted(f.name for f in (tmp_path / "work").iterdir()) == ["checkpoint.pt", "model.safetensors"]
