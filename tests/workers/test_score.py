@@ -198,7 +198,7 @@ def test_weights_are_fetched_once_and_fetched_again_when_the_file_is_spoiled(boa
     board.add_target(100, [board.add_model(1)])
     board.write(threshold=EVERYTHING)
     first = hits(inside.done("score", job(tmp_path, limit=1)))
-    (cached,) = (tmp_path / "weights").iterdir()
+    (cached,) = (tmp_path / "weights").glob("*.safetensors")
     before = cached.stat().st_mtime_ns
     again = hits(inside.done("score", job(tmp_path, limit=1, work_dir=str(tmp_path / "other"))))
     assert cached.stat().st_mtime_ns == before
@@ -207,7 +207,7 @@ def test_weights_are_fetched_once_and_fetched_again_when_the_file_is_spoiled(boa
     cached.write_bytes(data)
     third = hits(inside.done("score", job(tmp_path, limit=1, work_dir=str(tmp_path / "third"))))
     assert [h["distance"] for h in first] == [h["distance"] for h in again] == [h["distance"] for h in third]
-    assert [f.name for f in (tmp_path / "weights").iterdir()] == [cached.name]
+    assert list((tmp_path / "weights").glob("*.safetensors")) == [cached]
 
 
 @pytest.mark.slow
@@ -266,12 +266,12 @@ def test_enough_hits_are_enough(board: Board, tmp_path: Path) -> None:
 def test_a_worker_that_is_done_does_not_stay_for_candidates_under_way(board: Board, tmp_path: Path) -> None:
     board.add_target(100, [board.add_model(1)])
     board.write(threshold=EVERYTHING)
-    asked = job(tmp_path, 1, max_hits=1, threads=2)
-    asked["corpus"] |= {"max_bytes": 1 << 23, "seed": 3}
-    (tmp_path / "sources" / "large.py").write_text("".join(f"def f{n}(): return {n}\n" for n in range(100_000)))
-    process = start("score", asked)
+    texts = ["x = 1", "".join(f"def f{n}(): return {n}\n" for n in range(100_000))]
+    (tmp_path / "lines").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    corpus = {"sources": [{"kind": "jsonl", "path": str(tmp_path / "lines")}], "max_bytes": 1 << 23}
+    process = start("score", job(tmp_path, 0, max_hits=1, threads=2, corpus=corpus))
     told = through(process, "done")
-    assert [Path(h["name"]).name for h in hits(told)] == ["0.py"]
+    assert [h["size"] for h in hits(told)] == [5]
     assert (process.wait(10), rest(process)) == (0, [])
 
 
