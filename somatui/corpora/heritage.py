@@ -13,12 +13,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from http.client import HTTPException
 from typing import Any
 
+from somatui.corpora.files import CorpusError
 from somatui.corpora.source import NAME_MOST, Circumstances, Cursor, Item
 
 CONTENT = "https://softwareheritage.s3.amazonaws.com/content/"
 DOWNLOADS = 16
 LIMIT_S = 20
 TRIES = 3
+MISSING_MOST = 256
+"""Rows one after another whose bytes are missing, after which it is the store that refuses them all."""
 _ID = re.compile(r"[0-9a-f]{40}")
 
 
@@ -35,8 +38,10 @@ class Contents:
     def items(self, entries: Iterator[tuple[Any, str, Cursor]]) -> Iterator[tuple[Item, Cursor]]:
         """The bytes of each entry as UTF-8; one that the store refuses is cut by "missing" or "unreachable".
 
-        Raises NoAnswer where no store is there: that is no entry's fault, so none is given up for it.
+        Raises NoAnswer where no store is there, CorpusError where it refuses everything: that is no entry's fault, so
+        none is given up for it.
         """
+        missing = 0
         pool = ThreadPoolExecutor(DOWNLOADS, thread_name_prefix="content")
         under_way: deque[tuple[Future[Item], Cursor]] = deque()
         try:
@@ -44,7 +49,14 @@ class Contents:
                 under_way.append((pool.submit(self._item, entry, name), behind))
                 if len(under_way) > DOWNLOADS:
                     found, at = under_way.popleft()
-                    yield found.result(), at
+                    item = found.result()
+                    missing = missing + 1 if item.cut == "missing" else 0
+                    if missing == MISSING_MOST:
+                        raise CorpusError(
+                            f"{self._address} refused the bytes of {missing} rows one after another: see whether this "
+                            "machine, or a proxy before it, may read there."
+                        )
+                    yield item, at
             for found, at in under_way:
                 yield found.result(), at
         finally:

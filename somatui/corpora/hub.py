@@ -185,7 +185,9 @@ def sentence(name: str, failure: BaseException) -> str:
         return f"{name} is gated: accept its terms at {page} and keep its account's token in the vault as hf/token."
     if "DatasetNotFoundError" in kinds:
         return f"There is no data set {name}, or it is private: correct its name, or keep a token for it as hf/token."
-    if kinds & {"OfflineModeIsEnabled", "ConnectionError", "LocalEntryNotFoundError", "TimeoutError", "ConnectError"}:
+    if any(getattr(getattr(link, "response", None), "status_code", None) == 401 for link in chain):
+        return f"The hub does not accept the token hf/token, so {name} cannot be read: keep a valid one in the vault."
+    if kinds & {"OfflineModeIsEnabled", "ConnectionError", "LocalEntryNotFoundError", "TimeoutError", "TransportError"}:
         return f"The hub is not reached, so {name} cannot be read: see to the line and HF_HUB_OFFLINE, or use files."
     if "ValueError" in kinds and ("config" in text.lower() or "split" in text.lower()):
         return f"{name} has no such configuration or split: see {page}, and write {name}/CONFIGURATION:SPLIT."

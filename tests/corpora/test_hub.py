@@ -141,6 +141,10 @@ def test_bytes_cut_off_are_asked_for_again_and_a_store_that_is_away_costs_no_row
     got += [item.data for item, _ in found]
     assert got == [t.encode() for t in texts.values()]
     assert said and all(address in one and "does not answer" in one for one in said)
+    refused = local(table(tmp_path / "r.parquet", blob_id=[f"{n:040x}" for n in range(100, 160)]), content=address)
+    monkeypatch.setattr(heritage, "MISSING_MOST", 30)
+    with pytest.raises(CorpusError, match="refused the bytes of 30 rows one after another"):
+        list(Hub(refused, around()).items(None))
     gone = local(path, content="http://127.0.0.1:9/")
     with pytest.raises(CorpusError, match="http://127.0.0.1:9/, where the bytes of its rows are, does not answer"):
         list(Hub(gone, around()).items(None))
@@ -181,13 +185,20 @@ def test_what_the_hub_refuses_is_told_in_one_sentence_without_the_token(monkeypa
     with pytest.raises(CorpusError) as failure:
         list(Hub(HubSet("owner/set"), around(token=TOKEN)).items(None))
     assert str(failure.value).startswith("The hub is not reached, so owner/set cannot be read")
+    import httpx2
     from datasets.exceptions import DatasetNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError
 
+    refused = httpx2.Response(401, request=httpx2.Request("GET", "https://huggingface.co/api/datasets/o/s"))
+    unknown = DatasetNotFoundError("Dataset 'o/s' doesn't exist")
+    unknown.__cause__ = HfHubHTTPError("401, as the hub says of it to strangers", response=refused)
     for problem, told in (
         (DatasetNotFoundError("Dataset 'o/s' is a gated dataset on the Hub."), "o/s is gated: accept its terms"),
         (DatasetNotFoundError("Dataset 'o/s' doesn't exist"), "There is no data set o/s"),
         (ValueError(f"BuilderConfig 'x' not found {TOKEN}"), "o/s has no such configuration"),
         (RuntimeError(TOKEN), "o/s cannot be read (RuntimeError)"),
+        (unknown, "There is no data set o/s"),
+        (HfHubHTTPError("401", response=refused), "The hub does not accept the token hf/token"),
     ):
         assert sentence("o/s", problem).startswith(told)
         assert TOKEN not in sentence("o/s", problem)
