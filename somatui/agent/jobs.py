@@ -22,7 +22,7 @@ from somatui.agent.ground import Ground
 from somatui.agent.job import HISTORY, Job, tables
 from somatui.agent.kinds import KINDS, Kind, KindError
 from somatui.chain.errors import ChainError, Timeout, Unreachable
-from somatui.domain.figures import SENT, WAITING, title
+from somatui.domain.figures import MOMENTARY, SENT, WAITING, title
 from somatui.domain.ids import short
 from somatui.domain.snapshot import JobState, JobView
 from somatui.files import write_whole
@@ -278,8 +278,10 @@ class Jobs:
             joblog.note(job.folder, message)
         except OSError as failure:
             log.warning("what job %s says is not written down: %s", job.id, failure)
-        if message.kind == "hello" and job.state == "starting":
-            self._into(job, "running")
+        if message.kind == "hello":
+            job.metrics = {name: value for name, value in job.metrics.items() if name not in MOMENTARY}
+            if job.state == "starting":
+                self._into(job, "running")
         elif message.kind == "progress" and isinstance(body.get("done"), (int, float)):
             job.done = float(body["done"])
         elif message.kind == "metric":

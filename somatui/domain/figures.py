@@ -17,6 +17,11 @@ SENT = {"done": "sent", "submitted": "sent", "lost": "lost", "failed": "failed",
 """How submissions of a score job end; the agent counts them beside the worker's own metrics."""
 WAITING = "waiting"
 """How many of them are still to be submitted."""
+MOMENTARY = frozenset({
+    "candidates_per_s", "chunks_per_s", "tokens_per_s", "mb_per_s", "peak_share", "ready", "under_way", "best_hour",
+    "cover_s", "left_s",
+})  # fmt: skip
+"""Metrics that are so only while a worker tells them: the next one begins without."""
 _SHOWN = frozenset({
     "candidates_per_s", "chunks_per_s", "tokens_per_s", "mb_per_s", "peak_share", "scored", "hits", "best_distance",
     "best_hour", "ready", "under_way", "owed", "targets", "covered", "cover_s", "left_s", "step", "steps", "loss",
@@ -95,13 +100,13 @@ def found(job: JobView) -> Texts:
         f"{count(m['scored'])} scored" if "scored" in m else None,
         many(m["hits"], "hit") if "hits" in m else None,
         f"best {m['best_distance']:.4f}" if "best_distance" in m else None,
-        f"this hour {m['best_hour']:.4f}" if "best_hour" in m and job.running else None,
+        f"this hour {m['best_hour']:.4f}" if "best_hour" in m and job.state == "running" else None,
     )
 
 
 def speed(job: JobView) -> Texts:
     """How fast it is, while it is at it."""
-    if not job.running:
+    if job.state != "running":
         return ()
     m = job.metrics
     units = (("chunks_per_s", " chunks/s"), ("candidates_per_s", " candidates/s"), ("tokens_per_s", " tokens/s"),
@@ -112,7 +117,7 @@ def speed(job: JobView) -> Texts:
 
 def queue(job: JobView) -> Texts:
     """Candidates that wait: read ahead, under way through the models, and those that lack models."""
-    if not job.running or "under_way" not in job.metrics:
+    if job.state != "running" or "under_way" not in job.metrics:
         return ()
     m = job.metrics
     return (f"{count(m.get('ready', 0))} read ahead", f"{count(m['under_way'])} under way",
@@ -124,7 +129,7 @@ def coverage(job: JobView) -> Texts:
     m = job.metrics
     if not m.get("targets"):
         return ()
-    soon = f"90% in {_about(m['cover_s'])}" if "cover_s" in m and job.running else None
+    soon = f"90% in {_about(m['cover_s'])}" if "cover_s" in m and job.state == "running" else None
     return _texts(f"{count(m.get('covered', 0))} of {count(m['targets'])} targets covered", soon)
 
 
@@ -133,7 +138,7 @@ def tables(job: JobView) -> tuple[Table, ...]:
     made = []
     for name in (*(n for n in _KNOWN if n in job.tables), *(n for n in job.tables if n not in _KNOWN)):
         rows = job.tables[name]
-        if not rows or (name == "gauges" and not job.running):
+        if not rows or (name == "gauges" and job.state != "running"):
             continue
         columns, of = _KNOWN.get(name, (tuple(rows[0]), lambda row: tuple(str(v) for v in row.values())))
         try:

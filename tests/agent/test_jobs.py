@@ -194,8 +194,13 @@ class Told(Kind):
         return {"job": "stand_in", "version": VERSION, **args}
 
 
-def test_a_figure_that_is_told_as_unknown_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = [Message(1, 1, "metric", {"hits": 2, "left_s": 9.5}), Message(2, 1, "metric", {"left_s": None})]
+def test_a_figure_that_is_told_as_unknown_is_taken_back_and_one_of_the_moment_ends_with_its_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [
+        Message(1, 1, "metric", {"hits": 2, "left_s": 9.5}), Message(2, 1, "metric", {"left_s": None}),
+        Message(3, 1, "metric", {"chunks_per_s": 7.5, "under_way": 2}), Message(1, 1, "hello", {}),
+    ]  # fmt: skip
 
     async def day() -> JobView:
         jobs = jobs_on(ground_in(tmp_path))

@@ -46,6 +46,8 @@ def test_a_scoring_that_has_ended_tells_nothing_of_the_moment() -> None:
         ("100%",), "best 0.9553", ("31 of 87 targets covered",),
     )  # fmt: skip
     assert figures.tables(ended) == ()
+    again = dict(figures.groups(replace(SCORING, state="starting")))
+    assert not {"speed", "queue"} & again.keys() and again["found"][-1] == "best 0.9553"
     assert len(figures.tables(replace(SCORING, tables={"gauges": gauges}))) == 1
 
 

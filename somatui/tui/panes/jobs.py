@@ -153,7 +153,7 @@ def _row(job: JobView) -> Row:
             _STATES[job.state],
             cell(job.title or job.id, "strong" if alive else ""),
             _progress(job, 6),
-            rate if alive else NOTHING,
+            rate if job.state == "running" else NOTHING,
             _found(job),
             cell(sparkline(job.history, 16), "accent" if alive else "muted"),
             cell(coarse(job.updated_at_ms - job.started_at_ms), "muted"),
