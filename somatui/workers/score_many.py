@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from somatui.corpora.files import CorpusError
 from somatui.workers import trouble
 from somatui.workers.board import BoardError
 from somatui.workers.gpu import look
@@ -150,11 +151,14 @@ class Many:
 
 
 def work(job: dict[str, Any], session: Session) -> dict[str, Any]:
-    """Do the job."""
+    """Do the job. Raises CorpusError when no shard had a candidate."""
     at = places(job.get("gpus"), job.get("shards"), look(), visible())
     merged = Merged(job, session.emitter, job.get("shards"), len(at))
-    return asyncio.run(Many(job, session, at, merged).run())
+    found = asyncio.run(Many(job, session, at, merged).run())
+    if found["reason"] == "corpus" and not found["scored"]:
+        raise CorpusError.of_nothing(found["dropped"])
+    return found
 
 
 if __name__ == "__main__":
-    sys.exit(run("score", work, BoardError))
+    sys.exit(run("score", work, BoardError, CorpusError))

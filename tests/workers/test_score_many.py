@@ -61,6 +61,18 @@ def board(tmp_path: Path) -> Iterator[Board]:
 
 
 @pytest.mark.slow
+def test_shards_without_a_candidate_say_so(board: Board, tmp_path: Path) -> None:
+    board.add_target(100, [board.add_model(1)])
+    board.write(threshold=0.9)
+    files(tmp_path, 0)
+    (tmp_path / "sources" / "empty.py").write_text(" ")
+    last = rest(start("score_many", many(tmp_path, 0)))[-1]
+    assert (last.kind, last.body["error"]) == (
+        "failed", "The corpus has no candidate (left out: 1 empty): name other files, fields or windows.",
+    )  # fmt: skip
+
+
+@pytest.mark.slow
 def test_shards_score_what_one_worker_does_though_a_worker_and_their_parent_are_killed(
     board: Board, tmp_path: Path
 ) -> None:
