@@ -110,7 +110,7 @@ class Hits:
         for part in (rows[at : at + _ROWS] for at in range(0, len(rows), _ROWS)):
             far, _, reached = self._aims.near(*self._kept.view(part), 2 * LOSS_MARGIN if screened else 0)
             more = (np.isinf(far) & (reached <= within)).any(axis=1)
-            found |= {self._kept[row] for row, wants in zip(part, more, strict=True) if wants}
+            found |= {self._kept[part[place]] for place in np.flatnonzero(more)}
         return found
 
     def known(self, candidate: Candidate) -> dict[str, Score]:
