@@ -19,6 +19,8 @@ MESSAGE_BYTES = 4 * 1024 * 1024
 """The longest request; the real node's limit too."""
 STREAMS = 1024
 """So many calls at a time on one connection."""
+WAITING = 32 * STREAMS
+"""Calls that may wait to be begun; above 1,000 the library would drop some at random, those of other clients too."""
 PINGS = 1000
 """A client that sends so many pings in a row sooner than once a second is let go; soma_sdk's come every 5 s."""
 OPTIONS = (
@@ -28,6 +30,8 @@ OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ("grpc.http2.max_ping_strikes", PINGS),
     ("grpc.max_concurrent_streams", STREAMS),
+    ("grpc.server.max_pending_requests", WAITING),
+    ("grpc.server.max_pending_requests_hard_limit", WAITING),
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", -1),
