@@ -154,9 +154,7 @@ async def test_a_comparison_that_comes_after_esc_finds_nothing_to_compare(tmp_pa
 async def test_from_nothing_to_a_funded_wallet_with_a_tested_store(home: Path, net: Network) -> None:
     async with setting_up(home) as hand:
         await choose_own_network(hand, net)
-        await hand.press("enter")
-        await hand.shows("enter next")
-        await hand.press("enter")
+        await hand.passes("✓ node", "Vault")
         await make_vault(hand)
         await make_wallet(hand)
         await hand.give(net.store_url, net.bucket, net.access_key, net.secret_key, net.public_url)
