@@ -4,7 +4,7 @@ Job: {"job": "score", "version": 1, "board": path, "weights_dir": path, "corpus"
 n, "seed": n}, "limit": n | null, "max_hits": n | null, "hits_each": n | null, "kept": n | null, "cursor": {…} | null,
 "work_dir": path, "threads": n, "lazy": true, "device": "cpu" | "cuda" | "cuda:N" | null, "precision": "exact" |
 "screen" | null}. A `board` command has the board's file read again. Without a cursor it goes on where its work folder
-says that it stood. So many scored candidates are `kept` for targets to come.
+says that it stood. So many scored candidates are `kept` for targets to come, and chunks in that measure.
 
 A candidate goes through the model that promises most, through others when they may matter, and once there are no new
 candidates through those it still lacks, if it is among the first that lack any (`owed.MOST`): hits come sooner. With
@@ -30,10 +30,12 @@ from typing import Any
 import torch
 
 from somatui.corpora.files import Candidate, CorpusError
+from somatui.engine.chunks import KEPT_BYTES
 from somatui.engine.contract import Score
 from somatui.workers.board import Board, BoardError, read_board
 from somatui.workers.hits import Hits
 from somatui.workers.lazy import EVERY, Plan
+from somatui.workers.matching import KEPT_MOST
 from somatui.workers.models import Models
 from somatui.workers.owed import Owed
 from somatui.workers.screening import VERIFY_EVERY, Loaded, Screening, device_of, screens
@@ -69,7 +71,10 @@ class Scoring:
         self._models = Models(Path(job["weights_dir"]), session)
         self._each = job.get("hits_each")
         device = device_of(job)
-        self._screening = Screening(device, screens(job, device), session.say, int(job.get("workers") or 1))
+        self._screening = Screening(
+            device, screens(job, device), session.say, int(job.get("workers") or 1),
+            kept=KEPT_BYTES * stand.kept // KEPT_MOST,
+        )  # fmt: skip
         self._hits = Hits(
             Path(job["work_dir"]), session, stand, self._most_hits, self._each, self._corpus.learn,
             lambda column, data: self._screening.exact(column, self._models.loaded[column], data),

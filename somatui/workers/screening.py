@@ -17,7 +17,7 @@ import psutil
 import torch
 
 from somatui.engine import resident
-from somatui.engine.chunks import Chunks
+from somatui.engine.chunks import KEPT_BYTES, Chunks
 from somatui.engine.contract import Score
 from somatui.engine.device import Device, Source
 from somatui.engine.resident import FEWEST_DIMENSIONS, Resident, bf16_is_native
@@ -67,11 +67,14 @@ class Screening:
     """Scores of the board's models on one device; any number of threads may ask.
 
     `say` tells a sentence of a level (info, warn). Models of fewer than 64 dimensions are scored exactly, on the
-    processor. So many `workers` share the machine's memory.
+    processor. So many `workers` share the machine's memory, and `kept` bytes are for chunks that have been through.
     """
 
-    def __init__(self, device: torch.device, screen: bool, say: Callable[[str, str], None], workers: int = 1) -> None:
-        self.device, self._say, self._chunks = device, say, Chunks()
+    def __init__(
+        self, device: torch.device, screen: bool, say: Callable[[str, str], None], workers: int = 1,
+        kept: int = KEPT_BYTES,
+    ) -> None:  # fmt: skip
+        self.device, self._say, self._chunks = device, say, Chunks(kept)
         self._screen, self._workers = screen, workers
         self._type = torch.bfloat16 if device.type == "cuda" or bf16_is_native() else torch.float32
         self._device: Device | None = None
