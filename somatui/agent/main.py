@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import faulthandler
 import logging
 import os
 import shutil
@@ -51,6 +52,9 @@ log = logging.getLogger("somatui.agent")
 
 COMPOSE_S = 0.1
 """News that comes within so long is made into one picture."""
+LEAVE_S = 18.0
+"""An end in order takes no longer. One that does is cut, and the log tells where each thread was: what is under way by
+then goes on at the next start, as after a kill, and no start is held up."""
 SHOWN_INTENTS = 200
 MOST_WAITING = 1_000
 """Hits that are kept while the vault is locked."""
@@ -110,6 +114,7 @@ class Agent:
         self.jobs.resume()
         await self.methods.leave.wait()
         log.info("leaving")
+        faulthandler.dump_traceback_later(LEAVE_S, exit=True)
         for task in (ending := (watching, *self._tasks)):
             task.cancel()
         await self.server.close()
