@@ -40,9 +40,9 @@ from tests.tui.measure import Terminal, environment
 SHORT_MINUTES, SAMPLES = 0.25, 150
 WARM = 1 / 3
 """The part of the time in which caches fill."""
-LIMITS = {"MiB": 0.5, "descriptors": 0.5, "threads": 0.5, "disk MiB": 2.0, "workers.score MiB": 3.0}
-"""The steepest lines, a minute. What is known of candidates fills caches of the score worker up to bounds of their own,
-and their bytes a folder up to its; a chain grows with what happens on it."""
+LIMITS = {"MiB": 0.5, "descriptors": 0.5, "threads": 0.5, "disk MiB": 2.0, "workers.score MiB": 1.0}
+"""The steepest lines, a minute. The score worker's memory goes up and down by some MiB, which slopes; folders hold every
+act and hit for good, a chain what happens on it."""
 SHORT_LIMITS = {"descriptors": 600.0, "threads": 600.0}
 EPOCH_S = 30
 NEAR = 0.3
