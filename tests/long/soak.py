@@ -41,8 +41,8 @@ SHORT_MINUTES, SAMPLES = 0.25, 150
 WARM = 1 / 3
 """The part of the time in which caches fill."""
 LIMITS = {"MiB": 0.5, "descriptors": 0.5, "threads": 0.5, "disk MiB": 2.0, "workers.score MiB": 1.0}
-"""The steepest lines, a minute. The score worker's memory goes up and down by some MiB, which slopes; folders hold every
-act and hit for good, a chain what happens on it."""
+"""The steepest lines, a minute. The score worker's memory goes up and down by some MiB, which slopes; folders hold
+every act and hit for good, a chain what happens on it."""
 SHORT_LIMITS = {"descriptors": 600.0, "threads": 600.0}
 EPOCH_S = 30
 NEAR = 0.3
