@@ -269,9 +269,10 @@ def parts(bench: Bench) -> None:
         "theirs": lambda: baseline.score(bench.theirs[0], short), "exact": lambda: bench.ours(0, short),
         "screened": lambda: screen.score(kept, short),
     }, sizes.rounds)  # fmt: skip
-    bench.found.figure("score.pad_tail", "gate.pad_tail", ratio(spent, "theirs", "screened"), goal=2, note="300 bytes")
+    bench.found.figure("score.pad_tail", "gate.pad_tail", ratio(spent, "theirs", "screened"), goal=2,
+                       note="candidates of 300 bytes, screened")  # fmt: skip
     bench.found.figure("score.pad_tail_exact", "gate.pad_tail", ratio(spent, "exact", "screened"),
-                       note="300 bytes, against the exact path")  # fmt: skip
+                       note="the same against the exact path")  # fmt: skip
 
 
 def regulariser(bench: Bench) -> None:
@@ -282,13 +283,14 @@ def regulariser(bench: Bench) -> None:
         bench.found.gate("gate.sigreg", difference=(abs(ours / theirs - 1), 1e-5))
         ways = {"theirs": lambda: baseline.regulariser(hidden, 0), "ours": lambda: contract.sigreg(hidden, 0)}
         spent = in_turn(ways, bench.sizes.rounds)
-        bench.found.figure("sigreg", "gate.sigreg", ratio(spent, "theirs", "ours"), goal=2)
+        bench.found.figure("sigreg", "gate.sigreg", ratio(spent, "theirs", "ours"), goal=2, note="the regulariser")
         peaks = [peak_bytes(ways[name]) for name in ("theirs", "ours")]
     if None in peaks or not peaks[0]:
         bench.found.skip("sigreg.memory", "this system does not tell a process's peak")
         return
     most, least = peaks[0], max(peaks[1] or 0, 1 << 20)
-    bench.found.figure("sigreg.memory", "gate.sigreg", most / least, goal=20, note=f"{most >> 20} MiB at most, once")
+    bench.found.figure("sigreg.memory", "gate.sigreg", most / least, goal=20,
+                       note=f"its memory: {least >> 20} MiB, theirs {most >> 20}")  # fmt: skip
 
 
 def files(bench: Bench) -> None:
@@ -303,7 +305,7 @@ def files(bench: Bench) -> None:
         "theirs": lambda: baseline.load(path, config), "ours": lambda: weights.open_file(path, config.heads),
     }, bench.sizes.rounds)  # fmt: skip
     bench.found.figure("load", "gate.load", ratio(spent, "theirs", "ours"), goal=5,
-                       note=f"{path.stat().st_size >> 20} MiB in the page cache")  # fmt: skip
+                       note=f"opening {path.stat().st_size >> 20} MiB of weights")  # fmt: skip
     plain, key = os.urandom(bench.sizes.megabytes << 20), bytes(range(32))
     sealed, opening = cipher.crypt(plain, key), cipher.Pass(key)
     same = b"".join(bytes(step) for step in opening.steps(sealed)) == plain
