@@ -1,7 +1,7 @@
 """What a score job has dealt with, a row each, and where it stands behind the last: one SQLite file in its work folder.
 
 A step is written whole or not at all: a worker that is killed goes on behind the last candidate it has dealt with, and
-those in flight are taken again. The newest rows are kept. It is open in one worker at a time.
+those in flight are taken again. It is open in one worker at a time.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from typing import Any
 from somatui.corpora.files import Candidate
 from somatui.workers.session import JobError
 
-MOST = 100_000
 _TIDY_EVERY = 0.01
-"""How often, as a share of that, older rows are deleted."""
+"""How often older rows are deleted, as a share of those that are kept."""
 _BUSY_S = 10.0
 """How long a worker that was just killed may still hold the file."""
 _SCHEMA = """
@@ -35,9 +34,12 @@ _TABLES = ("stand", "scored", "owed", "hits")
 
 
 class Record:
-    """The file at `path` if it is of this `job`, else one without rows; `was_of_another` says so. Raises JobError."""
+    """The file at `path` if it is of this `job`, else one without rows; `was_of_another` says so. Raises JobError.
 
-    def __init__(self, path: Path, job: str, *, anew: bool = False, most: int = MOST) -> None:
+    Its newest `most` rows are kept.
+    """
+
+    def __init__(self, path: Path, job: str, *, most: int, anew: bool = False) -> None:
         self.path, self.was_of_another, self._most = path, False, most
         with self._sentences():
             # Nobody else writes here, so no memory need be shared, for which some file systems have no means.
