@@ -59,9 +59,7 @@ class Aims:
                 found = np.take_along_axis(each, places[part][..., None], axis=2)[..., 0]
                 known = ~np.isnan(told).any(axis=2) & ~np.isnan(found)
                 far[part] = np.where(known, found, np.inf)
-                least = np.where(np.isnan(told), np.inf, told).min(axis=2, keepdims=True)
-                able = (told <= least * (1 + margin)) & ~np.isnan(each)
-                reached[part] = np.where(able, each, np.inf).min(axis=2)
+                reached[part] = _reached(told, each, margin)
         return far, places, reached
 
     def reach(self, losses: Losses, embeddings: Vectors, margin: float) -> Vectors:
@@ -69,18 +67,13 @@ class Aims:
 
         `losses` [columns] may be unknown, `margin` is relative; infinite for targets none of whose models is known.
         """
-        told = losses[self._models]
-        known = ~np.isnan(told)
-        least = np.where(known, told, np.inf).min(axis=1, keepdims=True)
         far = np.full((len(losses), len(self.targets)), np.inf, dtype=np.float32)
         columns = np.flatnonzero(~np.isnan(losses))
         with np.errstate(invalid="ignore", divide="ignore"):
             units = embeddings[columns] / np.linalg.norm(embeddings[columns], axis=1, keepdims=True)
             far[columns] = 1 - units @ self._units.T
         each = far[self._models, np.arange(len(self.targets))[:, None]]
-        able = known & (told <= least * (1 + margin)) & ~np.isnan(each)
-        reached: Vectors = np.where(able, each, np.inf).min(axis=1)
-        return reached
+        return _reached(losses[self._models], each, margin)
 
     def winning(self, places: Places) -> Places:
         """The columns of winners, [candidates, targets], by their places in the targets' own lists."""
@@ -117,6 +110,14 @@ class Aims:
         each[np.arange(len(rows))[:, None], self._models[rows]] = True
         total: NDArray[np.float64] = each.sum(axis=0).astype(np.float64)
         return total
+
+
+def _reached(told: Losses, each: Vectors, margin: float) -> Vectors:
+    """The least distance, [...], of models [..., models] whose loss, NaN where unknown, is near enough to the least."""
+    least = np.where(np.isnan(told), np.inf, told).min(axis=-1, keepdims=True)
+    able = (told <= least * (1 + margin)) & ~np.isnan(each)
+    found: Vectors = np.where(able, each, np.inf).min(axis=-1)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
