@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from somatui.domain.figures import WAITING
 from somatui.domain.snapshot import JobState, JobView
 from somatui.workers.launch import WorkerProcess
 from somatui.workers.protocol import MOST_ROWS
@@ -60,7 +61,7 @@ class Job:
             started_at_ms=self.started_at_ms,
             updated_at_ms=self.updated_at_ms,
             done=self.done,
-            metrics=dict(self.metrics),
+            metrics=self.metrics | ({WAITING: float(len(self.tells))} if self.tells else {}),
             history=tuple(self.history),
             last_lines=tuple(self.lines),
             error=self.error,

@@ -22,7 +22,7 @@ from somatui.agent.ground import Ground
 from somatui.agent.job import HISTORY, Job, tables
 from somatui.agent.kinds import KINDS, Kind, KindError
 from somatui.chain.errors import ChainError, Timeout, Unreachable
-from somatui.domain.figures import MOMENTARY, SENT, WAITING, title
+from somatui.domain.figures import MOMENTARY, SENT, title
 from somatui.domain.ids import short
 from somatui.domain.snapshot import JobState, JobView
 from somatui.files import write_whole
@@ -107,7 +107,7 @@ class Jobs:
         """
         for telling in job.tells:
             telling.cancel()
-        job.metrics = {name: value for name, value in job.metrics.items() if name not in {*SENT, WAITING}}
+        job.metrics = {name: value for name, value in job.metrics.items() if name not in SENT}
         job.owes = False
         for hit in joblog.told_hits(job.folder):
             self._hit(job, hit)
@@ -191,19 +191,19 @@ class Jobs:
 
     async def _live(self, job: Job) -> None:
         """Its worker's lives, one after another, and its end."""
-        kind, deaths, away = KINDS[job.kind], 0, 0
+        kind, deaths, pause = KINDS[job.kind], 0, 1
         while job.state in ("starting", "running") and not self._closing:
             began = time.monotonic()
             try:
                 status = await self._once(job, kind)
             except ChainError as failure:
-                pause, away = min(2**away, AWAY_S), min(away + 1, 10)
                 self._say(job, f"tried again in {pause} s: {failure}")
                 await self._pause(job, pause)
+                pause = min(2 * pause, AWAY_S)
                 continue
             if job.state not in ("starting", "running") or self._closing:
                 break
-            deaths, away = (0 if time.monotonic() - began >= STEADY_S else deaths), 0
+            deaths, pause = (0 if time.monotonic() - began >= STEADY_S else deaths), 1
             if deaths == RESTARTS:
                 self._end(job, "failed", f"The worker died {RESTARTS + 1} times (status {status}): see its log.")
                 break
@@ -309,16 +309,13 @@ class Jobs:
         if job.asked.get("submit"):
             task = asyncio.get_running_loop().create_task(self._tell(job, name, hit))
             job.tells.add(task)
-            job.metrics[WAITING] = len(job.tells)
             task.add_done_callback(lambda over: self._told(job, over))
 
     def _told(self, job: Job, task: asyncio.Task[None]) -> None:
         job.tells.discard(task)
         if self._closing:
             return
-        job.metrics[WAITING] = len(job.tells)
         if not job.tells:
-            del job.metrics[WAITING]
             job.stirred.set()
             if not job.alive:
                 self._keep(job)

@@ -30,6 +30,7 @@ from somatui.domain.snapshot import JobView
 from somatui.paths import Paths
 from somatui.vault.base import VaultLocked
 from somatui.workers.protocol import VERSION, Message
+from tests.agent import cut
 from tests.storage import stores
 from tests.workers.boards import Board
 
@@ -240,22 +241,17 @@ def test_hits_that_nobody_took_before_the_agent_died_are_taken_by_the_next_and_w
     async def day() -> list[dict[str, Any]]:
         ground, hits = ground_in(tmp_path), list[dict[str, Any]]()
 
-        async def taken(count: int) -> None:
-            async with asyncio.timeout(20):
-                while len(hits) < count:
-                    await asyncio.sleep(0.01)
-
         made = jobs_on(ground).start("told", {"how": "hears", "lines": [hit], "submit": True})
         odd = Message(1, 1, "hit", {"target_id": "0x9", "distance": None}).to_line()
         (made.folder / joblog.HITS).write_text(f"{odd}\n{hit}\n")
         (made.folder / "job.json").write_text(json.dumps(made.card() | {"state": "stopping"}))
         jobs = jobs_on(ground, hits)
         jobs.resume()
-        await taken(2)
+        await cut.until(lambda: len(hits) >= 2)
         assert jobs.get(made.id).state == "stopped"
         jobs.restart(made.id)
         await until(jobs, made.id, lambda j: j.last_lines[-1:] == ("begun",))
-        await taken(4)
+        await cut.until(lambda: len(hits) >= 4)
         await jobs.stop(made.id)
         later = jobs_on(ground, hits)
         later.resume()
@@ -278,20 +274,13 @@ def test_a_job_with_many_hits_stops_at_once_and_its_hits_go_on_also_over_a_resta
         taken.append(hit["target_id"])
         return "submitted"
 
-    async def over(jobs: Jobs) -> None:
-        async with asyncio.timeout(20):
-            while jobs.telling:
-                await asyncio.sleep(0.01)
-
     async def day() -> list[JobView]:
         ground = ground_in(tmp_path)
         jobs = Jobs(ground, take, lambda: None)
         job = jobs.start("told", {"how": how, "lines": told, "submit": True})
         await until(jobs, job.id, lambda j: j.metrics.get("waiting") == 20)
         if not how:
-            async with asyncio.timeout(20):
-                while job.worker is not None:
-                    await asyncio.sleep(0.01)
+            await cut.until(lambda: job.worker is None)
         turns.release()
         await until(jobs, job.id, lambda j: j.metrics["waiting"] == 19)
         async with asyncio.timeout(20):
@@ -304,7 +293,7 @@ def test_a_job_with_many_hits_stops_at_once_and_its_hits_go_on_also_over_a_resta
         again = Jobs(ground, take, lambda: None)
         again.resume()
         waits = again.get(job.id).view()
-        await over(again)
+        await cut.until(lambda: not again.telling)
         last = Jobs(ground, take, lambda: None)
         last.resume()
         assert not last.telling, "hits that are over are handed on for ever"
@@ -332,9 +321,7 @@ def test_hits_that_wait_for_the_vault_are_handed_on_at_the_next_start(
         await until(jobs, jobs.start("told", {"lines": [hit], "submit": True}).id, ended)
         later = jobs_on(ground, hits)
         later.resume()
-        async with asyncio.timeout(20):
-            while later.telling:
-                await asyncio.sleep(0.01)
+        await cut.until(lambda: not later.telling)
         jobs_on(ground, hits).resume()
 
     asyncio.run(day())
