@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -21,6 +20,7 @@ from somatui.workers.mailbox import read_key
 from somatui.workers.meeting import OVER, Here, environment, torchrun
 from somatui.workers.places import places, visible
 from somatui.workers.session import JobError
+from somatui.workers.shelf import locked
 
 AGAIN_S = 5.0
 CUT_EVERY_S = 60.0
@@ -64,15 +64,11 @@ def join(args: Arguments) -> Answer:
 def _held(path: Path, at: str) -> int:
     """The lock of who takes part there with this machine's cards. Raises Problem when somebody has it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(held)
+    if (held := locked(path)) is None:
         raise Problem(
             f"This machine takes part at {at} already: end that somatui score join first, or the torch.distributed.run "
             "that it left behind.", USAGE,
-        ) from None  # fmt: skip
+        )  # fmt: skip
     return held
 
 

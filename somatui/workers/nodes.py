@@ -54,7 +54,6 @@ class Node:
     name: str = ""
     seat: str = ""
     part: Part | None = None
-    parked: bool = False
 
 
 class Own:
@@ -144,13 +143,13 @@ class Nodes:
                 # If it was only slow, it comes again under another name.
                 self._mailbox.put(f"in/{node.box}", {"cmd": "leave"})
         for node in self._nodes.values():
-            if node.name and node.part is None and not node.parked and (waiting := self._waiting()):
+            if node.name and node.part is None and node.seat not in self._parked and (waiting := self._waiting()):
                 self._give(node, waiting[0])
         self._merged.tell(self._working())
 
     def _is_alone(self) -> bool:
         """Whether every place has been parked for so long that nobody is to be waited for any more."""
-        if not self._merged.parked or any(n.name and not n.parked for n in self._nodes.values()):
+        if not self._merged.parked or any(n.name and n.seat not in self._parked for n in self._nodes.values()):
             self._alone = 0.0
             return False
         if not self._alone:
@@ -190,7 +189,6 @@ class Nodes:
         for other in [n for n in self._nodes.values() if n.seat == seat]:
             self._drop(other, "was started again")
         node.seat, node.name, self._own.failed = seat, name, 0
-        node.parked = seat in self._parked
         self._merged.say(f"{name} takes part", level="info")
 
     def _told(self, node: Node, message: Message) -> None:
@@ -204,7 +202,7 @@ class Nodes:
             told = str(message.body.get("error") or "The worker failed.")
             if not message.body.get("parked"):
                 raise JobError(f"{node.name}: {told}")
-            node.parked, node.part = True, None
+            node.part = None
             self._parked.add(node.seat)
             self._merged.park(part, node.name, told)
         elif message.kind == "done":

@@ -94,7 +94,7 @@ class Shelf:
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.folder / f"{checksum}{LOCK}"
-        while (lock := _locked(path)) is None:
+        while (lock := locked(path)) is None:
             if halt is None or halt.wait(LOOK_S):
                 yield False
                 return
@@ -164,7 +164,7 @@ def _size(path: Path) -> int | None:
         return None
 
 
-def _locked(path: Path) -> int | None:
+def locked(path: Path) -> int | None:
     """A descriptor that holds the lock, None while another process does."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -175,5 +175,5 @@ def _locked(path: Path) -> int | None:
     if not os.fstat(descriptor).st_nlink:
         # Its last holder removed it between the two steps: another may hold a new file of this name.
         os.close(descriptor)
-        return _locked(path)
+        return locked(path)
     return descriptor
