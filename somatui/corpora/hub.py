@@ -97,7 +97,7 @@ class Hub:
             except CorpusError:
                 raise
             except Exception as failure:
-                told = str(failure) if isinstance(failure, NoAnswer) else sentence(self._asked.name, failure)
+                told = sentence(self._asked.name, failure)
                 if cursor is None or failed == TRIES:
                     raise CorpusError(told) from None
             wait_s = FIRST_WAIT_S * 4**failed
@@ -173,6 +173,8 @@ class Hub:
 
 def sentence(name: str, failure: BaseException) -> str:
     """What a failure of the hub means and what cures it; no token is repeated, whatever the failure's own text says."""
+    if isinstance(failure, NoAnswer):
+        return str(failure)
     chain: list[BaseException] = []
     at: BaseException | None = failure
     while at is not None and len(chain) < 10:

@@ -2,9 +2,9 @@
 
 A record is a line of JSON, {"text": … or "data": base64, "name": …, "cursor": …}, or four bytes of length, big-endian,
 and so many bytes. A program that fails is started again, later each time unless its cursor went on or it ran for a
-minute; one that ends well has no more to give. The
-last `cursor` that it told is in SOMATUI_CURSOR when it starts; one that tells none begins anew, and what it gives again
-is a duplicate. Where each shard of a job runs it, SOMATUI_SHARD says which this is, as in 0/4.
+minute; one that ends well has no more to give. The last `cursor` that it told is in SOMATUI_CURSOR when it starts; one
+that tells none begins anew, and what it gives again is a duplicate. Where each shard of a job runs it, SOMATUI_SHARD
+says which this is, as in 0/4.
 """
 
 from __future__ import annotations

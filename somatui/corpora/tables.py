@@ -34,8 +34,10 @@ class Parquet:
                 columns = self._columns(file.schema_arrow.names)
                 for row, record in self._rows(file, columns, first):
                     name = f"{self.name}:{row}"
-                    undecodable = Item(name, cut="undecodable")
-                    item = undecodable if record is None else bytes_of(record, self._fields, self._around.most, name)
+                    if record is None:
+                        item = Item(name, cut="undecodable")
+                    else:
+                        item = bytes_of(record, self._fields, self._around.most, name)
                     yield item, {"row": row}
                     if self._around.stop():
                         return
