@@ -44,9 +44,8 @@ def left_undone(paths: Paths, address: str) -> dict[str, tuple[Intent, ...]]:
     found: dict[str, tuple[Intent, ...]] = {}
     for file in _files(paths) if address else ():
         try:
-            journal = Journal.open(file)
-            owner, acts = journal.owner, journal.unfinished()
-            journal.close()
+            with contextlib.closing(Journal.open(file)) as journal:
+                owner, acts = journal.owner, journal.unfinished()
         except JournalError as failure:
             log.warning("a journal of another wallet cannot be read: %s", failure)
             continue

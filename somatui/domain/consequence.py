@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from somatui.domain import fees
 from somatui.domain.checks import Consequence
+from somatui.domain.figures import many
 from somatui.domain.ids import short
 from somatui.domain.money import bps, soma, soma_exact
 from somatui.domain.snapshot import EpochView, ModelView, Parameters, Snapshot, TargetView, WalletName
@@ -69,7 +70,7 @@ def reveal(snapshot: Snapshot, model: ModelView) -> Consequence:
 def score(snapshot: Snapshot, what: str, max_hits: int | None) -> Consequence:
     """A job that submits by itself: what each of its hits costs and binds, and when it ends."""
     p = snapshot.epoch.parameters
-    until = "until it is stopped" if max_hits is None else f"at most {max_hits:,} hit{'' if max_hits == 1 else 's'}"
+    until = "until it is stopped" if max_hits is None else f"at most {many(max_hits, 'hit')}"
     return Consequence(
         title="Score and submit",
         effect=f"Scores {what} against the open targets and submits what hits, {until}. Each hit pays a fee of "

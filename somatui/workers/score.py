@@ -164,14 +164,12 @@ class Scoring:
         """
         while self._models.loaded and len(self._pending) < most:
             cursor: dict[str, Any] | None = None
-            known: dict[str, Score] = {}
             candidate = self._owed.first()
             if candidate is None and not self._is_at_limit() and (candidate := self._corpus.take()) is not None:
                 cursor = self._corpus.cursor()
             if candidate is None and (candidate := self._owed.next()) is None:
                 return
-            if cursor is None:
-                known = self._hits.known(candidate)
+            known = self._hits.known(candidate) if cursor is None else {}
             plan = self._hits.plan(not self._lazy or cursor is None or self._taken % EVERY == 0)
             if self._screening.at_work:
                 plan = self._hits.screening(plan)

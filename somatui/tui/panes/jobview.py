@@ -89,10 +89,12 @@ def _said(texts: Iterable[str]) -> Cell:
 
 def _within(texts: tuple[str, ...], width: int) -> Cell:
     """As many of the figures as fit whole, and … for the others."""
-    kept = texts
-    while len(kept) > 1 and len("  ".join((*kept, "…") if kept != texts else kept)) > width:
-        kept = kept[:-1]
-    return cut(_said(kept if kept == texts else (*kept, "…")), width)
+    shown = texts
+    for kept in range(len(texts) - 1, 0, -1):
+        if len("  ".join(shown)) <= width:
+            break
+        shown = (*texts[:kept], "…")
+    return cut(_said(shown), width)
 
 
 def _live(job: JobView, tables: tuple[Table, ...], width: int) -> list[Cell]:
