@@ -217,6 +217,19 @@ def test_jobs_start_with_what_was_typed(script: Script, capsys: pytest.CaptureFi
         run(f"score run --yes {typed}", capsys)
         assert script.asked[-1][1]["args"].get("precision") == meant
     assert run("score run --yes --precision half", capsys)[0] == 2
+    _, _, shown = run("score run --yes --nodes 3 --rendezvous 10.0.0.5:29400", capsys)
+    args = script.asked[-1][1]["args"]
+    assert (args["nodes"], args["rendezvous"]) == (3, "10.0.0.5:29400")
+    assert "somatui score join 10.0.0.5:29400 --key" in shown and "score-1/nodes.key" in shown
+    for wrong in ("--nodes 3", "--rendezvous 10.0.0.5:1", "--nodes 0 --rendezvous a:1", "--nodes 2 --rendezvous a:b"):
+        assert run(f"score run --yes {wrong}", capsys)[0] == 2
+    assert run("score join 10.0.0.5:29400 --key /no/such", capsys)[0] == 2
+    for wrong in ("some", "0,", "-1", "0;1"):
+        assert run(f"score run --yes --gpus={wrong}", capsys)[0] == 2
+    for wrong in ("magic:x", "jsonl:", "jsonl:/no/such", "lines:."):
+        assert run(f"score run --yes --source {wrong}", capsys)[0] == 2
+    run("train run --steps 5 --seed 9", capsys)
+    assert script.asked[-1][1]["kind"] == "train" and script.asked[-1][1]["args"]["corpus"]["seed"] == 9
 
 
 def test_what_a_command_is_given_by_a_pipe_is_kept_for_the_job(
@@ -238,19 +251,6 @@ def test_what_a_command_is_given_by_a_pipe_is_kept_for_the_job(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
     run("score run --yes --source lines:-", capsys)
     assert [path.exists() for path in found] == [False, True]
-    _, _, shown = run("score run --yes --nodes 3 --rendezvous 10.0.0.5:29400", capsys)
-    args = script.asked[-1][1]["args"]
-    assert (args["nodes"], args["rendezvous"]) == (3, "10.0.0.5:29400")
-    assert "somatui score join 10.0.0.5:29400 --key" in shown and "score-1/nodes.key" in shown
-    for wrong in ("--nodes 3", "--rendezvous 10.0.0.5:1", "--nodes 0 --rendezvous a:1", "--nodes 2 --rendezvous a:b"):
-        assert run(f"score run --yes {wrong}", capsys)[0] == 2
-    assert run("score join 10.0.0.5:29400 --key /no/such", capsys)[0] == 2
-    for wrong in ("some", "0,", "-1", "0;1"):
-        assert run(f"score run --yes --gpus={wrong}", capsys)[0] == 2
-    for wrong in ("magic:x", "jsonl:", "jsonl:/no/such", "lines:."):
-        assert run(f"score run --yes --source {wrong}", capsys)[0] == 2
-    run("train run --steps 5 --seed 9", capsys)
-    assert script.asked[-1][1]["kind"] == "train" and script.asked[-1][1]["args"]["corpus"]["seed"] == 9
 
 
 def test_whoever_stops_the_agent_is_told_what_is_due(
